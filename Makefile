@@ -1,0 +1,39 @@
+# make run: the whole system on this machine.  make test: everything that must hold.
+PYTHON ?= python3
+BIN := .venv/bin
+.DEFAULT_GOAL := help
+
+.PHONY: help run local test test-long lint schema clean
+
+help:  ## what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+.venv/.installed: requirements.txt requirements-dev.txt
+	@command -v $(PYTHON) >/dev/null || { echo "EduFlow needs Python 3.11 or newer; '$(PYTHON)' is not there. Name yours: make PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "EduFlow needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1). Name another: make PYTHON=python3.12"; exit 1; }
+	@echo "Setting up .venv (the first time: a minute or so of pip) ..."
+	@rm -rf .venv
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --disable-pip-version-check --no-input -r requirements.txt -r requirements-dev.txt
+	@touch $@
+
+run: .venv/.installed  ## serve the API at http://127.0.0.1:8000 (PORT, AWS_PORT); Ctrl-C ends it
+	@exec $(BIN)/python -m devstack up
+
+local: .venv/.installed  ## `chalice local` at http://127.0.0.1:8001 (LOCAL_PORT), beside a `make run`
+	@exec $(BIN)/python -m devstack local
+
+lint: .venv/.installed  ## ruff, mypy, cfn-lint
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/cfn-lint infra/stack.yaml
+
+test: .venv/.installed lint  ## lint, then unit, integration and end-to-end tests
+	@$(BIN)/python -m pytest -m "not long"
+
+test-long: .venv/.installed  ## the long runs: soaks, faults
+	@$(BIN)/python -m pytest -m long
+
+schema: .venv/.installed  ## write the OpenAPI document anew
+	@STAGE=local MAIL_FROM=eduflow@example.org $(BIN)/python -m chalicelib.openapi
+
+clean:  ## forget the local data and all that was built
+	@$(PYTHON) -c 'import shutil; [shutil.rmtree(p, ignore_errors=True) for p in (".local", ".venv", ".chalice/deployed", ".chalice/deployments", ".mypy_cache", ".ruff_cache", ".pytest_cache")]'

@@ -1,0 +1,95 @@
+"""The lists of courses: one key-only row for each list that a course is in.
+
+The rows change in the transaction that changes the course, and a list is one partition that is
+read consistently: no list of courses waits for an index.
+"""
+
+import re
+import unicodedata
+from typing import TYPE_CHECKING
+
+from pynamodb.attributes import UnicodeAttribute
+
+from chalicelib.models.base import Table, table_name
+
+if TYPE_CHECKING:
+    from chalicelib.models.courses import Course
+
+MAX_WORDS = 60
+MAX_WORD_LENGTH = 64
+
+ALL = "all"
+PUBLISHED = "published"
+
+
+def owned_by(user_id: str) -> str:
+    """The list of one owner's courses."""
+    return f"owner#{user_id}"
+
+
+Rows = list["CourseListRow"]
+
+
+class CourseListRow(Table):
+    """One course's place in one list."""
+
+    class Meta:
+        table_name = table_name("course-lists")
+
+    list = UnicodeAttribute(hash_key=True)
+    position = UnicodeAttribute(range_key=True)
+
+    @property
+    def course_id(self) -> str:
+        """The course that stands here: the position's last part."""
+        return str(self.position).rpartition("#")[2]
+
+    @classmethod
+    def page(cls, name: str, *, forward: bool, after: str | None, limit: int) -> "Rows":
+        """Up to ``limit`` rows of a list behind a position, ascending when ``forward``; consistent."""
+        condition = None
+        if after is not None:
+            condition = cls.position > after if forward else cls.position < after
+        rows = cls.query(
+            name, condition, scan_index_forward=forward, limit=limit, page_size=limit, consistent_read=True
+        )
+        return [*rows]
+
+    @classmethod
+    def count_created(cls, name: str, first: str, last: str) -> int:
+        """How many courses of a list by date were created from ``first`` to ``last`` (RFC 3339)."""
+        return cls.count(by_date(name), cls.position.between(first, last + "#~"), consistent_read=True)
+
+
+def by_date(name: str) -> str:
+    """The partition that orders a list by creation."""
+    return f"{name}#date"
+
+
+def by_price(name: str) -> str:
+    """The partition that orders a list by price."""
+    return f"{name}#price"
+
+
+def rows_of(course: "Course") -> Rows:
+    """The rows that a course has in the lists: at most 6, and one a word when it is published."""
+    date = f"{course.created_at}#{course.id}"
+    price = f"{int(course.price_cents):010d}#{date}"
+    names = [ALL, owned_by(course.owner_id)] + ([PUBLISHED] if course.is_published else [])
+    rows = [CourseListRow(by_date(name), date) for name in names]
+    rows += [CourseListRow(by_price(name), price) for name in names]
+    if course.is_published:
+        rows += [CourseListRow(f"word#{word}", date) for word in words(course.title, course.description)]
+    return rows
+
+
+def words(*texts: str) -> list[str]:
+    """The first 60 distinct words of the texts, in their order, without case and accents."""
+    found: dict[str, None] = {}
+    for text in texts:
+        plain = "".join(c for c in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(c))
+        for word in re.findall(r"\w+", plain):
+            found.setdefault(word[:MAX_WORD_LENGTH])
+            if len(found) == MAX_WORDS:
+                return [*found]
+    return [*found]

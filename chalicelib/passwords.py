@@ -1,0 +1,92 @@
+"""Passwords: what is a good one, and how it is kept (argon2id).
+
+The rules and messages are those of Django's four validators
+(https://docs.djangoproject.com/en/5.2/topics/auth/passwords/#password-validation).
+"""
+
+import gzip
+import re
+import unicodedata
+from difflib import SequenceMatcher
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from chalicelib.errors import FieldError
+
+MIN_LENGTH = 8
+MAX_LENGTH = 128
+MAX_SIMILARITY = 0.7
+
+_COMMON = Path(__file__).with_name("common-passwords.txt.gz")
+
+
+@cache
+def _hasher() -> Any:
+    from passlib.hash import argon2
+
+    # OWASP's first choice: 19 MiB, two passes, one lane
+    # (https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html).
+    return argon2.using(type="ID", memory_cost=19 * 1024, rounds=2, parallelism=1)
+
+
+def normalized(password: str) -> str:
+    """The password as it is hashed: in Unicode's NFKC, so that every keyboard spells it alike (RFC 8265 §4.2.1)."""
+    return unicodedata.normalize("NFKC", password)
+
+
+def hashed(password: str) -> str:
+    """The hash to keep."""
+    return str(_hasher().hash(normalized(password)))
+
+
+def matches(password: str, password_hash: str | None) -> bool:
+    """Whether this is the password of that hash.
+
+    Without a hash (an unknown user) it takes as long, and is False.
+    """
+    good = _hasher().verify(normalized(password), password_hash or _dummy_hash())
+    return bool(good) and password_hash is not None
+
+
+@cache
+def _dummy_hash() -> str:
+    return hashed("a password that nobody has")
+
+
+def faults(password: str, *, username: str, email: str) -> tuple[FieldError, ...]:
+    """All rules that a new password breaks, as errors of the field ``password``."""
+    password = normalized(password)
+    found = []
+    for attribute, value in (("username", username), ("email address", email)):
+        if _similar(password, value):
+            found.append(("password_too_similar", f"The password is too similar to the {attribute}."))
+    if len(password) < MIN_LENGTH:
+        found.append(
+            ("password_too_short", f"This password is too short. It must contain at least {MIN_LENGTH} characters.")
+        )
+    if len(password) > MAX_LENGTH:
+        found.append(
+            ("password_too_long", f"This password is too long. It must contain at most {MAX_LENGTH} characters.")
+        )
+    if password.lower().strip() in _common_passwords():
+        found.append(("password_too_common", "This password is too common."))
+    if password.isdigit():
+        found.append(("password_entirely_numeric", "This password is entirely numeric."))
+    return tuple(FieldError("password", code, message) for code, message in found)
+
+
+def _similar(password: str, value: str) -> bool:
+    password, value = password.lower(), value.lower()
+    for part in [*re.split(r"\W+", value), value]:
+        # A part far shorter than the password can't be similar to it: spare the comparison.
+        if not part or len(password) >= 10 * len(part):
+            continue
+        if SequenceMatcher(a=password, b=part).quick_ratio() >= MAX_SIMILARITY:
+            return True
+    return False
+
+
+@cache
+def _common_passwords() -> frozenset[str]:
+    return frozenset(gzip.decompress(_COMMON.read_bytes()).decode().split("\n"))

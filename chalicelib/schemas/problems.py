@@ -1,0 +1,26 @@
+"""Problem details, as the OpenAPI document shows them; `chalicelib.problems` makes them."""
+
+from pydantic import Field
+
+from chalicelib.schemas.base import Schema, Timestamp
+
+
+class FieldProblem(Schema):
+    """What is wrong with one field."""
+
+    field: str
+    code: str
+    message: str
+
+
+class Problem(Schema):
+    """An error (RFC 9457)."""
+
+    type: str = Field(examples=["about:blank"])
+    title: str
+    status: int
+    detail: str
+    instance: str
+    timestamp: Timestamp | None = None
+    request_id: str
+    errors: list[FieldProblem] | None = None

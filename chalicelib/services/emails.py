@@ -1,0 +1,42 @@
+"""Emails: what is told to whom."""
+
+import html
+from functools import cache
+from pathlib import Path
+from string import Template
+
+from chalicelib import logs, mailer
+from chalicelib.models.courses import Course
+from chalicelib.models.enrollments import Enrollment
+from chalicelib.models.users import User
+
+_TEMPLATES = Path(__file__).parents[1] / "templates"
+
+
+def send_enrollment_email(enrollment_id: str) -> None:
+    """Tell a student that they are enrolled; nothing if the enrollment, student or course is gone."""
+    enrollment = Enrollment.find(enrollment_id)
+    student = User.find(enrollment.student) if enrollment else None
+    course = Course.find(enrollment.course) if enrollment else None
+    extra = {"enrollment": enrollment_id}
+    if enrollment is None or student is None or course is None:
+        logs.events.info("No email for an enrollment that ended", extra={"extra": extra})
+        return
+    message_id = mailer.send(_enrollment_mail(student, course))
+    enrollment.mark_email_sent()
+    logs.events.info("Enrollment email sent", extra={"extra": extra | {"message_id": message_id}})
+
+
+def _enrollment_mail(student: User, course: Course) -> mailer.Mail:
+    names = {"student": student.username, "course": course.title, "owner": course.owner}
+    return mailer.Mail(
+        to=student.email,
+        subject=" ".join(f"You are enrolled in {course.title}".split()),
+        text=_template("enrollment.txt").substitute(names),
+        html=_template("enrollment.html").substitute({name: html.escape(text) for name, text in names.items()}),
+    )
+
+
+@cache
+def _template(name: str) -> Template:
+    return Template((_TEMPLATES / name).read_text(encoding="utf-8"))

@@ -1,0 +1,76 @@
+"""Reports: one row a day, from what the day left behind and the row before it."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+
+from chalicelib import logs
+from chalicelib.errors import Invalid
+from chalicelib.models import course_lists
+from chalicelib.models.course_lists import CourseListRow
+from chalicelib.models.enrollments import Enrollment
+from chalicelib.models.ledger import PUBLISHED, LedgerEntry
+from chalicelib.models.reports import DAILY, Report
+from chalicelib.models.users import User
+from chalicelib.roles import Role
+
+
+def fill(now: datetime, until: date | None = None) -> Iterator[Report]:
+    """Store the report of every whole day (UTC) that has none yet, oldest first, up to ``until``.
+
+    Days are counted on from the newest report, or from the first account. Running it twice, or at
+    once in two places, stores the same rows.
+    """
+    last = min(until or date.max, _last_whole_day(now))
+    newest = Report.latest(last.isoformat())
+    day = date.fromisoformat(newest.date) + timedelta(days=1) if newest else _first_day()
+    while day is not None and day <= last:
+        yield _store(day)
+        day += timedelta(days=1)
+
+
+def redo(day: date, now: datetime) -> Report:
+    """Store a day's report anew, after those of the days before it that are missing.
+
+    Raises Invalid for a day that is not over.
+    """
+    if day > _last_whole_day(now):
+        raise Invalid.field("date", "not_over", f"{day} is not over yet (UTC): its report would be wrong.")
+    for _ in fill(now, until=day - timedelta(days=1)):
+        pass
+    return _store(day)
+
+
+def _last_whole_day(now: datetime) -> date:
+    return now.astimezone(UTC).date() - timedelta(days=1)
+
+
+def _store(day: date) -> Report:
+    before = Report.latest((day - timedelta(days=1)).isoformat())
+    first, last = f"{day}T00:00:00.000000Z", f"{day}T23:59:59.999999Z"
+    new_users = sum(User.count_joined(role, first, last) for role in Role)
+    new_courses = CourseListRow.count_created(course_lists.ALL, first, last)
+    new_enrollments = Enrollment.count_created(first, last)
+    report = Report(
+        DAILY,
+        day.isoformat(),
+        courses=(before.courses if before else 0) + new_courses,
+        published_courses=(before.published_courses if before else 0) + LedgerEntry.count_of(PUBLISHED, str(day)),
+        users=(before.users if before else 0) + new_users,
+        enrollments=(before.enrollments if before else 0) + new_enrollments,
+        new_enrollments=new_enrollments,
+        new_users=new_users,
+    )
+    report.save()
+    logs.events.info("Daily report", extra={"extra": {"date": report.date, **numbers(report)}})
+    return report
+
+
+def numbers(report: Report) -> dict[str, int]:
+    """A report's numbers by their names."""
+    names = ("courses", "published_courses", "users", "enrollments", "new_enrollments", "new_users")
+    return {name: int(getattr(report, name)) for name in names}
+
+
+def _first_day() -> date | None:
+    joined = [moment for role in Role if (moment := User.first_joined(role))]
+    return date.fromisoformat(min(joined)[:10]) if joined else None

@@ -1,0 +1,174 @@
+"""What Chalice needs of API Gateway and ministack lacks, and the API at an address that stays.
+
+Import and overwrite of a REST API by its swagger document, with mock responses, methods for ANY,
+binary types and gateway responses; and a front at the root of a port, as a custom domain is one.
+"""
+
+import json
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from typing import Any
+from urllib.parse import parse_qs, unquote
+
+import ministack.app
+from ministack.services import apigateway_v1 as gateway
+
+Answer = tuple[int, dict[str, Any], bytes]
+Asgi = Callable[[dict[str, Any], Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
+
+_ANY = "x-amazon-apigateway-any-method"
+_NOT_DEPLOYED = {
+    "type": "about:blank",
+    "title": "Service Unavailable",
+    "status": 503,
+    "detail": "The API is not deployed yet.",
+}
+_at_root: ContextVar[bool] = ContextVar("at_root", default=False)
+
+
+def install() -> None:
+    """Change ministack in this process."""
+    handle, build_event, error_response = (
+        gateway.handle_request,
+        gateway._build_lambda_event_v1,
+        gateway._gateway_error_response,
+    )
+
+    async def handle_request(method: str, path: str, headers: Any, body: bytes, query: Any) -> Answer:
+        parts = path.strip("/").split("/")
+        if method == "POST" and parts == ["restapis"] and "import" in query.get("mode", []):
+            return _import(json.loads(body))
+        if method == "PUT" and len(parts) == 2 and parts[0] == "restapis":
+            return _overwrite(parts[1], json.loads(body))
+        if method == "PATCH" and len(parts) == 2 and parts[0] == "restapis":
+            body = _with_numbers(body)
+        answer: Answer = await handle(method, path, headers, body, query)
+        return answer
+
+    def build_lambda_event(*arguments: Any, **named: Any) -> Any:
+        event = build_event(*arguments, **named)
+        if _at_root.get():  # as behind a custom domain: the stage is not in the path
+            event["requestContext"]["path"] = event["path"]
+        return event
+
+    def gateway_error_response(error: Any, request: Any) -> Answer:
+        status, headers, body = error_response(error, request)
+        return status, headers, body.replace(b"$context.path", _path.get().encode())
+
+    gateway.handle_request = handle_request
+    gateway._build_lambda_event_v1 = build_lambda_event
+    gateway._gateway_error_response = gateway_error_response
+
+
+_path: ContextVar[str] = ContextVar("path", default="")
+
+
+def front(api_port: int, stage: str) -> Asgi:
+    """ministack, and at ``api_port`` the API that is deployed to ``stage``."""
+
+    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            _path.set(scope["path"])
+            if scope["server"][1] == api_port:
+                await _serve_api(scope, receive, send, stage)
+                return
+        await ministack.app.app(scope, receive, send)
+
+    return app
+
+
+async def _serve_api(scope: dict[str, Any], receive: Any, send: Any, stage: str) -> None:
+    body = b""
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return
+        body += message.get("body", b"")
+        if not message.get("more_body"):
+            break
+    api = _api_of(stage)
+    if api is None:
+        content = json.dumps(_NOT_DEPLOYED).encode()
+        answer: Answer = 503, {"Content-Type": "application/problem+json", "Retry-After": "5"}, content
+    else:
+        headers: dict[str, str] = {}
+        for name, value in scope["headers"]:
+            key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+            headers[key] = f"{headers[key]}, {text}" if key in headers else text
+        headers["x-forwarded-for"] = scope["client"][0]  # nobody is told apart by what they claim
+        query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        path = unquote(scope["raw_path"].decode("latin-1").partition("?")[0])
+        _at_root.set(True)
+        answer = await gateway.handle_execute(api, stage, scope["method"], path, headers, body, query)
+    await _send(send, *answer)
+
+
+async def _send(send: Any, status: int, headers: dict[str, Any], body: bytes) -> None:
+    lines = []
+    for name, value in headers.items():
+        for one in value if isinstance(value, list) else [value]:
+            lines.append((name.encode("latin-1"), str(one).encode("latin-1", "replace")))
+    lines.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": lines})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _api_of(stage: str) -> str | None:
+    return next((api_id for (_, _, api_id), stages in gateway._stages_v1._data.items() if stage in stages), None)
+
+
+def _import(swagger: dict[str, Any]) -> Answer:
+    api_id = gateway._import_rest_api(swagger)
+    _complete(api_id, swagger)
+    return _view(api_id, 201)
+
+
+def _overwrite(api_id: str, swagger: dict[str, Any]) -> Answer:
+    """Put a new definition in the place of an API's old one, in one step and under the same id."""
+    if api_id not in gateway._rest_apis:
+        return _view(api_id, 404)
+    new = gateway._import_rest_api(swagger)
+    _complete(new, swagger)
+    for store in (gateway._authorizers_v1, gateway._gateway_responses, gateway._resources):
+        store[api_id] = store[new]
+    gateway._rest_apis[api_id]["binaryMediaTypes"] = gateway._rest_apis[new]["binaryMediaTypes"]
+    gateway._delete_rest_api(new)
+    return _view(api_id, 200)
+
+
+def _view(api_id: str, status: int) -> Answer:
+    found, headers, body = gateway._get_rest_api(api_id)
+    return (status if found == 200 else found), headers, body
+
+
+def _complete(api_id: str, swagger: dict[str, Any]) -> None:
+    """Add what ministack's own import leaves out."""
+    gateway._rest_apis[api_id]["binaryMediaTypes"] = swagger.get("x-amazon-apigateway-binary-media-types", [])
+    for name, response in swagger.get("x-amazon-apigateway-gateway-responses", {}).items():
+        gateway._put_gateway_response(api_id, name, response)
+    by_path = {resource["path"]: resource for resource in gateway._resources[api_id].values()}
+    for path, methods in swagger["paths"].items():
+        resource = by_path[path]
+        if _ANY in methods:
+            gateway._import_operation(api_id, resource["id"], "ANY", methods[_ANY])
+        for name, operation in methods.items():
+            integration = operation["x-amazon-apigateway-integration"]
+            if integration["type"] == "mock":
+                _complete_mock(resource["resourceMethods"][name.upper()]["methodIntegration"], integration)
+
+
+def _complete_mock(stored: dict[str, Any], integration: dict[str, Any]) -> None:
+    stored["requestTemplates"] = integration.get("requestTemplates", {})
+    stored["integrationResponses"] = {
+        response["statusCode"]: response | {"selectionPattern": "" if pattern == "default" else pattern}
+        for pattern, response in integration["responses"].items()
+    }
+
+
+def _with_numbers(body: bytes) -> bytes:
+    """A patch whose numbers are numbers: stored as text, botocore could not read the API any more."""
+    patch = json.loads(body)
+    for operation in patch.get("patchOperations", []):
+        if operation["path"] == "/minimumCompressionSize":
+            operation["value"] = int(operation["value"]) if operation["value"] else None
+    return json.dumps(patch).encode()

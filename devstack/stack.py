@@ -1,0 +1,197 @@
+"""One running EduFlow: the local AWS, what CloudFormation makes in it, and the deployed API."""
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+HOST = "127.0.0.1"
+STAGE = "local"
+_START_SECONDS = 60
+_STOP_SECONDS = 20
+_POLL_SECONDS = 0.1
+
+
+class StackFailed(RuntimeError):
+    """The stack can't run; the message is one sentence that says why and what to do."""
+
+
+class Stack:
+    """EduFlow on this machine, from the files in ``project``, with its data and logs in ``home``."""
+
+    def __init__(self, project: Path, home: Path, api_port: int, aws_port: int) -> None:
+        self.project = project
+        self.home = home
+        self.url = f"http://{HOST}:{api_port}"
+        self.aws_url = f"http://{HOST}:{aws_port}"
+        self._ports = {"PORT": api_port, "AWS_PORT": aws_port}
+        self._server: subprocess.Popen[bytes] | None = None
+        self._lock: IO[str] | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of a process that talks to this stack, and to no real AWS by mistake."""
+        mine = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        return mine | aws_environment(self.aws_url)
+
+    def start(self, output: IO[bytes] | None = None) -> None:
+        """Start the local AWS; the Lambdas' log goes to ``output``, or to this process's.
+
+        Raises StackFailed.
+        """
+        self.home.mkdir(parents=True, exist_ok=True)
+        self._take_home()
+        for name, port in self._ports.items():
+            _check_free(name, port)
+        command = [sys.executable, "-m", "devstack.server", "--stage", STAGE, "--home", str(self.home)]
+        command += ["--api-port", str(self._ports["PORT"]), "--aws-port", str(self._ports["AWS_PORT"])]
+        with (self.home / "aws.log").open("wb") as log:
+            self._server = subprocess.Popen(
+                command,
+                cwd=Path(__file__).parents[1],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=log,
+                start_new_session=True,  # a Ctrl-C is for the parent, which then ends it in order
+            )
+        self._await_answer(f"{self.aws_url}/_ministack/health", "The local AWS did not start")
+        (self.home / "stack.json").write_text(json.dumps({"url": self.url, "aws_url": self.aws_url}))
+
+    def provision(self) -> None:
+        """Make the tables, queues and all else of infra/stack.yaml.
+
+        Raises StackFailed.
+        """
+        self._run("CloudFormation failed", sys.executable, "-m", "infra.provision", STAGE)
+
+    def deploy(self) -> None:
+        """`chalice deploy`.
+
+        Raises StackFailed.
+        """
+        self._run("`chalice deploy` failed", str(Path(sys.executable).with_name("chalice")), "deploy", "--stage", STAGE)
+
+    def warm_up(self) -> None:
+        """Wait for the API's first answer.
+
+        Raises StackFailed.
+        """
+        self._await_answer(f"{self.url}/api/health/", "The deployed API does not answer")
+
+    def wait(self) -> int:
+        """Wait until the local AWS ends; its exit status."""
+        assert self._server is not None
+        return self._server.wait()
+
+    def stop(self) -> None:
+        """End all that was started. The data is saved."""
+        (self.home / "stack.json").unlink(missing_ok=True)
+        if self._server is not None and self._server.poll() is None:
+            self._server.send_signal(signal.SIGTERM)
+            try:
+                self._server.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._server.kill()
+                self._server.wait()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def _take_home(self) -> None:
+        self._lock = (self.home / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise StackFailed("EduFlow runs already from this folder: end that one first (Ctrl-C).") from None
+
+    def _run(self, failure: str, *command: str) -> None:
+        log = self.home / "deploy.log"
+        with log.open("ab") as output:
+            finished = subprocess.run(
+                command, cwd=self.project, env=self.environment, stdout=output, stderr=output, check=False
+            )
+        if finished.returncode:
+            raise StackFailed(f"{failure}: {_last_line(log)} (all of it: {log})")
+
+    def _await_answer(self, url: str, failure: str) -> None:
+        assert self._server is not None
+        end = time.monotonic() + _START_SECONDS
+        answer = "no answer"
+        while time.monotonic() < end:
+            if self._server.poll() is not None:
+                break
+            try:
+                with urllib.request.urlopen(url, timeout=_START_SECONDS) as response:
+                    if response.status == 200:
+                        return
+            except urllib.error.HTTPError as error:
+                answer = f"{error.code} {error.read(500).decode(errors='replace')}"
+            except OSError as error:
+                answer = str(error)
+            time.sleep(_POLL_SECONDS)
+        log = self.home / "aws.log"
+        raise StackFailed(f"{failure}: {answer}; {_last_line(log)} (all of it: {log})")
+
+
+def aws_environment(aws_url: str) -> dict[str, str]:
+    """What leads every AWS client to the local AWS."""
+    return {
+        "AWS_ENDPOINT_URL": aws_url,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+def running_aws_url(home: Path) -> str | None:
+    """Where the local AWS of this home answers, if it runs."""
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        return str(json.loads((home / "stack.json").read_text())["aws_url"])
+    return None
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on now."""
+    with contextlib.ExitStack() as sockets:
+        found = [sockets.enter_context(socket.socket()) for _ in range(count)]
+        for one in found:
+            one.bind((HOST, 0))
+        return [int(one.getsockname()[1]) for one in found]
+
+
+@contextlib.contextmanager
+def step(title: str) -> Iterator[None]:
+    """Show one step of a long work, and how long it took."""
+    print(f"  {title} ...", end="", flush=True)
+    started = time.monotonic()
+    yield
+    print(f" {time.monotonic() - started:.1f} s", flush=True)
+
+
+def _check_free(name: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            raise StackFailed(
+                f"Port {port} is taken: choose another one, as in `make run {name}={port + 1}`."
+            ) from None
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").split("\n") if log.exists() else []
+    return next((line.strip() for line in reversed(lines) if line.strip()), "no log")

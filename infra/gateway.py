@@ -1,0 +1,85 @@
+"""API Gateway's definition, beyond what Chalice generates.
+
+In the definition itself, and not set afterwards, so that no moment of a deploy lacks it.
+"""
+
+import json
+from typing import Any
+
+from chalicelib import problems
+from chalicelib.handlers.endpoints import CORS
+
+# What API Gateway answers by itself, by its type
+# (https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html).
+_RESPONSES = {
+    "ACCESS_DENIED": (403, "Your role may not do this."),
+    "API_CONFIGURATION_ERROR": (500, "Something went wrong on our side."),
+    "AUTHORIZER_CONFIGURATION_ERROR": (500, "Something went wrong on our side."),
+    "AUTHORIZER_FAILURE": (500, "Something went wrong on our side."),
+    "BAD_REQUEST_BODY": (400, "The body is not valid."),
+    "BAD_REQUEST_PARAMETERS": (400, "The parameters are not valid."),
+    "EXPIRED_TOKEN": (401, "The token has expired."),
+    "INTEGRATION_FAILURE": (502, "The service did not answer."),
+    "INTEGRATION_TIMEOUT": (504, "The service did not answer in time."),
+    "INVALID_API_KEY": (403, "The API key is not valid."),
+    # A Bearer header on an unknown route is taken for a bad AWS signature.
+    "INVALID_SIGNATURE": (404, "There is nothing at this address."),
+    "MISSING_AUTHENTICATION_TOKEN": (404, "There is nothing at this address."),
+    "QUOTA_EXCEEDED": (429, "Too many requests."),
+    "REQUEST_TOO_LARGE": (413, "The body is too large."),
+    "RESOURCE_NOT_FOUND": (404, "There is nothing at this address."),
+    "THROTTLED": (429, "Too many requests."),
+    "UNAUTHORIZED": (401, "A valid access token is needed."),
+    "UNSUPPORTED_MEDIA_TYPE": (415, "The body must be application/json."),
+    "WAF_FILTERED": (403, "The request was refused."),
+}
+_RETRY_SECONDS = "1"
+
+
+def extend(swagger: dict[str, Any], integration_uri: Any) -> dict[str, Any]:
+    """Chalice's swagger with problem details for the gateway's own errors, and 405s from the app."""
+    swagger["x-amazon-apigateway-gateway-responses"] = _gateway_responses()
+    for methods in swagger["paths"].values():
+        # A method that the path does not have goes to the app, which knows what to allow.
+        methods["x-amazon-apigateway-any-method"] = {
+            "responses": {},
+            "x-amazon-apigateway-integration": {
+                "type": "aws_proxy",
+                "httpMethod": "POST",
+                "uri": integration_uri,
+                "passthroughBehavior": "when_no_match",
+            },
+        }
+    return swagger
+
+
+def _gateway_responses() -> dict[str, Any]:
+    named = {name: _gateway_response(status, detail) for name, (status, detail) in _RESPONSES.items()}
+    return named | {
+        # Without a status each keeps its own, and the template can only print it as API Gateway knows it.
+        "DEFAULT_4XX": _gateway_response(400, "The request was refused."),
+        "DEFAULT_5XX": _gateway_response(500, "Something went wrong on our side."),
+    }
+
+
+def _gateway_response(status: int, detail: str) -> dict[str, Any]:
+    template = {
+        "type": "about:blank",
+        "title": problems.title(status),
+        "status": status,
+        "detail": detail,
+        "instance": "$context.path",
+        "request_id": "$context.requestId",
+    }
+    headers = {"Content-Type": problems.CONTENT_TYPE} | CORS.get_access_control_headers()
+    if status == 401:
+        headers |= problems.AUTHENTICATE
+    if status == 429:
+        headers["Retry-After"] = _RETRY_SECONDS
+    parameters = {f"gatewayresponse.header.{name}": f"'{value}'" for name, value in headers.items()}
+    parameters["gatewayresponse.header.X-Request-ID"] = "context.requestId"
+    return {
+        "statusCode": str(status),
+        "responseParameters": parameters,
+        "responseTemplates": {"application/json": json.dumps(template)},
+    }

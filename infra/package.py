@@ -1,0 +1,132 @@
+"""The Lambda package: the shipped dependencies and the app, with bytecode, the same bytes for the same input.
+
+Chalice's own packager asks pip for every dependency again whenever a line of the app changes, and
+ships no bytecode, which Lambda's read-only file system then compiles anew on every cold start.
+"""
+
+import compileall
+import hashlib
+import os
+import py_compile
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import chalice
+import chalice.app
+
+_LAMBDA_PLATFORM = "manylinux2014_x86_64"
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the oldest date that a zip can hold
+_KEPT_PACKAGES = 3
+
+
+class PackagingFailed(RuntimeError):
+    """pip could not install what ships."""
+
+
+def build(project_dir: str, python_version: str, say: Callable[[str], object]) -> Path:
+    """The zip of the project, made anew only if something in it changed.
+
+    Raises PackagingFailed.
+    """
+    project = Path(project_dir)
+    out = project / ".chalice" / "deployments"
+    out.mkdir(parents=True, exist_ok=True)
+    requirements = project / "requirements.txt"
+    platform = _platform()
+    name = f"{_digest([requirements], python_version, platform or 'host')}"
+    dependencies = out / f"dependencies-{name}"
+    if not dependencies.exists():
+        say(f"Installing what ships, for {platform or 'this machine'} (once for each change of requirements.txt) ...\n")
+        _install(requirements, dependencies, platform, python_version)
+    sources = dict(_sources(project))
+    package = out / f"{_digest([*sources.values()], name)}.zip"
+    if not package.exists():
+        _zip(package, dependencies, sources)
+        _forget_old(out)
+    return package
+
+
+def _platform() -> str | None:
+    """Lambda's platform; on a local AWS, which runs functions on this machine, None."""
+    return None if os.environ.get("AWS_ENDPOINT_URL") else _LAMBDA_PLATFORM
+
+
+def _install(requirements: Path, target: Path, platform: str | None, python_version: str) -> None:
+    with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
+        site = Path(temporary) / "site"
+        command = [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-input"]
+        command += ["--no-deps", "--no-compile", "--target", str(site), "-r", str(requirements)]
+        if platform:
+            command += ["--platform", platform, "--only-binary=:all:", "--implementation", "cp"]
+            command += ["--python-version", python_version.removeprefix("python")]
+        finished = subprocess.run(command, capture_output=True, text=True, check=False)
+        if finished.returncode:
+            raise PackagingFailed(f"pip could not install {requirements}:\n{finished.stderr}")
+        for unneeded in [*site.rglob("__pycache__"), *site.rglob("tests"), site / "bin"]:
+            shutil.rmtree(unneeded, ignore_errors=True)
+        _trim_botocore(site)
+        _compile(site)
+        site.rename(target)
+
+
+def _trim_botocore(site: Path) -> None:
+    """Keep the descriptions of the services in use: the others are most of the package's bytes."""
+    used = {"dynamodb", "secretsmanager", "sesv2", "sqs", "sts"}
+    for service in (site / "botocore" / "data").iterdir():
+        if service.is_dir() and service.name not in used:
+            shutil.rmtree(service)
+
+
+def _compile(folder: Path) -> None:
+    # By hash and unchecked: zips have no times that Python could compare with.
+    compileall.compile_dir(
+        folder, quiet=2, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH, stripdir=str(folder)
+    )
+
+
+def _sources(project: Path) -> Iterator[tuple[str, Path]]:
+    """The app's files and Chalice's runtime, by their names in the package."""
+    runtime = Path(chalice.app.__file__).parent
+    yield "chalice/app.py", runtime / "app.py"
+    yield "chalice/__init__.py", runtime / "__init__.py"
+    yield "app.py", project / "app.py"
+    for path in sorted((project / "chalicelib").rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            yield str(path.relative_to(project)), path
+
+
+def _zip(package: Path, dependencies: Path, sources: dict[str, Path]) -> None:
+    with tempfile.TemporaryDirectory(dir=package.parent) as temporary:
+        app = Path(temporary) / "app"
+        for name, source in sources.items():
+            (app / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, app / name)
+        _compile(app)
+        unfinished = Path(temporary) / "package.zip"
+        with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as archive:
+            for folder in (dependencies, app):
+                for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+                    info = zipfile.ZipInfo(str(path.relative_to(folder)), _EPOCH)
+                    info.compress_type = zipfile.ZIP_DEFLATED
+                    info.external_attr = 0o644 << 16
+                    archive.writestr(info, path.read_bytes())
+        unfinished.rename(package)
+
+
+def _forget_old(out: Path) -> None:
+    newest_first = sorted(out.glob("*.zip"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for old in newest_first[_KEPT_PACKAGES:]:
+        old.unlink()
+
+
+def _digest(files: list[Path], *words: str) -> str:
+    digest = hashlib.sha256("\0".join((chalice.__version__, *words)).encode())
+    for file in files:
+        content = file.read_bytes()
+        digest.update(f"{file.name}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()[:16]

@@ -1,0 +1,152 @@
+"""What an operator types: ``python manage.py --help``."""
+
+import argparse
+import getpass
+import json
+import os
+import sys
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from devstack.stack import HOST, STAGE, aws_environment, running_aws_url
+
+PROJECT = Path(__file__).parent
+DEMO_PASSWORD = "learn-with-eduflow"  # noqa: S105  the local stage's, shown by `make run`
+
+
+def main() -> int:
+    """Run the command; the exit status."""
+    options = _parser().parse_args()
+    try:
+        _enter(options.stage)
+        from botocore.exceptions import BotoCoreError
+
+        from chalicelib.errors import EduFlowError
+
+        try:
+            status: int = options.run(options)
+        except EduFlowError as error:
+            raise _Refused("\n".join([error.detail, *(f"{f.field}: {f.message}" for f in error.fields)])) from error
+        except BotoCoreError as error:
+            raise _Refused(f"AWS does not answer for the stage {options.stage}: {error}") from error
+    except _Refused as refused:
+        print(refused, file=sys.stderr)
+        return 1
+    return status
+
+
+class _Refused(Exception):
+    """The command can't be done; the message is for the operator."""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="manage.py", description="Operate a stage of EduFlow.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, run: Any, help_: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=help_, description=help_)
+        command.add_argument("--stage", default=STAGE, help="the Chalice stage (default: %(default)s)")
+        command.set_defaults(run=run)
+        return command
+
+    admin = add(
+        "create-admin", _create_admin, "Open an admin's account; the password from EDUFLOW_PASSWORD, else asked for."
+    )
+    admin.add_argument("username")
+    admin.add_argument("email")
+    add("demo", _demo, "Make a school that looks real, once.")
+    job = add("run", _run, "Run a scheduled job now.")
+    job.add_argument("job", choices=["daily-report"])
+    job.add_argument("--date", type=date.fromisoformat, help="this day's report anew (YYYY-MM-DD), stored or not")
+    logs = add("logs", _logs, "The Lambdas' log lines, oldest first, as JSON lines.")
+    logs.add_argument("--request-id", help="only what this request set off, in all Lambdas")
+    return parser
+
+
+def _enter(stage: str) -> None:
+    """Set the environment that the stage's functions have, and for the local stage its AWS."""
+    config = json.loads((PROJECT / ".chalice" / "config.json").read_text(encoding="utf-8"))
+    if stage not in config["stages"]:
+        raise _Refused(f"There is no stage {stage!r}: .chalice/config.json has {', '.join(config['stages'])}.")
+    os.environ.update(config["environment_variables"] | config["stages"][stage]["environment_variables"])
+    if stage == STAGE:
+        aws_url = os.environ.get("AWS_ENDPOINT_URL") or running_aws_url(PROJECT / ".local")
+        os.environ.update(aws_environment(aws_url or f"http://{HOST}:{os.environ.get('AWS_PORT', '4566')}"))
+    from chalicelib import logs
+
+    logs.configure(sys.stderr)  # standard output is for the command's answer
+
+
+def _create_admin(options: argparse.Namespace) -> int:
+    from pydantic import ValidationError
+
+    from chalicelib.schemas.accounts import RegisterIn
+    from chalicelib.services import accounts
+
+    password = os.environ.get("EDUFLOW_PASSWORD") or getpass.getpass(f"Password for {options.username}: ")
+    try:
+        given = RegisterIn(username=options.username, email=options.email, password=password)
+        user = accounts.create_admin(given.username, given.email, given.password)
+    except ValidationError as error:
+        raise _Refused("\n".join(f"{fault['loc'][0]}: {fault['msg']}" for fault in error.errors())) from error
+    print(f"Admin {user.username} ({user.email}) has the id {user.id}.")
+    return 0
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from devstack import demo
+
+    password = os.environ.get("EDUFLOW_PASSWORD") or (DEMO_PASSWORD if options.stage == STAGE else None)
+    if password is None:
+        raise _Refused("Set EDUFLOW_PASSWORD: on a stage that others reach, the demo accounts need one of your own.")
+    try:
+        demo.fill(password, lambda work: print(f"  {work} ...", file=sys.stderr))
+    except demo.AlreadyThere:
+        print("The demo school is there already.")
+        return 0
+    shown = password if password == DEMO_PASSWORD else "EDUFLOW_PASSWORD"
+    print("Demo accounts (password: " + shown + ")")
+    for role, name in (("admin", demo.ADMIN), ("instructor", "grace.h"), ("student", "ada")):
+        print(f"  {role:<11} {name}")
+    return 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    from chalicelib import clock
+    from chalicelib.services import reports
+
+    now = clock.now()
+    stored = [reports.redo(options.date, now)] if options.date else reports.fill(now)
+    count = 0
+    for report in stored:
+        print(json.dumps({"date": report.date, **reports.numbers(report)}))
+        count += 1
+    if not count:
+        print("Every whole day has its report.", file=sys.stderr)
+    return 0
+
+
+def _logs(options: argparse.Namespace) -> int:
+    events = sorted(_log_events(options.stage, options.request_id), key=lambda line: str(line["timestamp"]))
+    for line in events:
+        print(json.dumps(line))
+    return 0
+
+
+def _log_events(stage: str, request_id: str | None) -> Iterator[dict[str, Any]]:
+    import boto3
+
+    client = boto3.client("logs")
+    pattern = {"filterPattern": f'"{request_id}"'} if request_id else {}
+    groups = client.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=f"/aws/lambda/eduflow-{stage}")
+    for group in (group for page in groups for group in page["logGroups"]):
+        pages = client.get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"], **pattern)
+        for event in (event for page in pages for event in page["events"]):
+            if event["message"].startswith("{"):  # Lambda's own START, END and REPORT lines are not ours
+                yield json.loads(event["message"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
