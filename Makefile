@@ -18,10 +18,10 @@ help:  ## what can be made
 	@touch $@
 
 run: .venv/.installed  ## serve the API at http://127.0.0.1:8000 (PORT, AWS_PORT); Ctrl-C ends it
-	@exec $(BIN)/python -m devstack up
+	@exec $(BIN)/python -m devstack
 
 local: .venv/.installed  ## `chalice local` at http://127.0.0.1:8001 (LOCAL_PORT), beside a `make run`
-	@exec $(BIN)/python -m devstack local
+	@exec $(BIN)/python -m devstack.local
 
 lint: .venv/.installed  ## ruff, mypy, cfn-lint
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/cfn-lint infra/stack.yaml

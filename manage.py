@@ -7,12 +7,10 @@ import os
 import sys
 from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
 from typing import Any
 
-from devstack.stack import HOST, STAGE, aws_environment, running_aws_url
+from devstack.stack import HOME, HOST, PROJECT, STAGE, aws_environment, running_aws_url
 
-PROJECT = Path(__file__).parent
 DEMO_PASSWORD = "learn-with-eduflow"  # noqa: S105  the local stage's, shown by `make run`
 
 
@@ -72,7 +70,7 @@ def _enter(stage: str) -> None:
         raise _Refused(f"There is no stage {stage!r}: .chalice/config.json has {', '.join(config['stages'])}.")
     os.environ.update(config["environment_variables"] | config["stages"][stage]["environment_variables"])
     if stage == STAGE:
-        aws_url = os.environ.get("AWS_ENDPOINT_URL") or running_aws_url(PROJECT / ".local")
+        aws_url = os.environ.get("AWS_ENDPOINT_URL") or running_aws_url(HOME)
         os.environ.update(aws_environment(aws_url or f"http://{HOST}:{os.environ.get('AWS_PORT', '4566')}"))
     from chalicelib import logs
 

@@ -1,19 +1,12 @@
-"""``python -m devstack up`` (make run) and ``python -m devstack local`` (make local)."""
+"""``python -m devstack`` (make run): all of EduFlow on this machine, until Ctrl-C."""
 
-import argparse
-import contextlib
-import os
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 from types import FrameType
 
-from devstack.stack import HOST, STAGE, Stack, StackFailed, aws_environment, running_aws_url, step
-
-PROJECT = Path(__file__).parents[1]
-HOME = PROJECT / ".local"
+from devstack.stack import HOME, PROJECT, STAGE, Stack, StackFailed, port_setting, step
 
 
 class _Ended(Exception):
@@ -21,17 +14,11 @@ class _Ended(Exception):
 
 
 def main() -> int:
-    """Run what is asked for; the exit status."""
-    parser = argparse.ArgumentParser(prog="devstack")
-    parser.add_argument("what", choices=["up", "local"])
-    return _up() if parser.parse_args().what == "up" else _local()
-
-
-def _up() -> int:
+    """Run until it is ended; the exit status."""
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGINT, _end)
     try:
-        stack = Stack(PROJECT, HOME, _port("PORT", 8000), _port("AWS_PORT", 4566))
+        stack = Stack(PROJECT, HOME, port_setting("PORT", 8000), port_setting("AWS_PORT", 4566))
         try:
             _bring_up(stack)
             status = stack.wait()
@@ -84,27 +71,6 @@ def _demo(stack: Stack) -> str:
     if made.returncode:
         raise StackFailed(f"The demo data could not be made: {made.stderr.strip()}")
     return made.stdout
-
-
-def _local() -> int:
-    aws_url = running_aws_url(HOME)
-    if aws_url is None:
-        print("`chalice local` needs the local AWS: start it with `make run` in another terminal.", file=sys.stderr)
-        return 1
-    with contextlib.suppress(StackFailed):
-        port = _port("LOCAL_PORT", 8001)
-        environment = os.environ | aws_environment(aws_url)
-        chalice = str(Path(sys.executable).with_name("chalice"))
-        os.chdir(PROJECT)
-        os.execve(chalice, [chalice, "local", "--stage", STAGE, "--host", HOST, "--port", str(port)], environment)
-    return 1
-
-
-def _port(name: str, default: int) -> int:
-    text = os.environ.get(name, str(default))
-    if not text.isdigit() or not 0 < int(text) < 65536:
-        raise StackFailed(f"{name}={text} is no port: give a number from 1 to 65535.")
-    return int(text)
 
 
 def _end(number: int, frame: FrameType | None) -> None:

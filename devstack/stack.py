@@ -17,6 +17,8 @@ from typing import IO
 
 HOST = "127.0.0.1"
 STAGE = "local"
+PROJECT = Path(__file__).parents[1]
+HOME = PROJECT / ".local"
 _START_SECONDS = 60
 _STOP_SECONDS = 20
 _POLL_SECONDS = 0.1
@@ -58,7 +60,7 @@ class Stack:
         with (self.home / "aws.log").open("wb") as log:
             self._server = subprocess.Popen(
                 command,
-                cwd=Path(__file__).parents[1],
+                cwd=PROJECT,
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=log,
@@ -95,6 +97,8 @@ class Stack:
 
     def stop(self) -> None:
         """End all that was started. The data is saved."""
+        if self._lock is None:
+            return
         (self.home / "stack.json").unlink(missing_ok=True)
         if self._server is not None and self._server.poll() is None:
             self._server.send_signal(signal.SIGTERM)
@@ -103,24 +107,37 @@ class Stack:
             except subprocess.TimeoutExpired:
                 self._server.kill()
                 self._server.wait()
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        self._lock.close()
+        self._lock = None
 
     def _take_home(self) -> None:
-        self._lock = (self.home / "lock").open("w")
+        lock = (self.home / "lock").open("w")
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
+            lock.close()
             raise StackFailed("EduFlow runs already from this folder: end that one first (Ctrl-C).") from None
+        self._lock = lock
 
     def _run(self, failure: str, *command: str) -> None:
         log = self.home / "deploy.log"
         with log.open("ab") as output:
-            finished = subprocess.run(
-                command, cwd=self.project, env=self.environment, stdout=output, stderr=output, check=False
+            process = subprocess.Popen(
+                command,
+                cwd=self.project,
+                env=self.environment,
+                stdout=output,
+                stderr=output,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
             )
-        if finished.returncode:
+        try:
+            status = process.wait()
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)  # with all that it started, such as pip
+            process.wait()
+            raise
+        if status:
             raise StackFailed(f"{failure}: {_last_line(log)} (all of it: {log})")
 
     def _await_answer(self, url: str, failure: str) -> None:
@@ -161,6 +178,17 @@ def running_aws_url(home: Path) -> str | None:
     with contextlib.suppress(OSError, ValueError, KeyError):
         return str(json.loads((home / "stack.json").read_text())["aws_url"])
     return None
+
+
+def port_setting(name: str, default: int) -> int:
+    """The port that an environment variable asks for.
+
+    Raises StackFailed for what is no port.
+    """
+    text = os.environ.get(name, str(default))
+    if not text.isdigit() or not 0 < int(text) < 65536:
+        raise StackFailed(f"{name}={text} is no port: give a number from 1 to 65535.")
+    return int(text)
 
 
 def free_ports(count: int) -> list[int]:

@@ -1,0 +1,14 @@
+"""Settings of the test process itself: a stage of its own, and never a real AWS."""
+
+import os
+
+os.environ.update(
+    STAGE="test",
+    MAIL_FROM="eduflow@example.org",
+    AWS_DEFAULT_REGION="us-east-1",
+    AWS_ACCESS_KEY_ID="test",
+    AWS_SECRET_ACCESS_KEY="test",
+    AWS_EC2_METADATA_DISABLED="true",
+)
+os.environ.pop("AWS_PROFILE", None)
+os.environ.pop("AWS_ENDPOINT_URL", None)

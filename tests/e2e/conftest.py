@@ -1,0 +1,112 @@
+"""A real deploy into a local AWS of its own, and people who call it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from devstack.stack import free_ports
+from tests.support import PASSWORD, Actor, Api, RunningStack, copy_project, eventually, logs_in, registers, unique
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """The stack that the whole session calls."""
+    stack = RunningStack(copy_project(tmp_path_factory.mktemp("stack")))
+    stack.start()
+    yield stack
+    assert stack.stop() == 0, stack.output()
+
+
+@pytest.fixture(scope="session")
+def chalice_local(stack: RunningStack) -> Iterator[Api]:
+    """`make local` beside it."""
+    [port] = free_ports(1)
+    environment = os.environ | {"LOCAL_PORT": str(port)}
+    log = stack.folder / "local.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "devstack.local"], cwd=stack.folder, env=environment, stdout=output, stderr=output
+        )
+    api = Api(f"http://127.0.0.1:{port}")
+    try:
+        eventually(lambda: _answers(api) or process.poll() is not None)
+        assert process.poll() is None, log.read_text()
+        yield api
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _answers(api: Api) -> bool:
+    try:
+        return api.call("GET", "/api/health/").ok
+    except OSError:
+        return False
+
+
+@pytest.fixture(params=["gateway", "chalice local"])
+def api(request: pytest.FixtureRequest, stack: RunningStack) -> Api:
+    """The API: once through the deployed gateway, once in `chalice local`."""
+    if request.param == "gateway":
+        return stack.api
+    local: Api = request.getfixturevalue("chalice_local")
+    return local
+
+
+@pytest.fixture
+def gateway(stack: RunningStack) -> Api:
+    """The API through the deployed gateway, for what `chalice local` is not asked for."""
+    return stack.api
+
+
+@pytest.fixture(scope="session")
+def _teacher(stack: RunningStack) -> Actor:
+    return registers(stack.api, "instructor")
+
+
+@pytest.fixture(scope="session")
+def _admin(stack: RunningStack) -> Actor:
+    username = unique("admin")
+    made = stack.manage("create-admin", username, f"{username}@example.org", EDUFLOW_PASSWORD=PASSWORD)
+    assert made.returncode == 0, made.stderr
+    return logs_in(stack.api, username)
+
+
+@pytest.fixture
+def teacher(_teacher: Actor, request: pytest.FixtureRequest) -> Actor:
+    """An instructor."""
+    return _at_same_address(_teacher, request)
+
+
+@pytest.fixture
+def admin(_admin: Actor, request: pytest.FixtureRequest) -> Actor:
+    """An admin."""
+    return _at_same_address(_admin, request)
+
+
+@pytest.fixture
+def student(stack: RunningStack, request: pytest.FixtureRequest) -> Actor:
+    """A new student."""
+    return _at_same_address(registers(stack.api, "student"), request)
+
+
+@pytest.fixture
+def anonymous(request: pytest.FixtureRequest, stack: RunningStack) -> Actor:
+    """Nobody in particular."""
+    return _at_same_address(Actor(stack.api), request)
+
+
+def _at_same_address(actor: Actor, request: pytest.FixtureRequest) -> Actor:
+    """The actor, calling where the test calls."""
+    api = request.getfixturevalue("api") if "api" in request.fixturenames else actor.api
+    return Actor(api, actor.username, actor.token)
+
+
+@pytest.fixture
+def own_copy(tmp_path: Path) -> RunningStack:
+    """A stack that is not started, for tests of starting and ending."""
+    return RunningStack(copy_project(tmp_path))

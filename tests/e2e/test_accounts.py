@@ -1,0 +1,104 @@
+from typing import Any
+
+import pytest
+
+from tests.support import PASSWORD, Actor, Api, unique
+
+
+def account(**fields: Any) -> dict[str, Any]:
+    name = unique("ada")
+    return {"username": name, "email": f"{name}@example.org", "password": PASSWORD} | fields
+
+
+def test_who_registers_can_log_in_and_see_their_profile(anonymous: Actor, api: Api) -> None:
+    wanted = account(role="instructor")
+
+    registered = anonymous.post("/auth/register/", wanted)
+    tokens = anonymous.post("/auth/login/", {"username": wanted["username"], "password": PASSWORD}).json()
+    me = Actor(api, token=tokens["access"]).get("/auth/me/")
+
+    assert registered.status_code == 201
+    assert registered.headers["Location"] == f"{api.url}/api/v1/auth/me/"
+    assert set(registered.json()) == {"id", "username", "email", "role", "date_joined"}
+    assert me.status_code == 200
+    assert me.json() == registered.json()
+    assert me.json()["role"] == "instructor"
+
+
+def test_a_new_account_is_a_students(anonymous: Actor) -> None:
+    assert anonymous.post("/auth/register/", account()).json()["role"] == "student"
+
+
+def test_the_email_address_logs_in_too_and_is_kept_in_lower_case(anonymous: Actor) -> None:
+    wanted = account()
+    shouted = wanted["email"].upper()
+    registered = anonymous.post("/auth/register/", wanted | {"email": shouted})
+
+    login = anonymous.post("/auth/login/", {"username": shouted, "password": PASSWORD})
+
+    assert registered.json()["email"] == wanted["email"]
+    assert login.status_code == 200
+    assert set(login.json()) == {"access", "refresh"}
+
+
+@pytest.mark.parametrize("taken", ["username", "email"])
+def test_a_name_or_address_is_taken_without_regard_to_case(anonymous: Actor, taken: str) -> None:
+    first = account()
+    anonymous.post("/auth/register/", first)
+
+    second = anonymous.post("/auth/register/", account(**{taken: first[taken].upper()}))
+
+    assert second.status_code == 409
+    assert [error["field"] for error in second.json()["errors"]] == [taken]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("username", "ab"),
+        ("username", "with space"),
+        ("username", "a" * 151),
+        ("email", "not an address"),
+        ("email", "a@localhost"),
+        ("password", "short1!"),
+        ("password", "8675309867530"),
+        ("password", "password123"),
+        ("password", "x" * 129),
+        ("role", "admin"),
+        ("role", "headmaster"),
+    ],
+)
+def test_bad_input_is_named(anonymous: Actor, field: str, value: str) -> None:
+    answer = anonymous.post("/auth/register/", account(**{field: value}))
+
+    assert answer.status_code == 400
+    assert {error["field"] for error in answer.json()["errors"]} == {field}
+    assert all(error["code"] and error["message"] for error in answer.json()["errors"])
+
+
+def test_a_password_like_the_username_is_refused(anonymous: Actor) -> None:
+    wanted = account()
+
+    answer = anonymous.post("/auth/register/", wanted | {"password": wanted["username"] + "1"})
+
+    assert answer.status_code == 400
+    assert "password_too_similar" in {error["code"] for error in answer.json()["errors"]}
+
+
+def test_unknown_user_and_wrong_password_get_the_same_answer(anonymous: Actor, student: Actor) -> None:
+    wrong = anonymous.post("/auth/login/", {"username": student.username, "password": "not the password"})
+    unknown = anonymous.post("/auth/login/", {"username": unique("nobody"), "password": "not the password"})
+
+    changing = ("timestamp", "request_id")
+    assert wrong.status_code == unknown.status_code == 401
+    assert "WWW-Authenticate" in wrong.headers
+    assert {k: v for k, v in wrong.json().items() if k not in changing} == {
+        k: v for k, v in unknown.json().items() if k not in changing
+    }
+
+
+def test_a_refresh_token_is_no_access_token(anonymous: Actor, api: Api, student: Actor) -> None:
+    tokens = anonymous.post("/auth/login/", {"username": student.username, "password": PASSWORD}).json()
+
+    assert Actor(api, token=tokens["refresh"]).get("/auth/me/").status_code == 401
+    assert Actor(api, token=tokens["refresh"]).get("/courses/").status_code == 401

@@ -1,0 +1,128 @@
+import pytest
+
+from tests.support import Actor, Api, RunningStack, registers, unique
+
+
+def test_what_an_instructor_makes_everybody_can_read(teacher: Actor, anonymous: Actor, api: Api) -> None:
+    made = teacher.post(
+        "/courses/", {"title": "  Linear algebra ", "description": "Vectors", "price": "49.9", "is_published": True}
+    )
+    course = made.json()
+
+    assert made.status_code == 201
+    assert made.headers["Location"] == f"{api.url}/api/v1/courses/{course['id']}/"
+    assert set(course) == {
+        "id", "title", "description", "price", "is_published", "owner", "owner_id", "created_at", "updated_at",
+        "lessons_count",
+    }  # fmt: skip
+    assert (course["title"], course["price"], course["owner"]) == ("Linear algebra", "49.90", teacher.username)
+    assert course["lessons_count"] == 0
+    assert anonymous.get(made.headers["Location"]).json() == course
+    assert course in anonymous.get("/courses/").json()["results"]
+
+
+def test_a_new_course_is_a_draft_for_nothing(teacher: Actor) -> None:
+    course = teacher.post("/courses/", {"title": "Draft"}).json()
+
+    assert (course["is_published"], course["price"], course["description"]) == (False, "0.00", "")
+
+
+def test_a_draft_is_for_its_owner_and_admins(teacher: Actor, admin: Actor, student: Actor, anonymous: Actor) -> None:
+    draft = teacher.makes_course(is_published=False)
+    rival = Actor(teacher.api, token=registers(teacher.api, "instructor").token)
+    path = f"/courses/{draft['id']}/"
+
+    assert [actor.get(path).status_code for actor in (teacher, admin)] == [200, 200]
+    assert [actor.get(path).status_code for actor in (rival, student, anonymous)] == [404, 404, 404]
+    assert draft in admin.get("/courses/").json()["results"]
+    assert draft in teacher.get("/courses/?owner=me").json()["results"]
+    assert all(draft != course for course in student.get("/courses/?limit=100").json()["results"])
+
+
+def test_students_and_strangers_make_no_courses(student: Actor, gateway: Api) -> None:
+    assert student.post("/courses/", {"title": "Mine"}).status_code == 403
+    assert Actor(gateway).post("/courses/", {"title": "Mine"}).status_code == 401
+
+
+@pytest.mark.parametrize("course_id", ["nope", "0000000000000000", "%20", "..", "a" * 500])
+def test_an_id_that_is_none_is_404(anonymous: Actor, course_id: str) -> None:
+    assert anonymous.get(f"/courses/{course_id}/").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("title", "ab"),
+        ("title", "  ab  "),
+        ("title", "x" * 201),
+        ("title", None),
+        ("description", "x" * 10_001),
+        ("price", "-0.01"),
+        ("price", "100000000.00"),
+        ("price", "1.999"),
+        ("price", "NaN"),
+        ("price", "many"),
+        ("is_published", "perhaps"),
+    ],
+)
+def test_bad_input_is_named(teacher: Actor, field: str, value: object) -> None:
+    answer = teacher.post("/courses/", {"title": "A title", field: value})
+
+    assert answer.status_code == 400
+    assert [error["field"] for error in answer.json()["errors"]] == [field]
+
+
+def test_following_next_and_previous_visits_each_course_once(api: Api, stack: object) -> None:
+    owner = Actor(api, token=registers(api, "instructor").token)
+    made = [owner.makes_course(title=unique("Paged"))["id"] for _ in range(7)]
+
+    pages = [owner.get("/courses/?owner=me&limit=3").json()]
+    while pages[-1]["next"]:
+        pages.append(owner.get(pages[-1]["next"]).json())
+    back = [pages[-1]]
+    while back[-1]["previous"]:
+        back.append(owner.get(back[-1]["previous"]).json())
+
+    newest_first = made[::-1]
+    assert [course["id"] for page in pages for course in page["results"]] == newest_first
+    assert [course["id"] for page in back[::-1] for course in page["results"]] == newest_first
+    assert pages[0]["previous"] is None
+    assert pages[1]["next"].startswith(f"{api.url}/api/v1/courses/?")
+
+
+def test_a_cursor_is_good_for_its_own_list_only(teacher: Actor, admin: Actor, api: Api) -> None:
+    for _ in range(2):
+        teacher.makes_course()
+    following = admin.get("/courses/?limit=1").json()["next"]
+
+    assert admin.get(following).status_code == 200
+    assert Actor(api).get(following).status_code == 400
+    assert admin.get(following + "&ordering=price").status_code == 400
+    assert admin.get(following[:-2] + "AA").status_code == 400
+    assert admin.get("/courses/?cursor=x").status_code == 400
+
+
+def test_ordering_by_price(api: Api) -> None:
+    owner = Actor(api, token=registers(api, "instructor").token)
+    for price in ("10.00", "9.00", "100.00"):
+        owner.makes_course(price=price)
+
+    def prices(ordering: str) -> list[str]:
+        results = owner.get(f"/courses/?owner=me&ordering={ordering}").json()["results"]
+        return [course["price"] for course in results]
+
+    assert prices("price") == ["9.00", "10.00", "100.00"]
+    assert prices("-price") == ["100.00", "10.00", "9.00"]
+
+
+def test_the_stage_url_works_like_the_custom_domain(stack: RunningStack, teacher: Actor) -> None:
+    host = stack.stage_host()  # not every resolver knows the names below localhost
+    staged = Actor(Api(f"{stack.aws_url}/local"), token=teacher.token)
+
+    made = staged.post("/courses/", {"title": "By the stage URL", "is_published": True}, headers={"Host": host})
+    path = made.headers["Location"].removeprefix(f"http://{host}/local/api/v1")
+    read = staged.get(path, headers={"Host": host})
+
+    assert made.status_code == 201
+    assert path == f"/courses/{made.json()['id']}/"
+    assert read.json() == made.json()

@@ -1,0 +1,129 @@
+"""`make run` itself: what it says, what it keeps, what it leaves."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from devstack.stack import free_ports
+from tests.support import PASSWORD, Actor, RunningStack, eventually, logs_in, registers
+
+
+def _processes_of(folder: Path) -> list[str]:
+    """The command lines of all processes that mention a folder."""
+    listing = subprocess.check_output(["ps", "-eo", "pid=,args="], text=True).splitlines()
+    return [line for line in listing if str(folder) in line and str(os.getpid()) not in line.split()[:1]]
+
+
+def test_it_says_where_everything_is(stack: RunningStack) -> None:
+    for words in (f"{stack.api.url}/api/v1/", f"{stack.api.url}/api/docs/", "/_ministack/ses/messages", "grace.h"):
+        assert stack.says(words)
+
+
+def test_the_demo_school_looks_real(stack: RunningStack) -> None:
+    accounts = [logs_in(stack.api, name, "learn-with-eduflow") for name in ("admin", "grace.h", "ada")]
+
+    courses = Actor(stack.api).get("/courses/?limit=100").json()["results"]
+    again = stack.manage("demo")
+
+    assert [actor.get("/auth/me/").json()["role"] for actor in accounts] == ["admin", "instructor", "student"]
+    assert [course["lessons_count"] for course in courses if course["title"] == "Compilers by hand"] == [6]
+    assert (again.returncode, again.stdout) == (0, "The demo school is there already.\n")
+
+
+def test_data_survives_a_restart_and_nothing_stays_running(own_copy: RunningStack) -> None:
+    own_copy.start()
+    teacher = registers(own_copy.api, "instructor")
+    course = teacher.makes_course()
+    assert own_copy.stop(signal.SIGINT) == 0
+    assert _processes_of(own_copy.folder) == []
+
+    own_copy.start()
+    try:
+        assert Actor(own_copy.api).get(f"/courses/{course['id']}/").json() == course
+        assert logs_in(own_copy.api, teacher.username, PASSWORD).get("/auth/me/").status_code == 200
+    finally:
+        assert own_copy.stop(signal.SIGTERM) == 0
+    assert _processes_of(own_copy.folder) == []
+
+
+def test_a_failed_deploy_says_so_and_leaves_nothing(own_copy: RunningStack) -> None:
+    (own_copy.folder / "app.py").write_text("raise RuntimeError('half a line of code')")
+
+    failed = _run(own_copy)
+
+    assert failed.returncode == 1
+    assert failed.stderr.count("\n") <= 2
+    assert "`chalice deploy` failed" in failed.stderr
+    assert "half a line of code" in failed.stderr
+    assert _processes_of(own_copy.folder) == []
+
+
+def test_ended_in_the_middle_of_a_deploy_it_leaves_nothing(own_copy: RunningStack) -> None:
+    (own_copy.folder / "app.py").write_text("import time; time.sleep(600)")
+    own_copy.begin()
+    eventually(lambda: own_copy.says("Deploying"))
+
+    assert own_copy.stop(signal.SIGTERM) == 0
+    assert _processes_of(own_copy.folder) == []
+
+
+def test_a_killed_parent_takes_the_local_aws_with_it(tmp_path: Path) -> None:
+    aws_port, api_port = free_ports(2)
+    command = [sys.executable, "-m", "devstack.server", "--stage", "local", "--home", str(tmp_path)]
+    command += ["--aws-port", str(aws_port), "--api-port", str(api_port)]
+    server = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert server.stdin is not None
+    eventually((tmp_path / "valkey" / "valkey.log").exists)
+
+    server.stdin.close()  # as the system does when the parent is killed
+
+    assert server.wait(30) == 0
+    assert _processes_of(tmp_path) == []
+
+
+def test_a_taken_port_is_named(own_copy: RunningStack) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", own_copy.port))
+        taken.listen()
+
+        failed = _run(own_copy)
+
+    assert failed.returncode == 1
+    assert failed.stderr.strip() == (
+        f"Port {own_copy.port} is taken: choose another one, as in `make run PORT={own_copy.port + 1}`."
+    )
+    assert _processes_of(own_copy.folder) == []
+
+
+def test_one_folder_runs_once(stack: RunningStack) -> None:
+    second = RunningStack(stack.folder)
+    second.log = stack.folder / "second.log"
+
+    failed = _run(second)
+
+    assert failed.returncode == 1
+    assert "EduFlow runs already from this folder" in failed.stderr
+
+
+def test_chalice_local_without_a_stack_says_what_to_do(own_copy: RunningStack) -> None:
+    failed = subprocess.run(
+        [sys.executable, "-m", "devstack.local"], cwd=own_copy.folder, capture_output=True, text=True, check=False
+    )
+
+    assert failed.returncode == 1
+    assert "make run" in failed.stderr
+
+
+def _run(stack: RunningStack) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "devstack"],
+        cwd=stack.folder,
+        env=stack.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )

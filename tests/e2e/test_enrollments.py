@@ -1,0 +1,68 @@
+import json
+
+from tests.support import Actor, RunningStack, eventually
+
+
+def test_a_student_enrolls_and_gets_one_email(teacher: Actor, student: Actor, stack: RunningStack, api: object) -> None:
+    course = teacher.makes_course(title="Knots <and> links")
+    me = student.get("/auth/me/").json()
+
+    enrolled = student.post("/enrollments/", {"course": course["id"], "student": "somebody else"})
+    [mail] = eventually(lambda: stack.mails_to(me["email"]))
+
+    enrollment = enrolled.json()
+    assert enrolled.status_code == 201
+    assert set(enrollment) == {"id", "student", "course", "created_at"}
+    assert (enrollment["student"], enrollment["course"]) == (me["id"], course["id"])
+    assert mail["Subject"] == "You are enrolled in Knots <and> links"
+    assert student.username in mail["BodyText"]
+    assert "Knots <and> links" in mail["BodyText"]
+    assert "Knots &lt;and&gt; links" in mail["BodyHtml"]
+
+
+def test_a_second_time_is_a_conflict(teacher: Actor, student: Actor, api: object) -> None:
+    course = teacher.makes_course()
+    student.enrolls_in(course)
+
+    assert student.post("/enrollments/", {"course": course["id"]}).status_code == 409
+
+
+def test_drafts_and_unknown_courses_are_not_open(teacher: Actor, student: Actor, api: object) -> None:
+    draft = teacher.makes_course(is_published=False)
+
+    for course_id in (draft["id"], "0000000000000000", "nope"):
+        answer = student.post("/enrollments/", {"course": course_id})
+        assert answer.status_code == 400
+        assert [error["field"] for error in answer.json()["errors"]] == ["course"]
+
+
+def test_only_students_enroll(teacher: Actor, admin: Actor) -> None:
+    course = teacher.makes_course()
+
+    assert teacher.post("/enrollments/", {"course": course["id"]}).status_code == 403
+    assert admin.post("/enrollments/", {"course": course["id"]}).status_code == 403
+
+
+def test_a_message_that_comes_again_sends_no_second_email(teacher: Actor, student: Actor, stack: RunningStack) -> None:
+    enrollment = student.enrolls_in(teacher.makes_course())
+    address = student.get("/auth/me/").json()["email"]
+    eventually(lambda: stack.mails_to(address))
+
+    for _ in range(3):
+        _send(stack, {"enrollment": enrollment["id"], "request_id": "again"})
+    _send(stack, {"enrollment": "of nobody", "request_id": "the last one"})
+
+    eventually(lambda: stack.says('"request_id": "the last one"'))
+    assert len(stack.mails_to(address)) == 1
+
+
+def test_only_the_failed_messages_of_a_batch_come_again(stack: RunningStack) -> None:
+    [source] = stack.aws("lambda").list_event_source_mappings()["EventSourceMappings"]
+
+    assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+def _send(stack: RunningStack, message: dict[str, str]) -> None:
+    queue = stack.aws("sqs")
+    url = queue.get_queue_url(QueueName="eduflow-enrollment-emails-local")["QueueUrl"]
+    queue.send_message(QueueUrl=url, MessageBody=json.dumps(message))

@@ -1,0 +1,57 @@
+import json
+
+import pytest
+
+from tests.support import RunningStack, eventually
+
+RULE_FIRES_WITHIN = 150
+
+
+def test_the_daily_report_is_scheduled_hourly(stack: RunningStack) -> None:
+    events = stack.aws("events")
+    [rule] = [rule for rule in events.list_rules()["Rules"] if "daily_report" in rule["Name"]]
+    [target] = events.list_targets_by_rule(Rule=rule["Name"])["Targets"]
+
+    assert (rule["ScheduleExpression"], rule["State"]) == ("rate(1 hour)", "ENABLED")
+    assert target["Arn"].endswith(":function:eduflow-local-daily_report")
+
+
+@pytest.mark.timeout(RULE_FIRES_WITHIN + 30)
+def test_the_schedule_fires_the_lambda(stack: RunningStack) -> None:
+    events, dynamodb = stack.aws("events"), stack.aws("dynamodb")
+    [rule] = [rule for rule in events.list_rules()["Rules"] if "daily_report" in rule["Name"]]
+    newest = _dates(stack)[-1]
+    dynamodb.delete_item(TableName="eduflow-reports-local", Key={"kind": {"S": "daily"}, "date": {"S": newest}})
+
+    events.put_rule(Name=rule["Name"], ScheduleExpression="rate(1 minute)", State="ENABLED")  # an hour is long
+    try:
+        eventually(lambda: _dates(stack)[-1] == newest, RULE_FIRES_WITHIN)
+    finally:
+        events.put_rule(Name=rule["Name"], ScheduleExpression=rule["ScheduleExpression"], State="ENABLED")
+
+
+def test_by_hand_it_fills_in_what_is_missing(stack: RunningStack) -> None:
+    newest = _dates(stack)[-1]
+    dynamodb = stack.aws("dynamodb")
+    before = dynamodb.get_item(TableName="eduflow-reports-local", Key={"kind": {"S": "daily"}, "date": {"S": newest}})
+    dynamodb.delete_item(TableName="eduflow-reports-local", Key={"kind": {"S": "daily"}, "date": {"S": newest}})
+
+    first, second = stack.manage("run", "daily-report"), stack.manage("run", "daily-report", "--date", newest)
+    third = stack.manage("run", "daily-report")
+
+    assert json.loads(first.stdout) == json.loads(second.stdout)
+    assert json.loads(first.stdout)["date"] == newest
+    assert json.loads(first.stdout)["users"] == int(before["Item"]["users"]["N"])
+    assert third.stdout == ""
+
+
+def test_a_day_that_is_not_over_has_no_report(stack: RunningStack) -> None:
+    refused = stack.manage("run", "daily-report", "--date", "2999-01-01")
+
+    assert refused.returncode == 1
+    assert "not over" in refused.stderr
+
+
+def _dates(stack: RunningStack) -> list[str]:
+    items = stack.aws("dynamodb").scan(TableName="eduflow-reports-local")["Items"]
+    return sorted(item["date"]["S"] for item in items)

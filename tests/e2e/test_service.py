@@ -1,0 +1,113 @@
+"""Health, schema, docs; errors and headers that every answer has; the log."""
+
+import json
+import re
+import uuid
+
+import pytest
+import requests
+
+from tests.support import Actor, Api, RunningStack, eventually
+
+
+def test_health_schema_and_docs_need_no_token(anonymous: Actor, api: Api) -> None:
+    health, schema, docs = (anonymous.get(f"/api/{name}/") for name in ("health", "schema", "docs"))
+
+    assert health.json() == {"status": "ok", "stage": "local"}
+    assert schema.json()["openapi"] == "3.1.0"
+    assert schema.json()["servers"] == [{"url": api.url}]
+    assert docs.headers["Content-Type"].startswith("text/html")
+
+
+def test_every_asset_of_the_docs_comes_from_here(anonymous: Actor, api: Api) -> None:
+    page = anonymous.get("/api/docs/").text
+    assets = re.findall(r'(?:src|href)="(http[^"]+)"', page)
+
+    assert len(assets) == 2
+    for asset in assets:
+        assert asset.startswith(api.url)
+        assert requests.get(asset, timeout=30).ok
+    assert anonymous.get("/api/docs/nothing.js").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/courses", "/courses/"])
+def test_paths_work_with_and_without_the_trailing_slash(anonymous: Actor, api: Api, path: str) -> None:
+    assert anonymous.get(path).status_code == 200
+
+
+def test_every_answer_has_its_id_its_time_and_cors(anonymous: Actor, api: Api) -> None:
+    answers = [
+        anonymous.get("/api/health/"),
+        anonymous.get("/courses/nope/"),
+        anonymous.call("DELETE", "/courses/"),
+        anonymous.post("/auth/login/", {}),
+    ]
+
+    assert [answer.status_code for answer in answers] == [200, 404, 405, 400]
+    for answer in answers:
+        uuid.UUID(answer.headers["X-Request-ID"])
+        assert float(answer.headers["X-Response-Time-ms"]) >= 0
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    assert len({answer.headers["X-Request-ID"] for answer in answers}) == len(answers)
+
+
+def test_preflight_is_answered(anonymous: Actor, api: Api) -> None:
+    answer = anonymous.call("OPTIONS", "/courses/")
+
+    assert answer.status_code == 200
+    assert {"GET", "POST"} <= set(answer.headers["Access-Control-Allow-Methods"].split(","))
+    assert "Authorization" in answer.headers["Access-Control-Allow-Headers"]
+
+
+def _is_problem(answer: requests.Response, status: int) -> bool:
+    problem = answer.json()
+    assert answer.status_code == problem["status"] == status, answer.text
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert {"type", "title", "detail", "instance", "request_id"} <= set(problem)
+    assert problem["request_id"] == answer.headers["X-Request-ID"]
+    assert isinstance(problem["detail"], str)
+    assert requests.compat.urlparse(answer.url).path == problem["instance"]
+    return True
+
+
+def test_errors_are_problems(anonymous: Actor, api: Api) -> None:
+    json_type = {"Content-Type": "application/json"}
+
+    assert _is_problem(anonymous.get("/courses/nope/"), 404)
+    assert _is_problem(anonymous.call("POST", "/auth/login/", data="{", headers=json_type), 400)
+    assert _is_problem(anonymous.call("POST", "/auth/login/", data="[]", headers=json_type), 400)
+    assert _is_problem(anonymous.call("POST", "/auth/login/", headers=json_type), 400)
+    assert _is_problem(anonymous.call("POST", "/auth/login/", data="<a/>", headers={"Content-Type": "text/xml"}), 415)
+    assert _is_problem(anonymous.call("POST", "/auth/login/", data=b"x" * 2_097_153, headers=json_type), 413)
+    assert _is_problem(wrong := anonymous.call("PUT", "/courses/"), 405)
+    assert {"GET", "POST"} <= set(wrong.headers["Allow"].replace(" ", "").split(","))
+    assert _is_problem(anonymous.get("/courses/?limit=0"), 400)
+    assert _is_problem(Actor(api, token="no.such.token").get("/courses/"), 401)
+    assert _is_problem(anonymous.get("/courses/", headers={"Authorization": "Basic YTpi"}), 401)
+
+
+def test_what_the_gateway_answers_itself_is_a_problem_too(gateway: Api, student: Actor) -> None:
+    assert _is_problem(missing := gateway.call("GET", "/auth/me/"), 401)
+    assert _is_problem(bad := gateway.call("GET", "/auth/me/", "no.such.token"), 401)
+    assert _is_problem(student.post("/courses/", {"title": "Mine"}), 403)
+    assert _is_problem(gateway.call("GET", "/nothing/here/"), 404)
+    assert _is_problem(student.get("/nothing/here/"), 404)
+    assert missing.headers["WWW-Authenticate"] == bad.headers["WWW-Authenticate"] == 'Bearer realm="EduFlow"'
+
+
+def test_the_log_follows_a_request_through_the_lambdas(stack: RunningStack, teacher: Actor, student: Actor) -> None:
+    answer = student.post("/enrollments/", {"course": teacher.makes_course()["id"]})
+    request_id = answer.headers["X-Request-ID"]
+
+    eventually(lambda: stack.output().count(request_id) >= 2)
+    listed = stack.manage("logs", "--request-id", request_id)
+
+    lines = [json.loads(line) for line in listed.stdout.splitlines()]
+    assert [line["logger"] for line in lines] == ["app.access", "app.event"]
+    for line in lines:
+        assert set(line) == {"timestamp", "level", "logger", "message", "request_id", "extra"}
+        assert line["request_id"] == request_id
+    access = lines[0]["extra"]
+    assert (access["method"], access["path"], access["status"]) == ("POST", "/api/v1/enrollments/", 201)
+    assert access["user_id"] == answer.json()["student"]
+    assert access["duration_ms"] > 0
