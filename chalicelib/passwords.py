@@ -23,7 +23,7 @@ _COMMON = Path(__file__).with_name("common-passwords.txt.gz")
 
 @cache
 def _hasher() -> Any:
-    from passlib.hash import argon2
+    from passlib.handlers.argon2 import argon2  # not passlib.hash, whose lazy import is no match for threads
 
     # OWASP's first choice: 19 MiB, two passes, one lane
     # (https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html).

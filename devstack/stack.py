@@ -107,6 +107,8 @@ class Stack:
             except subprocess.TimeoutExpired:
                 self._server.kill()
                 self._server.wait()
+        if self._server is not None and self._server.stdin is not None:
+            self._server.stdin.close()
         self._lock.close()
         self._lock = None
 

@@ -169,10 +169,11 @@ class RunningStack:
         [api_id] = [api["id"] for api in apis if api["name"] == "eduflow"]
         return f"{api_id}.execute-api.localhost:{self.aws_port}"
 
-    def mails_to(self, address: str) -> list[dict[str, Any]]:
-        """The local inbox of an address."""
+    def mails(self, words: str) -> list[dict[str, Any]]:
+        """The mails in the local inbox whose address or subject has these words."""
         answer = requests.get(f"{self.aws_url}/_ministack/ses/messages", timeout=10).json()
-        return [mail for mails in answer["messages"].values() for mail in mails if address in mail["To"]]
+        mails = [mail for account in answer["messages"].values() for mail in account]
+        return [mail for mail in mails if words in mail["To"] or words in mail["Subject"]]
 
 
 def copy_project(folder: Path) -> Path:

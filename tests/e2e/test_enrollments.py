@@ -8,7 +8,7 @@ def test_a_student_enrolls_and_gets_one_email(teacher: Actor, student: Actor, st
     me = student.get("/auth/me/").json()
 
     enrolled = student.post("/enrollments/", {"course": course["id"], "student": "somebody else"})
-    [mail] = eventually(lambda: stack.mails_to(me["email"]))
+    [mail] = eventually(lambda: stack.mails(me["email"]))
 
     enrollment = enrolled.json()
     assert enrolled.status_code == 201
@@ -46,14 +46,14 @@ def test_only_students_enroll(teacher: Actor, admin: Actor) -> None:
 def test_a_message_that_comes_again_sends_no_second_email(teacher: Actor, student: Actor, stack: RunningStack) -> None:
     enrollment = student.enrolls_in(teacher.makes_course())
     address = student.get("/auth/me/").json()["email"]
-    eventually(lambda: stack.mails_to(address))
+    eventually(lambda: stack.mails(address))
 
     for _ in range(3):
         _send(stack, {"enrollment": enrollment["id"], "request_id": "again"})
     _send(stack, {"enrollment": "of nobody", "request_id": "the last one"})
 
     eventually(lambda: stack.says('"request_id": "the last one"'))
-    assert len(stack.mails_to(address)) == 1
+    assert len(stack.mails(address)) == 1
 
 
 def test_only_the_failed_messages_of_a_batch_come_again(stack: RunningStack) -> None:

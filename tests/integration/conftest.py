@@ -1,0 +1,37 @@
+"""The services in this process, on the tables of a local AWS that is a server of its own."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from chalicelib import aws, keys, queue
+from chalicelib.models import base
+from devstack.stack import Stack, aws_environment, free_ports
+from infra.provision import provision
+from tests.support import PROJECT
+
+
+@pytest.fixture(scope="session")
+def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """An empty stage ``test`` on the local AWS."""
+    stack = Stack(PROJECT, tmp_path_factory.mktemp("aws"), *free_ports(2))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in aws_environment(stack.aws_url).items():
+            patch.setenv(name, value)
+        _forget_clients()
+        stack.start()
+        try:
+            provision("test", {"MailFrom": "eduflow@example.org"}, poll_seconds=0.1)
+            yield
+        finally:
+            stack.stop()
+            _forget_clients()
+
+
+def _forget_clients() -> None:
+    """What was made for one AWS must not be used for another."""
+    for cached in (aws.session, aws.client, base.connection, queue._url):
+        cached.cache_clear()
+    keys._cached = None
+    for table in base.Table.__subclasses__():
+        table._connection = None

@@ -1,0 +1,94 @@
+"""Many at once, on a real server: exactly one wins, and nothing is lost or left over."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from threading import Barrier
+from typing import Any
+
+from chalicelib import ids
+from chalicelib.callers import Caller
+from chalicelib.errors import Conflict
+from chalicelib.models.courses import Course
+from chalicelib.models.enrollments import Enrollment
+from chalicelib.models.identities import Identity
+from chalicelib.models.lessons import Lesson
+from chalicelib.models.users import User
+from chalicelib.roles import Role
+from chalicelib.services import accounts, courses, enrollments, lessons
+from tests.support import PASSWORD, unique
+
+CLIENTS = 24
+
+
+def at_once(work: Callable[[int], Any]) -> tuple[list[Any], list[Conflict]]:
+    """What CLIENTS threads give that begin at the same moment, and who met a conflict."""
+    together = Barrier(CLIENTS)
+
+    def one(number: int) -> Any:
+        together.wait()
+        try:
+            return work(number)
+        except Conflict as conflict:
+            return conflict
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        given = [*pool.map(one, range(CLIENTS))]
+    conflicts = [value for value in given if isinstance(value, Conflict)]
+    return [value for value in given if not isinstance(value, Conflict)], conflicts
+
+
+def new_course() -> tuple[Caller, Course]:
+    teacher = Caller(ids.entity(), "teacher", Role.INSTRUCTOR, "s")
+    course = courses.create(teacher, title="Races", description="", price=Decimal(0), is_published=True)
+    return teacher, course
+
+
+def test_of_simultaneous_registrations_of_a_name_one_succeeds(local_aws: None) -> None:
+    name = unique("ada")
+
+    def register(number: int) -> User:
+        spelled = name.upper() if number % 2 else name
+        return accounts.register(spelled, f"{unique('ada')}@example.org", PASSWORD, Role.STUDENT)
+
+    winners, losers = at_once(register)
+
+    assert (len(winners), len(losers)) == (1, CLIENTS - 1)
+    assert {fault.field for loser in losers for fault in loser.fields} == {"username"}
+    assert Identity.owner(name) == winners[0].id
+    assert len([row for row in Identity.scan() if row.user_id == winners[0].id]) == 2
+
+
+def test_of_simultaneous_registrations_of_an_address_one_succeeds(local_aws: None) -> None:
+    address = f"{unique('ada')}@example.org"
+
+    winners, losers = at_once(lambda _: accounts.register(unique("ada"), address, PASSWORD, Role.STUDENT))
+
+    assert (len(winners), len(losers)) == (1, CLIENTS - 1)
+    assert Identity.owner(address) == winners[0].id
+    assert [user.id for user in User.scan(User.email == address)] == [winners[0].id]
+
+
+def test_of_simultaneous_enrollments_one_succeeds(local_aws: None) -> None:
+    _, course = new_course()
+    student = Caller(ids.entity(), "ada", Role.STUDENT, "s")
+
+    winners, losers = at_once(lambda _: enrollments.enroll(student, course.id))
+
+    assert (len(winners), len(losers)) == (1, CLIENTS - 1)
+    assert [row.id for row in Enrollment.query(student.id)] == [winners[0].id]
+
+
+def test_every_one_of_simultaneous_lessons_counts(local_aws: None) -> None:
+    teacher, course = new_course()
+
+    made, _ = at_once(
+        lambda number: lessons.create(
+            teacher, course.id, title=f"Lesson {number}", content="", duration_min=5, order_index=number
+        )
+    )
+
+    after = Course.find(course.id)
+    assert after is not None
+    assert after.lessons_count == len([*Lesson.query(course.id)]) == len(made) == CLIENTS
+    assert after.version == course.version + CLIENTS

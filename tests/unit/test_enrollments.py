@@ -1,0 +1,105 @@
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.ses.models import ses_backends
+
+from chalicelib import mailer
+from chalicelib.callers import Caller
+from chalicelib.errors import Conflict
+from chalicelib.models.courses import Course
+from chalicelib.models.enrollments import Enrollment
+from chalicelib.roles import Role
+from chalicelib.services import accounts, courses, emails, enrollments
+
+
+@pytest.fixture
+def course(aws: None) -> Course:
+    teacher = Caller("t" * 16, "teacher", Role.INSTRUCTOR, "s")
+    return courses.create(teacher, title="Knots & links", description="", price=Decimal(0), is_published=True)
+
+
+@pytest.fixture
+def student(aws: None) -> Caller:
+    user = accounts.register("ada", "ada@example.org", "sphinx of black quartz", Role.STUDENT)
+    return Caller(user.id, user.username, Role.STUDENT, "s")
+
+
+@pytest.fixture
+def mails(monkeypatch: pytest.MonkeyPatch) -> list[mailer.Mail]:
+    box: list[mailer.Mail] = []
+
+    def send(mail: mailer.Mail) -> str:
+        box.append(mail)
+        return "id"
+
+    monkeypatch.setattr(mailer, "send", send)
+    return box
+
+
+def test_enrolling_leaves_a_debt_and_a_message(course: Course, student: Caller, sent: Any) -> None:
+    enrollment = enrollments.enroll(student, course.id)
+
+    [message] = sent()
+    assert json.loads(message["Body"])["enrollment"] == enrollment.id
+    kept = Enrollment.find(enrollment.id)
+    assert kept is not None and kept.email_pending == "email#0"
+
+
+def test_a_queue_out_of_reach_costs_nobody_an_enrollment(
+    course: Course, student: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(name: str) -> Any:
+        raise ClientError({"Error": {"Code": "ServiceUnavailable"}}, "SendMessage")
+
+    monkeypatch.setattr("chalicelib.aws.client", refuse)
+
+    enrollment = enrollments.enroll(student, course.id)
+
+    kept = Enrollment.find(enrollment.id)
+    assert kept is not None and kept.email_pending
+
+
+def test_twice_is_a_conflict_and_changes_nothing(course: Course, student: Caller, sent: Any) -> None:
+    first = enrollments.enroll(student, course.id)
+
+    with pytest.raises(Conflict):
+        enrollments.enroll(student, course.id)
+
+    assert Enrollment.find(first.id) is not None
+    assert len(sent()) == 1
+
+
+def test_the_email_pays_the_debt(course: Course, student: Caller, mails: list[mailer.Mail]) -> None:
+    enrollment = enrollments.enroll(student, course.id)
+
+    emails.send_enrollment_email(enrollment.id)
+
+    [mail] = mails
+    assert (mail.to, mail.subject) == ("ada@example.org", "You are enrolled in Knots & links")
+    assert "Knots &amp; links" in mail.html
+    kept = Enrollment.find(enrollment.id)
+    assert kept is not None and kept.email_pending is None
+
+
+def test_an_enrollment_that_ended_gets_no_email(course: Course, student: Caller, mails: list[mailer.Mail]) -> None:
+    enrollment = enrollments.enroll(student, course.id)
+    enrollment.delete()
+    again = enrollments.enroll(student, course.id)
+
+    emails.send_enrollment_email(enrollment.id)
+    emails.send_enrollment_email("nonsense")
+
+    assert mails == []
+    kept = Enrollment.find(again.id)
+    assert kept is not None and kept.email_pending
+
+
+def test_ses_gets_the_mail_as_text_and_as_html(aws: None) -> None:
+    mailer.send(mailer.Mail("ada@example.org", "Hello é", "text", "<p>html</p>"))
+
+    [message] = ses_backends[DEFAULT_ACCOUNT_ID]["us-east-1"].sent_messages
+    assert message.destinations["ToAddresses"] == ["ada@example.org"]

@@ -1,0 +1,133 @@
+"""What is deployed, and how: the package, the gateway's definition, the policies, Chalice itself."""
+
+import json
+import subprocess
+import sys
+import zipfile
+from importlib.metadata import requires, version
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.waiter import SingleWaiterConfig
+from chalice.cli.filewatch.stat import StatFileWatcher
+from chalice.deploy.deployer import PolicyGenerator, ResultsRecorder
+from chalice.deploy.packager import LambdaDeploymentPackager
+from chalice.deploy.swagger import SwaggerGenerator
+
+from app import app
+from chalicelib import openapi
+from chalicelib.roles import ACCESS
+from infra import gateway, package
+from tests.support import PROJECT, copy_project
+
+RUNTIME = f"python3.{sys.version_info.minor}"
+
+
+def test_chalice_has_what_the_plugin_replaces() -> None:
+    assert version("chalice") == "1.34.0"
+    for owner, name in (
+        (SwaggerGenerator, "generate_swagger"),
+        (LambdaDeploymentPackager, "create_deployment_package"),
+        (PolicyGenerator, "handle_filebasediampolicy"),
+        (ResultsRecorder, "record_results"),
+        (SingleWaiterConfig, "__init__"),
+        (StatFileWatcher, "_recursive_walk_files"),
+        (StatFileWatcher, "_seed_mtime_cache"),
+    ):
+        assert callable(getattr(owner, name))
+
+
+def test_every_route_is_in_the_table_and_the_other_way_round() -> None:
+    assert {(method, path) for path, methods in app.routes.items() for method in methods} == set(ACCESS)
+
+
+def test_the_openapi_document_is_current() -> None:
+    assert openapi.text(app) == openapi.FILE.read_text(), "run `make schema`"
+
+
+def test_the_openapi_document_is_valid() -> None:
+    from openapi_spec_validator import validate
+
+    validate(json.loads(openapi.FILE.read_text()))
+
+
+def test_the_shipped_requirements_are_whole() -> None:
+    """Installed with --no-deps, so each requirement of a requirement is named, at a version that fits."""
+    from packaging.requirements import Requirement
+
+    lines = (PROJECT / "requirements.txt").read_text().splitlines()
+    pinned = {Requirement(line).name: version(Requirement(line).name) for line in lines if line and line[0] != "#"}
+    for name in pinned:
+        for wanted in map(Requirement, requires(name) or []):
+            if wanted.marker is None or wanted.marker.evaluate({"extra": ""}):
+                assert wanted.name.lower().replace("_", "-") in pinned, f"{name} needs {wanted}"
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copy_project(tmp_path_factory.mktemp("project"))
+
+
+@pytest.fixture
+def built(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The package for this machine."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    return package.build(str(project), RUNTIME, say=str)
+
+
+def test_the_package_has_all_that_the_functions_import(built: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(built) as archive:
+        archive.extractall(tmp_path)
+    modules = "app, chalicelib.handlers.emails, chalicelib.handlers.schedules, jwt, passlib.hash, boto3"
+    script = f"import sys; sys.path[:0] = [{str(tmp_path)!r}]; import {modules}"
+    environment = {"STAGE": "test", "MAIL_FROM": "x@example.org", "AWS_DEFAULT_REGION": "us-east-1"}
+
+    # -I -S: of this machine's packages, none can help
+    run = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", script], env=environment, capture_output=True, text=True, check=False
+    )
+
+    assert run.returncode == 0, run.stderr
+
+
+def test_the_package_has_bytecode_and_nothing_unneeded(built: Path) -> None:
+    names = zipfile.ZipFile(built).namelist()
+
+    sources = {name for name in names if name.endswith(".py") and not name.startswith("chalicelib/templates")}
+    compiled = {
+        name.replace("__pycache__/", "").partition(".cpython")[0] + ".py" for name in names if name.endswith(".pyc")
+    }
+    assert sources <= compiled
+    for folder in ("pip/", "setuptools/", "moto/", "tests/", "infra/", "devstack/", "botocore/data/ec2/", "bin/"):
+        assert not any(name.startswith(folder) for name in names), folder
+
+
+def test_the_same_input_makes_the_same_bytes_and_another_another_package(project: Path, built: Path) -> None:
+    before = built.read_bytes()
+    built.unlink()
+    again = package.build(str(project), RUNTIME, say=str)
+    with (project / "app.py").open("a") as source:
+        source.write("# another line\n")
+    other = package.build(str(project), RUNTIME, say=str)
+
+    assert again == built
+    assert again.read_bytes() == before
+    assert other != built
+
+
+def test_the_gateways_own_answers_are_problems() -> None:
+    swagger = gateway.extend({"paths": {"/api/health": {"get": {}}}}, "uri")
+    responses: dict[str, Any] = swagger["x-amazon-apigateway-gateway-responses"]
+
+    assert responses["MISSING_AUTHENTICATION_TOKEN"]["statusCode"] == "404"
+    for response in responses.values():
+        parameters = response["responseParameters"]
+        problem = json.loads(response["responseTemplates"]["application/json"])
+        assert str(problem["status"]) == response["statusCode"]
+        assert {"type", "title", "status", "detail", "instance", "request_id"} == set(problem)
+        assert parameters["gatewayresponse.header.Content-Type"] == "'application/problem+json'"
+        assert parameters["gatewayresponse.header.Access-Control-Allow-Origin"] == "'*'"
+    assert "gatewayresponse.header.WWW-Authenticate" in responses["UNAUTHORIZED"]["responseParameters"]
+    assert "gatewayresponse.header.Retry-After" in responses["THROTTLED"]["responseParameters"]
+    assert "x-amazon-apigateway-any-method" in swagger["paths"]["/api/health"]

@@ -1,0 +1,73 @@
+from dataclasses import dataclass
+
+import pytest
+
+from chalicelib import cursors
+from chalicelib.errors import Invalid
+from chalicelib.paging import Page, PageRequest, Place, turn_to
+
+
+@dataclass
+class Row:
+    position: str
+
+
+class Shelf:
+    """A list that is newest first, as the database keeps it."""
+
+    def __init__(self, positions: str) -> None:
+        self.positions = sorted(positions)
+
+    def fetch(self, after: str | None, back: bool, limit: int) -> list[Row]:
+        ordered = self.positions if back else self.positions[::-1]
+        behind = [p for p in ordered if after is None or (p > after if back else p < after)]
+        return [Row(position) for position in behind[:limit]]
+
+    def page(self, place: Place | None = None, limit: int = 3) -> Page[Row]:
+        return turn_to(PageRequest(limit, place), self.fetch)
+
+
+def text(page: Page[Row]) -> str:
+    return "".join(row.position for row in page.items)
+
+
+@pytest.mark.parametrize("count", range(10))
+def test_forward_and_back_visit_each_row_once(count: int) -> None:
+    shelf = Shelf("abcdefghij"[:count])
+    pages = [shelf.page()]
+    while pages[-1].next:
+        pages.append(shelf.page(pages[-1].next))
+    back = [pages[-1]]
+    while back[-1].previous:
+        back.append(shelf.page(back[-1].previous))
+
+    assert "".join(map(text, pages)) == "".join(shelf.positions[::-1])
+    assert [text(page) for page in back[::-1]] == [text(page) for page in pages]
+    assert pages[0].previous is None
+
+
+def test_what_is_written_meanwhile_moves_nothing() -> None:
+    shelf = Shelf("bdfhj")
+    first = shelf.page(limit=2)
+    shelf.positions = sorted("bdfj" + "klm" + "eg")  # h, already seen, is gone; others came
+
+    second = shelf.page(first.next, limit=10)
+
+    assert text(first) == "jh"
+    assert text(second) == "gfedb"
+
+
+def test_a_cursor_comes_back_as_its_place(aws: None) -> None:
+    place = Place("2026-11-22#é", back=True)
+
+    assert cursors.decode(cursors.encode(place, "scope"), "scope") == place
+
+
+def test_a_cursor_of_another_scope_or_changed_is_refused(aws: None) -> None:
+    cursor = cursors.encode(Place("x"), "scope")
+    changed = cursor[:-1] + ("A" if cursor[-1] != "A" else "B")
+
+    for text_, scope in ((cursor, "other"), (changed, "scope"), ("", "scope"), ("é", "scope"), ("A" * 50, "scope")):
+        with pytest.raises(Invalid) as refused:
+            cursors.decode(text_, scope)
+        assert [fault.field for fault in refused.value.fields] == ["cursor"]

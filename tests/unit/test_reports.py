@@ -1,0 +1,69 @@
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from chalicelib.callers import Caller
+from chalicelib.errors import Invalid
+from chalicelib.models.reports import DAILY, Report
+from chalicelib.roles import Role
+from chalicelib.services import accounts, courses, enrollments, reports
+
+FIRST = datetime(2026, 10, 30, 12, tzinfo=UTC)
+"""Its third day is in the next month."""
+
+
+@pytest.fixture
+def three_days(aws: None) -> datetime:
+    """A school's first three days; the moment after."""
+    for day in range(3):
+        now = FIRST + timedelta(days=day)
+        student = accounts.register(f"ada{day}", f"ada{day}@example.org", "sphinx of black quartz", Role.STUDENT, now)
+        teacher = Caller("t" * 16, "teacher", Role.INSTRUCTOR, "s")
+        course = courses.create(teacher, title="One", description="", price=Decimal(0), is_published=True, now=now)
+        courses.create(teacher, title="Draft", description="", price=Decimal(0), is_published=False, now=now)
+        if day:
+            enrollments.enroll(Caller(student.id, "ada", Role.STUDENT, "s"), course.id, now)
+    return FIRST + timedelta(days=2, hours=12, minutes=30)
+
+
+def stored() -> dict[str, dict[str, int]]:
+    return {report.date: reports.numbers(report) for report in Report.query(DAILY)}
+
+
+def test_every_whole_day_gets_its_row(three_days: datetime) -> None:
+    dates = [report.date for report in reports.fill(three_days)]
+
+    assert dates == ["2026-10-30", "2026-10-31", "2026-11-01"]
+    assert [*stored()["2026-11-01"].values()] == [6, 3, 3, 2, 1, 1]
+    assert stored()["2026-10-30"]["new_enrollments"] == 0
+
+
+def test_running_again_adds_and_changes_nothing(three_days: datetime) -> None:
+    [*reports.fill(three_days)]
+    before = stored()
+
+    assert [*reports.fill(three_days)] == []
+    reports.redo(date(2026, 10, 31), three_days)
+    assert stored() == before
+
+
+def test_missed_days_are_caught_up(three_days: datetime) -> None:
+    [*reports.fill(FIRST + timedelta(days=1))]
+
+    assert [report.date for report in reports.fill(three_days)] == ["2026-10-31", "2026-11-01"]
+
+
+def test_a_day_done_by_hand_comes_after_those_before_it(three_days: datetime) -> None:
+    reports.redo(date(2026, 11, 1), three_days)
+
+    assert [*stored()] == ["2026-10-30", "2026-10-31", "2026-11-01"]
+
+
+def test_today_has_no_report(three_days: datetime) -> None:
+    with pytest.raises(Invalid):
+        reports.redo(three_days.date(), three_days)
+
+
+def test_an_empty_school_has_none(aws: None) -> None:
+    assert [*reports.fill(FIRST)] == []
