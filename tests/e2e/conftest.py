@@ -12,16 +12,16 @@ from devstack.stack import free_ports
 from tests.support import PASSWORD, Actor, Api, RunningStack, copy_project, eventually, logs_in, registers, unique
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    """The stack that the whole session calls."""
+    """The stack that all of these tests call."""
     stack = RunningStack(copy_project(tmp_path_factory.mktemp("stack")))
     stack.start()
     yield stack
     assert stack.stop() == 0, stack.output()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chalice_local(stack: RunningStack) -> Iterator[Api]:
     """`make local` beside it."""
     [port] = free_ports(1)
@@ -63,12 +63,12 @@ def gateway(stack: RunningStack) -> Api:
     return stack.api
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def _teacher(stack: RunningStack) -> Actor:
     return registers(stack.api, "instructor")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def _admin(stack: RunningStack) -> Actor:
     username = unique("admin")
     made = stack.manage("create-admin", username, f"{username}@example.org", EDUFLOW_PASSWORD=PASSWORD)

@@ -11,7 +11,7 @@ from infra.provision import provision
 from tests.support import PROJECT
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """An empty stage ``test`` on the local AWS."""
     stack = Stack(PROJECT, tmp_path_factory.mktemp("aws"), *free_ports(2))
