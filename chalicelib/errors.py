@@ -6,6 +6,7 @@ EduFlowError
 ├── Forbidden           the caller may know the thing, but not do this
 ├── NotFound            it does not exist, or the caller may not know that it does
 ├── Conflict            it exists already, or its state forbids this
+├── PreconditionFailed  it is not in the state that the caller expects
 ├── TooLarge            the body is larger than the API takes
 └── UnsupportedMedia    the body is of another media type than JSON
 """
@@ -54,6 +55,10 @@ class NotFound(EduFlowError):
 
 class Conflict(EduFlowError):
     """It exists already, or its state forbids this."""
+
+
+class PreconditionFailed(EduFlowError):
+    """It is not in the state that the caller expects."""
 
 
 class TooLarge(EduFlowError):

@@ -38,6 +38,13 @@ def lesson(course: str, random: str) -> str:
     return course + random
 
 
+def split_lesson(value: str) -> tuple[str, str] | None:
+    """A lesson id's course and random part; None if it is no such id."""
+    if len(value) != ENTITY_LENGTH + NONCE_LENGTH or _CHARACTERS.fullmatch(value) is None:
+        return None
+    return value[:ENTITY_LENGTH], value[ENTITY_LENGTH:]
+
+
 def enrollment(student: str, course: str, random: str) -> str:
     """The id of an enrollment."""
     return student + course + random

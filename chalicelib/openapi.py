@@ -25,12 +25,16 @@ _Schemas = Mapping[Any, Any]
 
 _PATH_PARAMETERS = {
     "course_id": "A course's id.",
+    "lesson_id": "A lesson's id.",
+    "enrollment_id": "An enrollment's id.",
+    "user_id": "A user's id.",
     "asset": "The name of a file.",
 }
 _HEADERS = {
     "X-Request-ID": {"description": "This request's id, also in the logs.", "schema": {"type": "string"}},
     "X-Response-Time-ms": {"description": "Milliseconds of work.", "schema": {"type": "string"}},
 }
+_PRECONDITIONS = {"If-None-Match": 304, "If-Match": 412}
 
 
 def document(app: Chalice) -> dict[str, Any]:
@@ -120,6 +124,9 @@ def _parameters(endpoint: Endpoint) -> Iterable[dict[str, Any]]:
                 "description": _PATH_PARAMETERS[name],
                 "schema": {"type": "string"},
             }
+    for name, status in _PRECONDITIONS.items():
+        if status in {*endpoint.answers, *endpoint.errors}:
+            yield {"name": name, "in": "header", "required": False, "schema": {"type": "string"}, "example": '"1"'}
     if endpoint.query:
         for name, schema in endpoint.query.model_json_schema()["properties"].items():
             yield {"name": name, "in": "query", "required": False, "schema": schema}
@@ -128,7 +135,11 @@ def _parameters(endpoint: Endpoint) -> Iterable[dict[str, Any]]:
 def _responses(endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
     responses: dict[str, Any] = {}
     for status, model in endpoint.answers.items():
-        responses[str(status)] = _response(status, schemas[model, "serialization"] if model else {"type": "object"})
+        responses[str(status)] = _response(status, schemas[model, "serialization"] if model else None)
+        if 304 in endpoint.answers or 412 in endpoint.errors:
+            responses[str(status)]["headers"]["ETag"] = _header("Its version, for If-None-Match and If-Match.")
+    if endpoint.name == "schema":
+        responses["200"]["content"] = {"application/json": {"schema": {"type": "object"}}}
     problem = {"$ref": _REF.format(model="Problem")}
     for status in sorted(_errors(endpoint)):
         responses[str(status)] = _response(status, problem, "application/problem+json")
@@ -138,14 +149,19 @@ def _responses(endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
 def _response(status: int, schema: Any, content_type: str = "application/json") -> dict[str, Any]:
     headers = dict(_HEADERS)
     if status == 201:
-        headers["Location"] = {"description": "Where it is.", "schema": {"type": "string", "format": "uri"}}
+        headers["Location"] = _header("Where it is.")
     if status == 401:
-        headers["WWW-Authenticate"] = {"description": "The scheme that is wanted.", "schema": {"type": "string"}}
-    return {
-        "description": HTTPStatus(status).phrase,
-        "headers": headers,
-        "content": {content_type: {"schema": schema}},
-    }
+        headers["WWW-Authenticate"] = _header("The scheme that is wanted.")
+    if status == 429:
+        headers["Retry-After"] = _header("Seconds to wait.")
+    response: dict[str, Any] = {"description": HTTPStatus(status).phrase, "headers": headers}
+    if schema:
+        response["content"] = {content_type: {"schema": schema}}
+    return response
+
+
+def _header(description: str) -> dict[str, Any]:
+    return {"description": description, "schema": {"type": "string"}}
 
 
 def _errors(endpoint: Endpoint) -> set[int]:

@@ -8,7 +8,9 @@ from typing import Generic, Protocol, TypeVar
 class Positioned(Protocol):
     """A row that knows its place in its list."""
 
-    position: str
+    @property
+    def position(self) -> str:
+        """Text that sorts as the list does."""
 
 
 @dataclass(frozen=True)

@@ -54,8 +54,8 @@ def _dummy_hash() -> str:
     return hashed("a password that nobody has")
 
 
-def faults(password: str, *, username: str, email: str) -> tuple[FieldError, ...]:
-    """All rules that a new password breaks, as errors of the field ``password``."""
+def faults(password: str, *, username: str, email: str, field: str = "password") -> tuple[FieldError, ...]:
+    """All rules that a new password breaks, as errors of the field."""
     password = normalized(password)
     found = []
     for attribute, value in (("username", username), ("email address", email)):
@@ -73,7 +73,7 @@ def faults(password: str, *, username: str, email: str) -> tuple[FieldError, ...
         found.append(("password_too_common", "This password is too common."))
     if password.isdigit():
         found.append(("password_entirely_numeric", "This password is entirely numeric."))
-    return tuple(FieldError("password", code, message) for code, message in found)
+    return tuple(FieldError(field, code, message) for code, message in found)
 
 
 def _similar(password: str, value: str) -> bool:

@@ -1,4 +1,4 @@
-"""The queue of enrollments whose email is owed."""
+"""The queues: enrollments whose email is owed, and what hangs on something that was deleted."""
 
 import json
 from functools import cache
@@ -9,6 +9,9 @@ from chalicelib import aws, logs
 from chalicelib.settings import settings
 
 ENROLLMENT_EMAILS = "enrollment-emails"
+DELETIONS = "deletions"
+COURSE = "course"
+USER = "user"
 
 
 def send_enrollment(enrollment_id: str, request_id: str) -> bool:
@@ -16,18 +19,26 @@ def send_enrollment(enrollment_id: str, request_id: str) -> bool:
 
     A queue that is out of reach is no error of the caller's: the row still says that an email is owed.
     """
-    body = json.dumps({"enrollment": enrollment_id, "request_id": request_id})
+    return _send(ENROLLMENT_EMAILS, {"enrollment": enrollment_id, "request_id": request_id})
+
+
+def send_deletion(kind: str, thing: str, deleted_at: str) -> bool:
+    """Ask for the removal of what hangs on a COURSE or USER deleted at a moment; whether the queue took it.
+
+    If it is out of reach, the tombstone still says so.
+    """
+    return _send(DELETIONS, {"kind": kind, "id": thing, "deleted_at": deleted_at, "request_id": logs.request_id.get()})
+
+
+def _send(queue: str, message: dict[str, str]) -> bool:
     try:
-        aws.client("sqs").send_message(QueueUrl=_url(), MessageBody=body)
+        aws.client("sqs").send_message(QueueUrl=_url(queue), MessageBody=json.dumps(message))
     except (BotoCoreError, ClientError):
-        logs.errors.exception(
-            "The queue did not take an enrollment's email", extra={"extra": {"enrollment": enrollment_id}}
-        )
+        logs.errors.exception("The queue %s did not take a message", queue, extra={"extra": message})
         return False
     return True
 
 
 @cache
-def _url() -> str:
-    name = settings().resource(ENROLLMENT_EMAILS)
-    return str(aws.client("sqs").get_queue_url(QueueName=name)["QueueUrl"])
+def _url(queue: str) -> str:
+    return str(aws.client("sqs").get_queue_url(QueueName=settings().resource(queue))["QueueUrl"])

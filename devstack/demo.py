@@ -3,7 +3,6 @@
 import random
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from decimal import Decimal
 
 from chalicelib import clock
 from chalicelib.callers import Caller
@@ -19,51 +18,51 @@ _STUDENTS = [
     "ada", "barbara", "claude.s", "dorothy", "edsger", "frances", "george", "hedy", "ida", "john_b", "karen",
     "linus", "margaret", "niklaus", "olga", "peter", "radia", "shafi", "tim_bl", "ursula", "vint", "whitfield",
 ]  # fmt: skip
-_COURSES: list[tuple[str, str, str, bool, list[str]]] = [
+_COURSES: list[tuple[str, str, int, bool, list[str]]] = [
     (
         "Linear algebra, from vectors to eigenvalues",
         "What matrices do to space, with pencil, paper and a little Python.",
-        "49.90",
+        4990,
         True,
         ["Vectors and spans", "Matrices as maps", "Determinants", "Bases and change of basis", "Eigenvalues"],
     ),
     (
         "Python for people who count",
         "Tables, plots and honest statistics for the lab and the office.",
-        "0.00",
+        0,
         True,
         ["First steps", "Lists, dicts, loops", "Reading files", "Plots that tell", "A small report"],
     ),
     (
         "Databases without fear",
         "From a spreadsheet to a schema: keys, joins, transactions.",
-        "79.00",
+        7900,
         True,
         ["Why not a spreadsheet?", "Keys", "Joins", "Transactions", "Indexes"],
     ),
     (
         "The art of the proof",
         "Induction, contradiction, and when a picture is enough.",
-        "25.00",
+        2500,
         True,
         ["Statements", "Direct proofs", "Contradiction", "Induction"],
     ),
     (
         "Compilers by hand",
         "A language of your own in six evenings.",
-        "120.00",
+        12000,
         True,
         ["Words", "Sentences", "Trees", "Meaning", "Code", "Speed"],
     ),
     (
         "Drawing for engineers",
         "Sketches that explain.",
-        "15.50",
+        1550,
         True,
         ["Lines", "Boxes in space", "Light", "Explaining with three pictures"],
     ),
-    ("Networks from the wire up", "Still being written.", "60.00", False, ["Bits on a wire", "Frames"]),
-    ("Group theory", "A draft, for next term.", "35.00", False, ["Symmetry"]),
+    ("Networks from the wire up", "Still being written.", 6000, False, ["Bits on a wire", "Frames"]),
+    ("Group theory", "A draft, for next term.", 3500, False, ["Symmetry"]),
 ]
 _DAYS = 21
 _LONGEST_LESSON = 45
@@ -106,28 +105,20 @@ def _some_time(dice: random.Random, since: datetime) -> datetime:
 
 def _make_courses(dice: random.Random, instructors: list[User], opening: datetime) -> list[str]:
     published = []
-    for number, (title, description, price, is_published, titles) in enumerate(_COURSES):
+    for number, (title, description, cents, is_published, titles) in enumerate(_COURSES):
         owner = instructors[number % len(instructors)]
         caller = Caller(owner.id, owner.username, Role.INSTRUCTOR, session_id="demo")
         moment = opening + timedelta(days=number, hours=dice.uniform(1, 9))
-        course = courses.create(
-            caller,
-            title=title,
-            description=description,
-            price=Decimal(price),
-            is_published=is_published,
-            now=moment,
-        )
+        fields = {"title": title, "description": description, "price_cents": cents, "is_published": is_published}
+        course = courses.create(caller, fields, moment)
         for order, lesson in enumerate(titles, start=1):
-            lessons.create(
-                caller,
-                course.id,
-                title=lesson,
-                content=f"{lesson}: what it is, two examples, and an exercise.",
-                duration_min=dice.randrange(10, _LONGEST_LESSON, 5),
-                order_index=order,
-                now=moment + timedelta(minutes=order),
-            )
+            fields = {
+                "title": lesson,
+                "content": f"{lesson}: what it is, two examples, and an exercise.",
+                "duration_min": dice.randrange(10, _LONGEST_LESSON, 5),
+                "order_index": order,
+            }
+            lessons.create(caller, course.id, fields, moment + timedelta(minutes=order))
         if is_published:
             published.append(course.id)
     return published

@@ -1,13 +1,25 @@
-"""/courses."""
+"""/courses and /courses-public."""
+
+from typing import Any
 
 from chalice.app import Response
 
-from chalicelib.handlers.endpoints import API, Call, Endpoints, json_answer
+from chalicelib.callers import Caller
+from chalicelib.handlers.endpoints import API, Call, Endpoints, json_answer, no_content
 from chalicelib.handlers.lists import list_answer, page_request
-from chalicelib.schemas.courses import CourseIn, CourseList, CourseOut, CourseQuery
+from chalicelib.handlers.preconditions import expected_versions, tagged, written
+from chalicelib.schemas.courses import (
+    CourseChanges,
+    CourseIn,
+    CourseList,
+    CourseOut,
+    CourseQuery,
+    PublicCourseQuery,
+)
 from chalicelib.services import courses
 
 PATH = f"{API}/courses"
+ONE = f"{PATH}/{{course_id}}"
 
 blueprint = Endpoints(__name__)
 
@@ -15,26 +27,58 @@ blueprint = Endpoints(__name__)
 @blueprint.endpoint("GET", PATH, query=CourseQuery, answers={200: CourseList})
 def list_courses(call: Call[None, CourseQuery]) -> Response:
     """The courses that the caller may see, newest first."""
-    query = call.query
-    page = courses.browse(call.visitor, page_request(call), ordering=query.ordering, own=query.owner == "me")
-    return list_answer(call, page, CourseList, [CourseOut.of(course) for course in page.items])
+    return _list(call, call.visitor, own=call.query.owner == "me")
+
+
+@blueprint.endpoint("GET", f"{API}/courses-public", query=PublicCourseQuery, answers={200: CourseList})
+def list_public_courses(call: Call[None, PublicCourseQuery]) -> Response:
+    """The published courses, for anyone; up to 60 seconds old."""
+    return _list(call, None, own=False)
 
 
 @blueprint.endpoint("POST", PATH, body=CourseIn, answers={201: CourseOut})
 def create_course(call: Call[CourseIn, None]) -> Response:
     """Make a course, owned by the caller."""
-    body = call.body
-    course = courses.create(
-        call.caller,
-        title=body.title,
-        description=body.description,
-        price=body.price,
-        is_published=body.is_published,
-    )
+    course = courses.create(call.caller, call.body.changes())
     return json_answer(CourseOut.of(course), 201, {"Location": call.url(f"{PATH}/{course.id}/")})
 
 
-@blueprint.endpoint("GET", f"{PATH}/{{course_id}}", answers={200: CourseOut}, errors=frozenset({404}))
+@blueprint.endpoint("GET", ONE, answers={200: CourseOut, 304: None}, errors={404})
 def read_course(call: Call[None, None], course_id: str) -> Response:
     """One course."""
-    return json_answer(CourseOut.of(courses.read(call.visitor, course_id)))
+    course = courses.read(call.visitor, course_id)
+    return tagged(call, CourseOut.of(course), course.version)
+
+
+@blueprint.endpoint("PUT", ONE, body=CourseIn, answers={200: CourseOut}, errors={404, 412})
+def replace_course(call: Call[CourseIn, None], course_id: str) -> Response:
+    """Write a course anew; what is left out gets its default."""
+    return _update(call, course_id)
+
+
+@blueprint.endpoint("PATCH", ONE, body=CourseChanges, answers={200: CourseOut}, errors={404, 412})
+def change_course(call: Call[CourseChanges, None], course_id: str) -> Response:
+    """Change some fields of a course."""
+    return _update(call, course_id)
+
+
+@blueprint.endpoint("DELETE", ONE, answers={204: None}, errors={404, 412})
+def delete_course(call: Call[None, None], course_id: str) -> Response:
+    """Delete a course, with its lessons and enrollments."""
+    courses.delete(call.caller, course_id, expected_versions(call))
+    return no_content()
+
+
+def _list(call: Call[Any, Any], visitor: Caller | None, *, own: bool) -> Response:
+    query = call.query
+    query.check()
+    if query.search is not None:
+        page = courses.search(page_request(call), query.search)
+    else:
+        page = courses.browse(visitor, page_request(call), ordering=query.ordering, own=own)
+    return list_answer(call, page, CourseList, [CourseOut.of(course) for course in page.items])
+
+
+def _update(call: Call[Any, None], course_id: str) -> Response:
+    course = courses.update(call.caller, course_id, call.body.changes(), expected_versions(call))
+    return written(CourseOut.of(course), course.version)

@@ -44,7 +44,7 @@ def docs(call: Call[None, None]) -> Response:
     return Response(page, headers={"Content-Type": "text/html; charset=utf-8"})
 
 
-@blueprint.endpoint("GET", f"{PATH}/{{asset}}", answers={200: None}, errors=frozenset({404}))
+@blueprint.endpoint("GET", f"{PATH}/{{asset}}", answers={200: None}, errors={404})
 def docs_asset(call: Call[None, None], asset: str) -> Response:
     """A part of Swagger UI."""
     if asset not in ASSETS:

@@ -7,6 +7,7 @@ reading, checking, answering and the OpenAPI document follow from one declaratio
 import inspect
 import time
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlencode
@@ -87,7 +88,7 @@ class Endpoints(Blueprint):
         answers: Mapping[int, type[BaseModel] | None],
         body: type[BaseModel] | None = None,
         query: type[BaseModel] | None = None,
-        errors: frozenset[int] = frozenset(),
+        errors: AbstractSet[int] = frozenset(),
     ) -> Callable[[View], View]:
         """Declare a view: its route, its input and its answers.
 
@@ -99,7 +100,16 @@ class Endpoints(Blueprint):
         def register(view: View) -> View:
             summary, _, description = (inspect.getdoc(view) or "").partition("\n")
             spec = Endpoint(
-                method, path, access, view.__name__, summary, description.strip(), body, query, answers, errors
+                method,
+                path,
+                access,
+                view.__name__,
+                summary,
+                description.strip(),
+                body,
+                query,
+                answers,
+                frozenset(errors),
             )
 
             def answer(**parameters: str) -> Response:
@@ -125,6 +135,11 @@ def json_answer(body: BaseModel, status: int = 200, headers: Mapping[str, str] |
     return Response(
         body.model_dump_json(), status_code=status, headers={"Content-Type": "application/json", **(headers or {})}
     )
+
+
+def no_content() -> Response:
+    """An answer that says only that it is done."""
+    return Response("", status_code=204)
 
 
 def base_url(request: Request) -> str:

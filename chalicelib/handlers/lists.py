@@ -32,7 +32,7 @@ def list_answer(
 def _link(call: Call[Any, Any], place: Place | None) -> str | None:
     if place is None:
         return None
-    parameters = call.query.model_dump(exclude_unset=True, exclude_none=True)
+    parameters = call.query.model_dump(exclude_unset=True, exclude_none=True, by_alias=True)
     return call.url(_path(call), parameters | {"cursor": cursors.encode(place, _scope(call))})
 
 

@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import botocore.session
 from pynamodb.connection import Connection, TableConnection
@@ -20,6 +20,8 @@ from chalicelib.settings import settings
 
 TRANSACTION_ATTEMPTS = 8
 _BACKOFF_SECONDS = 0.02
+
+Result = TypeVar("Result")
 
 
 class _SharedConnection(Connection):
@@ -61,7 +63,10 @@ class Table(Model):
 
 
 class ConditionFailed(Exception):
-    """A transaction's conditions did not hold; ``failed`` has the numbers of those items."""
+    """A transaction's conditions did not hold.
+
+    ``failed`` has the numbers of those items: checks first, then deletes, puts and updates.
+    """
 
     def __init__(self, failed: frozenset[int]) -> None:
         super().__init__(f"conditions failed: {sorted(failed)}")
@@ -88,8 +93,27 @@ def transact(fill: Callable[[TransactWrite], None]) -> None:
                 raise ConditionFailed(failed) from error
             if not _numbers(codes, "TransactionConflict") or attempt == TRANSACTION_ATTEMPTS - 1:
                 raise
-        time.sleep(random.uniform(0, _BACKOFF_SECONDS * 2**attempt))
+        _wait(attempt)
 
 
 def _numbers(codes: list[Any], code: str) -> frozenset[int]:
     return frozenset(number for number, found in enumerate(codes) if found == code)
+
+
+def retried(work: Callable[[], Result]) -> Result:
+    """What ``work`` gives, tried again with jitter while it meets somebody who was faster.
+
+    ``work`` reads, decides and writes under the condition that nothing changed since it read.
+
+    Raises ConditionFailed when that happens TRANSACTION_ATTEMPTS times.
+    """
+    for attempt in range(TRANSACTION_ATTEMPTS - 1):
+        try:
+            return work()
+        except ConditionFailed:
+            _wait(attempt)
+    return work()
+
+
+def _wait(attempt: int) -> None:
+    time.sleep(random.uniform(0, _BACKOFF_SECONDS * 2**attempt))

@@ -27,6 +27,21 @@ def owned_by(user_id: str) -> str:
     return f"owner#{user_id}"
 
 
+def by_date(name: str) -> str:
+    """The partition that orders a list by creation."""
+    return f"{name}#date"
+
+
+def by_price(name: str) -> str:
+    """The partition that orders a list by price."""
+    return f"{name}#price"
+
+
+def with_word(word: str) -> str:
+    """The partition of the published courses that have a word, by creation."""
+    return f"word#{word}"
+
+
 Rows = list["CourseListRow"]
 
 
@@ -42,7 +57,12 @@ class CourseListRow(Table):
     @property
     def course_id(self) -> str:
         """The course that stands here: the position's last part."""
-        return str(self.position).rpartition("#")[2]
+        return course_at(self.position)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The row's list and position."""
+        return str(self.list), str(self.position)
 
     @classmethod
     def page(cls, name: str, *, forward: bool, after: str | None, limit: int) -> "Rows":
@@ -61,14 +81,9 @@ class CourseListRow(Table):
         return cls.count(by_date(name), cls.position.between(first, last + "#~"), consistent_read=True)
 
 
-def by_date(name: str) -> str:
-    """The partition that orders a list by creation."""
-    return f"{name}#date"
-
-
-def by_price(name: str) -> str:
-    """The partition that orders a list by price."""
-    return f"{name}#price"
+def course_at(position: str) -> str:
+    """The id of the course at a position of a list."""
+    return position.rpartition("#")[2]
 
 
 def rows_of(course: "Course") -> Rows:
@@ -79,7 +94,7 @@ def rows_of(course: "Course") -> Rows:
     rows = [CourseListRow(by_date(name), date) for name in names]
     rows += [CourseListRow(by_price(name), price) for name in names]
     if course.is_published:
-        rows += [CourseListRow(f"word#{word}", date) for word in words(course.title, course.description)]
+        rows += [CourseListRow(with_word(word), date) for word in words(course.title, course.description)]
     return rows
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pynamodb.attributes import BooleanAttribute, NumberAttribute, UnicodeAttribute, VersionAttribute
+from pynamodb.attributes import BooleanAttribute, NumberAttribute, UnicodeAttribute
 
 from chalicelib.models.base import Table, table_name
 
@@ -23,18 +23,22 @@ class Course(Table):
     created_at = UnicodeAttribute()
     updated_at = UnicodeAttribute()
     lessons_count = NumberAttribute(default=0)
-    version = VersionAttribute()
+    version = NumberAttribute(default=1)
+    """Not PynamoDB's version attribute: that one can't be checked without being bumped."""
+    deleted_at = UnicodeAttribute(null=True)
+    """The tombstone: to every reader the course is gone from this moment on."""
 
     @classmethod
     def find(cls, course_id: str) -> "Course | None":
-        """The course of this id, read consistently."""
+        """The course of this id unless it is deleted, read consistently."""
         try:
-            return cls.get(course_id, consistent_read=True)
+            course = cls.get(course_id, consistent_read=True)
         except cls.DoesNotExist:
             return None
+        return None if course.deleted_at else course
 
     @classmethod
-    def find_all(cls, course_ids: Sequence[str]) -> "list[Course]":
-        """The courses of these ids that exist, in that order, read consistently."""
-        found = {course.id: course for course in cls.batch_get(list(course_ids), consistent_read=True)}
-        return [found[course_id] for course_id in course_ids if course_id in found]
+    def find_all(cls, course_ids: Sequence[str]) -> "dict[str, Course]":
+        """Those of these ids that exist and are not deleted, read consistently."""
+        found = cls.batch_get(list(dict.fromkeys(course_ids)), consistent_read=True)
+        return {course.id: course for course in found if not course.deleted_at}

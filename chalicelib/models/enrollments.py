@@ -1,32 +1,53 @@
-"""Enrollments, by student and course; by month, and those whose email is not sent yet."""
+"""Enrollments, by student and course; in order of time by student, by course and all; and those that owe an email."""
 
+import heapq
 import zlib
+from collections.abc import Iterator
 
 from pynamodb.attributes import UnicodeAttribute
 from pynamodb.exceptions import PutError, UpdateError
-from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection, KeysOnlyProjection
+from pynamodb.expressions.condition import Condition
+from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection, KeysOnlyProjection, LocalSecondaryIndex
 
 from chalicelib import ids
 from chalicelib.models.base import Table, table_name
 from chalicelib.settings import settings
 
 
-class _ByMonth(GlobalSecondaryIndex["Enrollment"]):
+class _OfStudent(LocalSecondaryIndex["Enrollment"]):
     class Meta:
-        index_name = "by-month"
+        index_name = "of-student"
+        projection = IncludeProjection(["nonce"])
+
+    student = UnicodeAttribute(hash_key=True)
+    position = UnicodeAttribute(range_key=True)
+
+
+class _OfCourse(GlobalSecondaryIndex["Enrollment"]):
+    class Meta:
+        index_name = "of-course"
+        projection = IncludeProjection(["nonce"])
+
+    course_shard = UnicodeAttribute(hash_key=True)
+    position = UnicodeAttribute(range_key=True)
+
+
+class _All(GlobalSecondaryIndex["Enrollment"]):
+    class Meta:
+        index_name = "all"
+        projection = IncludeProjection(["nonce"])
+
+    shard = UnicodeAttribute(hash_key=True)
+    position = UnicodeAttribute(range_key=True)
+
+
+class _AwaitingEmail(GlobalSecondaryIndex["Enrollment"]):
+    class Meta:
+        index_name = "awaiting-email"
         projection = KeysOnlyProjection()
 
-    month_shard = UnicodeAttribute(hash_key=True)
-    created_at = UnicodeAttribute(range_key=True)
-
-
-class _EmailPending(GlobalSecondaryIndex["Enrollment"]):
-    class Meta:
-        index_name = "email-pending"
-        projection = IncludeProjection(["nonce", "request_id"])
-
     email_pending = UnicodeAttribute(hash_key=True)
-    created_at = UnicodeAttribute(range_key=True)
+    position = UnicodeAttribute(range_key=True)
 
 
 class Enrollment(Table):
@@ -38,32 +59,42 @@ class Enrollment(Table):
     student = UnicodeAttribute(hash_key=True)
     course = UnicodeAttribute(range_key=True)
     nonce = UnicodeAttribute()
-    created_at = UnicodeAttribute()
+    position = UnicodeAttribute()
+    """When it was made (RFC 3339), and its keys: its place in every list."""
+    shard = UnicodeAttribute()
+    course_shard = UnicodeAttribute()
     request_id = UnicodeAttribute()
     """The request that made it; what follows from it logs under this id."""
-    month_shard = UnicodeAttribute()
     email_pending = UnicodeAttribute(null=True)
     """The shard of the email that is owed; gone once it is sent, and the row from the index with it."""
-    by_month = _ByMonth()
-    awaiting_email = _EmailPending()
+    of_student = _OfStudent()
+    of_course = _OfCourse()
+    all = _All()
+    awaiting_email = _AwaitingEmail()
 
     @property
     def id(self) -> str:
         """What the API calls it."""
         return ids.enrollment(self.student, self.course, self.nonce)
 
+    @property
+    def created_at(self) -> str:
+        """When it was made (RFC 3339)."""
+        return str(self.position).partition("#")[0]
+
     @classmethod
     def new(cls, student: str, course: str, created_at: str, request_id: str) -> "Enrollment":
         """An enrollment that owes an email, not yet saved."""
-        shard = _shard(student)
+        shard = str(zlib.crc32(student.encode()) % settings().enrollment_shards)
         return cls(
             student,
             course,
             nonce=ids.nonce(),
-            created_at=created_at,
+            position=f"{created_at}#{student}{course}",
+            shard=shard,
+            course_shard=f"{course}#{shard}",
             request_id=request_id,
-            month_shard=f"{created_at[:7]}#{shard}",
-            email_pending=f"email#{shard}",
+            email_pending=shard,
         )
 
     @classmethod
@@ -73,11 +104,16 @@ class Enrollment(Table):
         if keys is None:
             return None
         student, course, nonce = keys
+        found = cls.find_pair(student, course)
+        return found if found is not None and found.nonce == nonce else None
+
+    @classmethod
+    def find_pair(cls, student: str, course: str) -> "Enrollment | None":
+        """The enrollment of a student in a course, read consistently."""
         try:
-            found = cls.get(student, course, consistent_read=True)
+            return cls.get(student, course, consistent_read=True)
         except cls.DoesNotExist:
             return None
-        return found if found.nonce == nonce else None
 
     def insert(self) -> bool:
         """Save it unless the student is in the course already; whether it was saved."""
@@ -98,11 +134,36 @@ class Enrollment(Table):
                 raise
 
     @classmethod
+    def list_of_student(cls, student: str, *, after: str | None, back: bool, limit: int) -> "Rows":
+        """Up to ``limit`` of a student, newest first, behind a position; consistent."""
+        return [
+            *cls.of_student.query(
+                student,
+                _behind(after, back),
+                scan_index_forward=back,
+                limit=limit,
+                page_size=limit,
+                consistent_read=True,
+            )
+        ]
+
+    @classmethod
+    def list_of_course(cls, course: str, *, after: str | None, back: bool, limit: int) -> "Rows":
+        """Up to ``limit`` of a course, newest first, behind a position; by an index that lags a little."""
+        return _merged(cls.of_course, [f"{course}#{shard}" for shard in all_shards()], after, back, limit)
+
+    @classmethod
+    def list_all(cls, *, after: str | None, back: bool, limit: int) -> "Rows":
+        """Up to ``limit`` of all, newest first, behind a position; by an index that lags a little."""
+        return _merged(cls.all, all_shards(), after, back, limit)
+
+    @classmethod
     def count_created(cls, first: str, last: str) -> int:
-        """How many of one month were made from ``first`` to ``last`` (RFC 3339), by the index."""
-        return sum(
-            cls.by_month.count(f"{first[:7]}#{shard}", cls.created_at.between(first, last)) for shard in all_shards()
-        )
+        """How many were made from ``first`` to ``last`` (RFC 3339), by the index."""
+        return sum(cls.all.count(shard, cls.position.between(first, last + "#~")) for shard in all_shards())
+
+
+Rows = list[Enrollment]
 
 
 def all_shards() -> list[str]:
@@ -110,5 +171,17 @@ def all_shards() -> list[str]:
     return [str(number) for number in range(settings().enrollment_shards)]
 
 
-def _shard(student: str) -> str:
-    return str(zlib.crc32(student.encode()) % settings().enrollment_shards)
+def _merged(index: _OfCourse | _All, partitions: list[str], after: str | None, back: bool, limit: int) -> Rows:
+    """One list out of an index's shards: as many rows of each as could be wanted of all."""
+
+    def rows_of(partition: str) -> Iterator[Enrollment]:
+        return index.query(partition, _behind(after, back), scan_index_forward=back, limit=limit, page_size=limit)
+
+    merged = heapq.merge(*map(rows_of, partitions), key=lambda row: str(row.position), reverse=not back)
+    return [row for row, _ in zip(merged, range(limit), strict=False)]
+
+
+def _behind(after: str | None, back: bool) -> Condition | None:
+    if after is None:
+        return None
+    return Enrollment.position > after if back else Enrollment.position < after

@@ -1,14 +1,22 @@
-"""The ledger: what a day's report could not read from the tables later, written as it happens."""
+"""The ledger: what a day's report could not read from the tables later, written as it happens.
+
+A thing that is deleted leaves two entries: one on the day it was made, for that day's count of new
+ones, and one on the day it ended, for the totals. So a report is the same whenever it is made.
+"""
 
 from pynamodb.attributes import UnicodeAttribute
 
 from chalicelib.models.base import Table, table_name
 
 PUBLISHED = "published"
+UNPUBLISHED = "unpublished"
+COURSE = "course"
+ENROLLMENT = "enrollment"
+USER = "user"
 
 
 class LedgerEntry(Table):
-    """One thing that happened to one course on one day."""
+    """One thing that happened to one thing on one day."""
 
     class Meta:
         table_name = table_name("ledger")
@@ -17,11 +25,16 @@ class LedgerEntry(Table):
     entry = UnicodeAttribute(range_key=True)
 
     @classmethod
-    def published(cls, course_id: str, moment: str) -> "LedgerEntry":
-        """The entry of a course's publication at a moment (RFC 3339)."""
-        return cls(moment[:10], f"{PUBLISHED}#{moment}#{course_id}")
+    def at(cls, moment: str, event: str, thing: str) -> "LedgerEntry":
+        """The entry of an event at a moment (RFC 3339)."""
+        return cls(moment[:10], f"{event}#{moment}#{thing}")
 
     @classmethod
-    def count_of(cls, kind: str, day: str) -> int:
-        """How many entries of a kind a day has."""
-        return cls.count(day, cls.entry.startswith(f"{kind}#"), consistent_read=True)
+    def of_deleted(cls, kind: str, thing: str, created_at: str, deleted_at: str) -> "list[LedgerEntry]":
+        """The two entries of a deletion."""
+        return [cls.at(created_at, f"{kind}-made", thing), cls.at(deleted_at, f"{kind}-ended", thing)]
+
+    @classmethod
+    def count_of(cls, event: str, day: str) -> int:
+        """How many entries of an event a day has."""
+        return cls.count(day, cls.entry.startswith(f"{event}#"), consistent_read=True)

@@ -1,6 +1,8 @@
 """Lessons, by course; and by their order in it."""
 
-from pynamodb.attributes import NumberAttribute, UnicodeAttribute, VersionAttribute
+from collections.abc import Sequence
+
+from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 from pynamodb.indexes import KeysOnlyProjection, LocalSecondaryIndex
 
 from chalicelib import ids
@@ -31,7 +33,7 @@ class Lesson(Table):
     created_at = UnicodeAttribute()
     position = UnicodeAttribute()
     """Its place in the course: by `order_index`, then by age."""
-    version = VersionAttribute()
+    version = NumberAttribute(default=1)
     by_order = _ByOrder()
 
     @property
@@ -39,7 +41,33 @@ class Lesson(Table):
         """What the API calls it."""
         return ids.lesson(self.course, self.nonce)
 
-    @staticmethod
-    def position_of(order_index: int, created_at: str, nonce: str) -> str:
-        """The place of a lesson in its course, as text that sorts."""
-        return f"{order_index:010d}#{created_at}#{nonce}"
+    def place(self) -> None:
+        """Set its position by its order, age and id."""
+        self.position = f"{int(self.order_index):010d}#{self.created_at}#{self.nonce}"
+
+    @classmethod
+    def find(cls, lesson_id: str) -> "Lesson | None":
+        """The lesson of this id, read consistently."""
+        keys = ids.split_lesson(lesson_id)
+        if keys is None:
+            return None
+        try:
+            return cls.get(*keys, consistent_read=True)
+        except cls.DoesNotExist:
+            return None
+
+    @classmethod
+    def keys_of(cls, course: str, *, after: str | None, back: bool, limit: int) -> "list[tuple[str, str]]":
+        """Up to ``limit`` (position, nonce) of a course's lessons behind a position; consistent."""
+        condition = None
+        if after is not None:
+            condition = cls.position < after if back else cls.position > after
+        rows = cls.by_order.query(
+            course, condition, scan_index_forward=not back, limit=limit, page_size=limit, consistent_read=True
+        )
+        return [(str(row.position), str(row.nonce)) for row in rows]
+
+    @classmethod
+    def find_all(cls, keys: Sequence[tuple[str, str]]) -> "dict[tuple[str, str], Lesson]":
+        """Those of these (course, nonce) that exist, read consistently."""
+        return {(lesson.course, lesson.nonce): lesson for lesson in cls.batch_get(list(keys), consistent_read=True)}

@@ -1,5 +1,7 @@
 """Reports, by kind and date."""
 
+from datetime import date, timedelta
+
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 
 from chalicelib.models.base import Table, table_name
@@ -27,3 +29,29 @@ class Report(Table):
         """The newest daily report of ``until`` (a date) or before."""
         newest = cls.query(DAILY, cls.date <= until, scan_index_forward=False, limit=1, consistent_read=True)
         return next(newest, None)
+
+    @property
+    def position(self) -> str:
+        """Its place among the reports."""
+        return str(self.date)
+
+    @classmethod
+    def list(cls, first: str, last: str, *, after: str | None, back: bool, limit: int) -> "Reports":
+        """Up to ``limit`` daily reports from ``first`` to ``last`` (dates), newest first, behind a date."""
+        if after is not None and back:
+            first = max(first, after + "~")
+        elif after is not None:
+            last = min(last, _day_before(after))
+        if first > last:
+            return []
+        rows = cls.query(
+            DAILY, cls.date.between(first, last), scan_index_forward=back, limit=limit, consistent_read=True
+        )
+        return [*rows]
+
+
+Reports = list[Report]
+
+
+def _day_before(day: str) -> str:
+    return (date.fromisoformat(day) - timedelta(days=1)).isoformat()

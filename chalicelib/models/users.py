@@ -1,20 +1,26 @@
-"""Users, by id and by role and date."""
+"""Users, by id and by role and date; and the count that keeps one admin."""
 
+import heapq
 from collections.abc import Iterator
+from itertools import islice
 
 from pynamodb.attributes import BooleanAttribute, NumberAttribute, UnicodeAttribute
-from pynamodb.indexes import AllProjection, GlobalSecondaryIndex
+from pynamodb.expressions.condition import Condition
+from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection
 
 from chalicelib.models.base import Table, table_name
+from chalicelib.roles import Role
+
+ACTIVE_ADMINS = "#active-admins"  # no id that the API makes
 
 
 class _ByRole(GlobalSecondaryIndex["User"]):
     class Meta:
         index_name = "by-role"
-        projection = AllProjection()
+        projection = IncludeProjection(["username", "email", "is_active", "date_joined"])
 
     role = UnicodeAttribute(hash_key=True)
-    date_joined = UnicodeAttribute(range_key=True)
+    position = UnicodeAttribute(range_key=True)
 
 
 class User(Table):
@@ -24,30 +30,67 @@ class User(Table):
         table_name = table_name("users")
 
     id = UnicodeAttribute(hash_key=True)
-    username = UnicodeAttribute()
-    email = UnicodeAttribute()
+    username = UnicodeAttribute(null=True)
+    email = UnicodeAttribute(null=True)
     role = UnicodeAttribute()
-    password_hash = UnicodeAttribute()
+    password_hash = UnicodeAttribute(null=True)
     is_active = BooleanAttribute(default=True)
     auth_version = NumberAttribute(default=1)
+    """Bumped to end every session."""
+    published_courses = NumberAttribute(default=0)
+    """How many published courses they own; it moves with each publication, in one transaction."""
     date_joined = UnicodeAttribute()
+    position = UnicodeAttribute(null=True)
+    """Their place among the users: `date_joined` and id; gone with the account."""
+    deleted_at = UnicodeAttribute(null=True)
+    """The tombstone: to every reader the user is gone from this moment on."""
     by_role = _ByRole()
 
     @classmethod
     def find(cls, user_id: str) -> "User | None":
-        """The user of this id, read consistently."""
+        """The user of this id unless they are erased, read consistently."""
         try:
-            return cls.get(user_id, consistent_read=True)
+            user = cls.get(user_id, consistent_read=True)
         except cls.DoesNotExist:
             return None
+        return None if user.deleted_at else user
+
+    @classmethod
+    def is_there(cls) -> Condition:
+        """The condition that the user exists and is not erased."""
+        condition: Condition = cls.id.exists() & cls.deleted_at.does_not_exist()
+        return condition
+
+    @classmethod
+    def list_all(cls, *, after: str | None, back: bool, limit: int) -> "list[User]":
+        """Up to ``limit`` users, newest first, behind a position; by an index that lags a little."""
+
+        def of_role(role: Role) -> Iterator[User]:
+            condition = None
+            if after is not None:
+                condition = cls.position > after if back else cls.position < after
+            return cls.by_role.query(role, condition, scan_index_forward=back, limit=limit, page_size=limit)
+
+        merged = heapq.merge(*map(of_role, Role), key=lambda user: str(user.position), reverse=not back)
+        return [*islice(merged, limit)]
 
     @classmethod
     def count_joined(cls, role: str, first: str, last: str) -> int:
         """How many of a role joined from ``first`` to ``last`` (RFC 3339), by the index."""
-        return cls.by_role.count(role, cls.date_joined.between(first, last))
+        return cls.by_role.count(role, cls.position.between(first, last + "#~"))
 
     @classmethod
     def first_joined(cls, role: str) -> str | None:
         """When the first of a role joined, by the index."""
         oldest: Iterator[User] = cls.by_role.query(role, limit=1)
-        return next((user.date_joined for user in oldest), None)
+        return next((str(user.position).partition("#")[0] for user in oldest), None)
+
+
+class ActiveAdmins(Table):
+    """How many active admins there are: one row, on which every change of that number meets the others."""
+
+    class Meta:
+        table_name = table_name("users")
+
+    id = UnicodeAttribute(hash_key=True, default=ACTIVE_ADMINS)
+    number = NumberAttribute(default=0)

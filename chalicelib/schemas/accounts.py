@@ -1,12 +1,15 @@
-"""Accounts: registration, login, profile."""
+"""Accounts: registration, sessions, profile, and what is held about somebody."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from chalicelib.models.sessions import Session
 from chalicelib.models.users import User
 from chalicelib.roles import Role
-from chalicelib.schemas.base import Id, Schema, Timestamp
+from chalicelib.schemas.base import Changes, Id, ListOut, PageQuery, Schema, Timestamp
+from chalicelib.schemas.courses import CourseOut
+from chalicelib.schemas.enrollments import EnrollmentOut
 
 # The HTML standard's pattern, with a dot required in the domain
 # (https://html.spec.whatwg.org/multipage/input.html#valid-e-mail-address).
@@ -40,6 +43,12 @@ class LoginIn(Schema):
     password: Password
 
 
+class RefreshIn(Schema):
+    """A refresh token."""
+
+    refresh: str = Field(max_length=4096)
+
+
 class TokensOut(Schema):
     """A session's tokens."""
 
@@ -47,8 +56,29 @@ class TokensOut(Schema):
     refresh: str = Field(description="For 7 days and one use, at /auth/refresh/.")
 
 
-class UserOut(Schema):
-    """An account."""
+class PasswordIn(Schema):
+    """A change of password."""
+
+    current: Password
+    new: Password
+
+
+class ProfileIn(Changes):
+    """What an account's owner may change."""
+
+    email: Email = ""
+
+
+class UserIn(Changes):
+    """What an admin may change."""
+
+    email: Email = ""
+    role: Role = Role.STUDENT
+    is_active: bool = True
+
+
+class ProfileOut(Schema):
+    """The caller's own account."""
 
     id: Id
     username: str
@@ -57,8 +87,52 @@ class UserOut(Schema):
     date_joined: Timestamp
 
     @classmethod
-    def of(cls, user: User) -> "UserOut":
-        """What the API shows of a user."""
+    def of(cls, user: User) -> "ProfileOut":
+        """What the API shows a user of themselves."""
         return cls(
-            id=user.id, username=user.username, email=user.email, role=Role(user.role), date_joined=user.date_joined
+            id=user.id,
+            username=str(user.username),
+            email=str(user.email),
+            role=Role(user.role),
+            date_joined=user.date_joined,
         )
+
+
+class UserOut(ProfileOut):
+    """An account, as admins see it."""
+
+    is_active: bool
+
+    @classmethod
+    def of(cls, user: User) -> "UserOut":
+        """What the API shows an admin of a user."""
+        return cls(**ProfileOut.of(user).model_dump(), is_active=user.is_active)
+
+
+class UserList(ListOut[UserOut]):
+    """A page of users."""
+
+
+class UserQuery(PageQuery):
+    """The parameters of the list of users."""
+
+
+class SessionOut(Schema):
+    """A session: one login."""
+
+    id: str
+    created_at: Timestamp
+
+    @classmethod
+    def of(cls, session: Session) -> "SessionOut":
+        """What the API shows of a session."""
+        return cls(id=session.id, created_at=session.created_at)
+
+
+class ExportOut(Schema):
+    """All that is held about the caller."""
+
+    user: UserOut
+    sessions: list[SessionOut]
+    courses: list[CourseOut]
+    enrollments: list[EnrollmentOut]

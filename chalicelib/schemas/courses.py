@@ -1,27 +1,53 @@
 """Courses."""
 
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 
+from chalicelib.errors import Invalid
 from chalicelib.models.courses import Course
-from chalicelib.schemas.base import Id, ListOut, PageQuery, Price, Schema, Timestamp
+from chalicelib.schemas.base import Changes, Id, ListOut, PageQuery, Price, Schema, Timestamp
 
 MAX_PRICE = Decimal("99999999.99")
 
+Title = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=3, max_length=200), Field(examples=["Linear algebra"])
+]
+Ordering = Literal["created_at", "-created_at", "price", "-price"]
 
-class CourseIn(Schema):
-    """A course as it is written."""
 
-    title: Annotated[
-        str, StringConstraints(strip_whitespace=True, min_length=3, max_length=200), Field(examples=["Linear algebra"])
-    ]
+class CourseChanges(Changes):
+    """A course, as far as it is changed."""
+
+    title: Title = ""
     description: str = Field("", max_length=10_000)
     price: Annotated[Decimal, Field(ge=0, le=MAX_PRICE, max_digits=10, decimal_places=2, examples=["49.90"])] = Decimal(
-        0
+        "0.00"
     )
     is_published: bool = False
+
+    def changes(self) -> dict[str, Any]:
+        """The fields that the body names, the price in cents."""
+        return _in_cents(super().changes())
+
+
+class CourseIn(CourseChanges):
+    """A course as it is written: what is left out has its default."""
+
+    model_config = ConfigDict(json_schema_extra=None)
+
+    title: Title
+
+    def changes(self) -> dict[str, Any]:
+        """All fields, the price in cents."""
+        return _in_cents(self.model_dump())
+
+
+def _in_cents(fields: dict[str, Any]) -> dict[str, Any]:
+    if "price" in fields:
+        fields["price_cents"] = int(fields.pop("price") * 100)
+    return fields
 
 
 class CourseOut(Schema):
@@ -60,8 +86,29 @@ class CourseList(ListOut[CourseOut]):
     """A page of courses."""
 
 
-class CourseQuery(PageQuery):
-    """The parameters of the list of courses."""
+class PublicCourseQuery(PageQuery):
+    """The parameters of a list of courses."""
 
-    ordering: Literal["created_at", "-created_at", "price", "-price"] = "-created_at"
+    ordering: Ordering = Field("-created_at", description="With `search`, `-created_at` only.")
+    search: str | None = Field(
+        None,
+        max_length=1000,
+        description="Published courses with all these words, whole, in title or description; case and accents aside.",
+    )
+
+    def check(self) -> None:
+        """Raises Invalid for parameters that do not go together."""
+        if self.search is not None and self.ordering != "-created_at":
+            raise Invalid.field("ordering", "not_with_search", "What is searched for comes newest first.")
+
+
+class CourseQuery(PublicCourseQuery):
+    """The parameters of the list of courses, for who may have own ones."""
+
     owner: Literal["me"] | None = Field(None, description="`me`: the caller's own ones, drafts included.")
+
+    def check(self) -> None:
+        """Raises Invalid for parameters that do not go together."""
+        super().check()
+        if self.search is not None and self.owner is not None:
+            raise Invalid.field("owner", "not_with_search", "A search is in all published courses.")

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from chalicelib.models.enrollments import Enrollment
-from chalicelib.schemas.base import Id, Schema, Timestamp
+from chalicelib.schemas.base import Id, ListOut, PageQuery, Schema, Timestamp
 
 
 class EnrollmentIn(Schema):
@@ -29,3 +29,14 @@ class EnrollmentOut(Schema):
             course=enrollment.course,
             created_at=enrollment.created_at,
         )
+
+
+class EnrollmentList(ListOut[EnrollmentOut]):
+    """A page of enrollments."""
+
+
+class EnrollmentQuery(PageQuery):
+    """The parameters of the list of enrollments."""
+
+    course: str | None = Field(None, max_length=100, description="Only those in this course.")
+    student: str | None = Field(None, max_length=100, description="Only those of this student.")

@@ -1,27 +1,23 @@
-"""Accounts: who may have one, and how it is entered."""
+"""Accounts: who may have one, and what its owner does with it."""
 
-import time
-import uuid
-from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
+from pynamodb.expressions.update import Action
 from pynamodb.transactions import TransactWrite
 
-from chalicelib import clock, ids, passwords, tokens
+from chalicelib import clock, ids, passwords
 from chalicelib.errors import Conflict, FieldError, Invalid, NotAuthenticated
+from chalicelib.models import course_lists
 from chalicelib.models.base import ConditionFailed, transact
+from chalicelib.models.course_lists import CourseListRow
+from chalicelib.models.courses import Course
+from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.identities import Identity
 from chalicelib.models.sessions import Session
-from chalicelib.models.users import User
+from chalicelib.models.users import ActiveAdmins, User
 from chalicelib.roles import Role
-
-
-@dataclass(frozen=True)
-class TokenPair:
-    """A session's tokens."""
-
-    access: str
-    refresh: str
+from chalicelib.services import users
 
 
 def register(username: str, email: str, password: str, role: Role, now: datetime | None = None) -> User:
@@ -42,22 +38,80 @@ def create_admin(username: str, email: str, password: str) -> User:
     return _open(username, email, password, Role.ADMIN, clock.now())
 
 
+def profile(user_id: str) -> User:
+    """The caller's own account.
+
+    Raises NotAuthenticated when it is gone or switched off since the token was made.
+    """
+    user = User.find(user_id)
+    if user is None or not user.is_active:
+        raise NotAuthenticated("The account of this token is gone.")
+    return user
+
+
+def change_email(user_id: str, email: str) -> User:
+    """Give the account another email address.
+
+    Raises Conflict for one that is taken, NotAuthenticated as `profile` does.
+    """
+    profile(user_id)
+    return users.change(user_id, {"email": email})
+
+
+def change_password(user_id: str, current: str, new: str) -> None:
+    """Give the account another password, and end every session of it.
+
+    Raises Invalid for a wrong current password, or a new one that breaks a rule.
+    """
+    user = profile(user_id)
+    if not passwords.matches(current, user.password_hash):
+        raise Invalid.field("current", "password_incorrect", "This is not your password.")
+    _check_password(new, str(user.username), str(user.email), field="new")
+    actions: list[Action] = [User.password_hash.set(passwords.hashed(new)), User.auth_version.add(1)]
+    user.update(actions, condition=User.is_there() & (User.auth_version == user.auth_version))
+
+
+def erase(user_id: str) -> None:
+    """Erase the account: names and profile at once, enrollments and sessions by the queue.
+
+    Raises Conflict while it owns published courses, or is the last active admin's.
+    """
+    profile(user_id)
+    users.erase(user_id)
+
+
+def export(user_id: str) -> dict[str, Any]:
+    """All that is held about the account's owner: profile, sessions, courses and enrollments."""
+    user = profile(user_id)
+    owned = CourseListRow.query(course_lists.by_date(course_lists.owned_by(user.id)), consistent_read=True)
+    found = Course.find_all([row.course_id for row in owned])
+    return {
+        "user": user,
+        "sessions": [*Session.query(user.id, consistent_read=True)],
+        "courses": [*found.values()],
+        "enrollments": [*Enrollment.query(user.id, consistent_read=True)],
+    }
+
+
 def _open(username: str, email: str, password: str, role: Role, now: datetime) -> User:
-    if faults := passwords.faults(password, username=username, email=email):
-        raise Invalid("The password is not good enough.", faults)
+    _check_password(password, username, email, field="password")
+    user_id, date_joined = ids.entity(), clock.rfc3339(now)
     user = User(
-        ids.entity(),
+        user_id,
         username=username,
         email=email.lower(),
         role=role.value,
         password_hash=passwords.hashed(password),
-        date_joined=clock.rfc3339(now),
+        date_joined=date_joined,
+        position=f"{date_joined}#{user_id}",
     )
 
     def write(transaction: TransactWrite) -> None:
         transaction.save(Identity.of_username(username, user.id), condition=Identity.name.does_not_exist())
         transaction.save(Identity.of_email(email, user.id), condition=Identity.name.does_not_exist())
         transaction.save(user, condition=User.id.does_not_exist())
+        if role is Role.ADMIN:
+            transaction.update(ActiveAdmins(), [ActiveAdmins.number.add(1)])
 
     try:
         transact(write)
@@ -72,46 +126,6 @@ def _open(username: str, email: str, password: str, role: Role, now: datetime) -
     return user
 
 
-def login(name: str, password: str) -> TokenPair:
-    """Begin a session, by username or email address.
-
-    Raises NotAuthenticated, in the same words and time, for an unknown user, a wrong password and
-    an account that is switched off.
-    """
-    user_id = Identity.owner(name)
-    user = User.find(user_id) if user_id else None
-    good = passwords.matches(password, user.password_hash if user else None)
-    if not (user and good and user.is_active):
-        raise NotAuthenticated("No active account has these credentials.")
-    return _begin_session(user)
-
-
-def _begin_session(user: User) -> TokenPair:
-    now, session_id = clock.now(), str(uuid.uuid4())
-
-    def issue(kind: str) -> tuple[str, str]:
-        return tokens.issue(
-            kind, user_id=user.id, username=user.username, role=user.role, session_id=session_id, now=now
-        )
-
-    access, _ = issue(tokens.ACCESS)
-    refresh, refresh_id = issue(tokens.REFRESH)
-    Session(
-        session_id,
-        user_id=user.id,
-        refresh_id=refresh_id,
-        auth_version=user.auth_version,
-        expires_at=int(time.time()) + tokens.LIFETIME_SECONDS[tokens.REFRESH],
-    ).save()
-    return TokenPair(access, refresh)
-
-
-def profile(user_id: str) -> User:
-    """The caller's own account.
-
-    Raises NotAuthenticated when it is gone or switched off since the token was made.
-    """
-    user = User.find(user_id)
-    if user is None or not user.is_active:
-        raise NotAuthenticated("The account of this token is gone.")
-    return user
+def _check_password(password: str, username: str, email: str, *, field: str) -> None:
+    if faults := passwords.faults(password, username=username, email=email, field=field):
+        raise Invalid("The password is not good enough.", faults)

@@ -1,67 +1,55 @@
 """Courses: who sees them, who writes them."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from decimal import Decimal
+from typing import Any
 
+from pynamodb.expressions.condition import Condition
 from pynamodb.transactions import TransactWrite
 
-from chalicelib import clock, ids
+from chalicelib import clock, ids, queue
 from chalicelib.callers import Caller
-from chalicelib.errors import Forbidden, Invalid, NotFound
-from chalicelib.models import course_lists
-from chalicelib.models.base import transact
+from chalicelib.errors import Forbidden, Invalid, NotAuthenticated, NotFound, PreconditionFailed
+from chalicelib.models import course_lists, ledger
+from chalicelib.models.base import ConditionFailed, retried, transact
 from chalicelib.models.course_lists import CourseListRow
 from chalicelib.models.courses import Course
 from chalicelib.models.ledger import LedgerEntry
+from chalicelib.models.users import User
 from chalicelib.paging import Page, PageRequest, turn_to
 from chalicelib.roles import Role
 
 ORDERINGS = {"created_at": course_lists.by_date, "price": course_lists.by_price}
 
+Versions = frozenset[int] | None
+"""The versions that a caller takes for the present one; None for any."""
+
 
 def may_see(visitor: Caller | None, course: Course) -> bool:
     """Published ones everybody; drafts their owner and admins."""
-    if course.is_published:
-        return True
-    return visitor is not None and (visitor.is_admin or course.owner_id == visitor.id)
+    return course.is_published or (visitor is not None and may_write(visitor, course))
 
 
-def create(
-    caller: Caller,
-    *,
-    title: str,
-    description: str,
-    price: Decimal,
-    is_published: bool,
-    now: datetime | None = None,
-) -> Course:
-    """Make a course, in all its lists at once.
+def may_write(caller: Caller, course: Course) -> bool:
+    """The owner, while they are an instructor, and admins."""
+    return caller.is_admin or (caller.role is Role.INSTRUCTOR and course.owner_id == caller.id)
 
-    Raises Forbidden for a student.
+
+def create(caller: Caller, fields: Mapping[str, Any], now: datetime | None = None) -> Course:
+    """Make a course, in all its lists at once. ``fields`` are title, description, price_cents and is_published.
+
+    Raises Forbidden for a student, NotAuthenticated for who is erased meanwhile.
     """
     if caller.role not in (Role.ADMIN, Role.INSTRUCTOR):
         raise Forbidden("Only instructors and admins make courses.")
     moment = clock.rfc3339(now or clock.now())
     course = Course(
-        ids.entity(),
-        title=title,
-        description=description,
-        price_cents=int(price * 100),
-        is_published=is_published,
-        owner_id=caller.id,
-        owner=caller.username,
-        created_at=moment,
-        updated_at=moment,
+        ids.entity(), owner_id=caller.id, owner=caller.username, created_at=moment, updated_at=moment, **fields
     )
-
-    def write(transaction: TransactWrite) -> None:
-        transaction.save(course)  # its version says: only if there is none of this id
-        for row in course_lists.rows_of(course):
-            transaction.save(row)
-        if course.is_published:
-            transaction.save(LedgerEntry.published(course.id, moment))
-
-    transact(write)
+    try:
+        transact(lambda transaction: _write(transaction, None, course, moment, Course.id.does_not_exist()))
+    except ConditionFailed as error:
+        raise NotAuthenticated("The account of this token is gone.") from error
     return course
 
 
@@ -76,28 +64,149 @@ def read(visitor: Caller | None, course_id: str) -> Course:
     return course
 
 
+def update(caller: Caller, course_id: str, fields: Mapping[str, Any], versions: Versions) -> Course:
+    """Change some fields of a course. What others change meanwhile, and these fields leave alone, is kept.
+
+    Raises NotFound, Forbidden, and PreconditionFailed when it has none of the expected versions.
+    """
+
+    def change() -> Course:
+        old = _to_write(caller, course_id, versions)
+        if all(getattr(old, name) == value for name, value in fields.items()):
+            return old
+        moment = clock.rfc3339(clock.now())
+        new = Course(**(old.attribute_values | dict(fields) | {"updated_at": moment, "version": old.version + 1}))
+        transact(lambda transaction: _write(transaction, old, new, moment, Course.version == old.version))
+        _forget_words(old, new)
+        return new
+
+    return retried(change)
+
+
+def delete(caller: Caller, course_id: str, versions: Versions) -> None:
+    """Delete a course: gone for every reader at once; its lessons and enrollments follow by the queue.
+
+    Raises as `update` does.
+    """
+
+    def bury() -> str:
+        course = _to_write(caller, course_id, versions)
+        moment = clock.rfc3339(clock.now())
+
+        def write(transaction: TransactWrite) -> None:
+            for row in course_lists.rows_of(course):
+                transaction.delete(row)
+            for entry in LedgerEntry.of_deleted(ledger.COURSE, course.id, course.created_at, moment):
+                transaction.save(entry)
+            if course.is_published:
+                transaction.save(LedgerEntry.at(moment, ledger.UNPUBLISHED, course.id))
+                transaction.update(User(course.owner_id), [User.published_courses.add(-1)])
+            transaction.update(
+                course,
+                [Course.deleted_at.set(moment), Course.version.add(1)],
+                condition=Course.version == course.version,
+            )
+
+        transact(write)
+        return moment
+
+    queue.send_deletion(queue.COURSE, course_id, retried(bury))
+
+
 def browse(visitor: Caller | None, request: PageRequest, *, ordering: str, own: bool) -> Page[Course]:
     """A page of the courses that the visitor may see: their own ones only when ``own``.
 
     Raises Invalid when an anonymous visitor asks for their own.
     """
-    partition = ORDERINGS[ordering.lstrip("-")](_list_for(visitor, own=own))
+    name = course_lists.PUBLISHED
+    if own:
+        if visitor is None:
+            raise Invalid.field("owner", "anonymous", "Nobody is logged in: there is no `me`.")
+        name = course_lists.owned_by(visitor.id)
+    elif visitor is not None and visitor.is_admin:
+        name = course_lists.ALL
+    partition = ORDERINGS[ordering.lstrip("-")](name)
     ascending = not ordering.startswith("-")
 
     def fetch(after: str | None, back: bool, limit: int) -> list[CourseListRow]:
         return CourseListRow.page(partition, forward=ascending != back, after=after, limit=limit)
 
-    page = turn_to(request, fetch)
-    courses = Course.find_all([row.course_id for row in page.items])
-    # The list says where to look; what may be seen is decided on the courses themselves.
+    return _of_rows(visitor, turn_to(request, fetch))
+
+
+def search(request: PageRequest, text: str) -> Page[Course]:
+    """A page of the published courses that have all the words, newest first.
+
+    One word's list is walked, and the courses themselves say whether they have the others: so a
+    page can be short, and even empty, with more to come.
+    """
+    wanted = course_lists.words(text)
+    if not wanted:
+        return Page([], None, None)
+    partition = course_lists.with_word(max(wanted, key=len))  # the longest is likely the rarest
+
+    def fetch(after: str | None, back: bool, limit: int) -> list[CourseListRow]:
+        return CourseListRow.page(partition, forward=back, after=after, limit=limit)
+
+    page = _of_rows(None, turn_to(request, fetch))
+    matching = [c for c in page.items if {*wanted} <= {*course_lists.words(c.title, c.description)}]
+    return Page(matching, page.next, page.previous)
+
+
+def _of_rows(visitor: Caller | None, page: Page[CourseListRow]) -> Page[Course]:
+    """The courses of a page of a list. The list says where to look; the courses say who may see them."""
+    found = Course.find_all([row.course_id for row in page.items])
+    courses = [found[row.course_id] for row in page.items if row.course_id in found]
     return Page([course for course in courses if may_see(visitor, course)], page.next, page.previous)
 
 
-def _list_for(visitor: Caller | None, *, own: bool) -> str:
-    if own:
-        if visitor is None:
-            raise Invalid.field("owner", "anonymous", "Nobody is logged in: there is no `me`.")
-        return course_lists.owned_by(visitor.id)
-    if visitor is not None and visitor.is_admin:
-        return course_lists.ALL
-    return course_lists.PUBLISHED
+def _to_write(caller: Caller, course_id: str, versions: Versions) -> Course:
+    course = read(caller, course_id)
+    if not may_write(caller, course):
+        raise Forbidden("Only the owner of the course and admins may change it.")
+    if versions is not None and course.version not in versions:
+        raise PreconditionFailed("The course has changed since you read it.")
+    return course
+
+
+def _write(transaction: TransactWrite, old: Course | None, new: Course, moment: str, condition: Condition) -> None:
+    """Put a course, its rows in the lists, and what follows from its publication; at most 80 items.
+
+    The rows of words that it has no more are too many for one transaction with the new ones: they
+    go afterwards, unless it is no longer published. Until then a search finds a row, but no match.
+    """
+    had = {row.key: row for row in course_lists.rows_of(old)} if old else {}
+    has = {row.key: row for row in course_lists.rows_of(new)}
+    for key, row in had.items():
+        if key not in has and not (new.is_published and key[0].startswith(course_lists.with_word(""))):
+            transaction.delete(row)
+    transaction.save(new, condition=condition)
+    for key, row in has.items():
+        if key not in had:
+            transaction.save(row)
+    published = int(new.is_published) - int(old.is_published if old else False)
+    if published:
+        event = ledger.PUBLISHED if published > 0 else ledger.UNPUBLISHED
+        transaction.save(LedgerEntry.at(moment, event, new.id))
+    if published or old is None:
+        transaction.update(User(new.owner_id), [User.published_courses.add(published)], condition=User.is_there())
+
+
+def _forget_words(old: Course, new: Course) -> None:
+    """Take away the rows of words that a course that stays published has no more, if nobody wrote since."""
+    if not (old.is_published and new.is_published):
+        return
+    has = {row.key for row in course_lists.rows_of(new)}
+    stale = [row for row in course_lists.rows_of(old) if row.key not in has and row.list.startswith("word#")]
+    if not stale:
+        return
+
+    def write(transaction: TransactWrite) -> None:
+        transaction.condition_check(Course, new.id, condition=Course.version == new.version)
+        for row in stale:
+            transaction.delete(row)
+
+    try:
+        transact(write)
+    except ConditionFailed:
+        return

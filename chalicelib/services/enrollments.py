@@ -2,11 +2,17 @@
 
 from datetime import datetime
 
+from pynamodb.transactions import TransactWrite
+
 from chalicelib import clock, ids, logs, queue
 from chalicelib.callers import Caller
-from chalicelib.errors import Conflict, Forbidden, Invalid
+from chalicelib.errors import Conflict, Forbidden, Invalid, NotFound
+from chalicelib.models import ledger
+from chalicelib.models.base import ConditionFailed, transact
 from chalicelib.models.courses import Course
 from chalicelib.models.enrollments import Enrollment
+from chalicelib.models.ledger import LedgerEntry
+from chalicelib.paging import Page, PageRequest, turn_to
 from chalicelib.roles import Role
 
 
@@ -29,3 +35,50 @@ def enroll(caller: Caller, course_id: str, now: datetime | None = None) -> Enrol
         raise Conflict("You are enrolled in this course already.")
     queue.send_enrollment(enrollment.id, enrollment.request_id)
     return enrollment
+
+
+def browse(caller: Caller, request: PageRequest, *, course: str | None, student: str | None) -> Page[Enrollment]:
+    """A page of enrollments, newest first: a student's own ones; for others all, of a course or student if named."""
+    if caller.role is Role.STUDENT:
+        if student not in (None, caller.id):
+            return Page([], None, None)
+        student = caller.id
+    if student is not None and course is not None:
+        pair = Enrollment.find_pair(student, course) if student and course else None
+        return Page([pair] if pair else [], None, None)
+
+    def fetch(after: str | None, back: bool, limit: int) -> list[Enrollment]:
+        if student is not None:
+            return Enrollment.list_of_student(student, after=after, back=back, limit=limit) if student else []
+        if course is not None:
+            return Enrollment.list_of_course(course, after=after, back=back, limit=limit)
+        return Enrollment.list_all(after=after, back=back, limit=limit)
+
+    return turn_to(request, fetch)
+
+
+def end(caller: Caller, enrollment_id: str) -> None:
+    """Take a student out of a course.
+
+    Raises Forbidden for instructors, NotFound for one that is not the student's, or ended before.
+    """
+    if caller.role is Role.INSTRUCTOR:
+        raise Forbidden("Only the student and admins end an enrollment.")
+    enrollment = Enrollment.find(enrollment_id)
+    if enrollment is None or not (caller.is_admin or enrollment.student == caller.id):
+        raise _unknown()
+    moment = clock.rfc3339(clock.now())
+
+    def write(transaction: TransactWrite) -> None:
+        transaction.delete(enrollment, condition=Enrollment.nonce == enrollment.nonce)
+        for entry in LedgerEntry.of_deleted(ledger.ENROLLMENT, enrollment.id, enrollment.created_at, moment):
+            transaction.save(entry)
+
+    try:
+        transact(write)
+    except ConditionFailed as error:
+        raise _unknown() from error
+
+
+def _unknown() -> NotFound:
+    return NotFound("There is no such enrollment.")

@@ -1,29 +1,23 @@
-"""Lessons: who writes them; a course's count of them is exact."""
+"""Lessons: who sees and writes them; a course's count of them is exact."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from pynamodb.transactions import TransactWrite
 
 from chalicelib import clock, ids
 from chalicelib.callers import Caller
-from chalicelib.errors import Forbidden, Invalid, NotFound
-from chalicelib.models.base import ConditionFailed, transact
+from chalicelib.errors import Forbidden, Invalid, NotFound, PreconditionFailed
+from chalicelib.models.base import ConditionFailed, retried, transact
 from chalicelib.models.courses import Course
 from chalicelib.models.lessons import Lesson
 from chalicelib.services import courses
+from chalicelib.services.courses import Versions
 
 
-def create(
-    caller: Caller,
-    course_id: str,
-    *,
-    title: str,
-    content: str,
-    duration_min: int,
-    order_index: int,
-    now: datetime | None = None,
-) -> Lesson:
-    """Add a lesson to a course, and one to its count.
+def create(caller: Caller, course_id: str, fields: Mapping[str, Any], now: datetime | None = None) -> Lesson:
+    """Add a lesson to a course, and one to its count. ``fields`` are title, content, duration_min, order_index.
 
     Raises Invalid for a course that the caller does not know of, Forbidden for one of another's.
     """
@@ -31,31 +25,100 @@ def create(
         course = courses.read(caller, course_id)
     except NotFound as error:
         raise _unknown_course() from error
-    if not (caller.is_admin or course.owner_id == caller.id):
-        raise Forbidden("Only the owner of the course and admins write its lessons.")
-    created_at, nonce = clock.rfc3339(now or clock.now()), ids.nonce()
-    lesson = Lesson(
-        course.id,
-        nonce,
-        title=title,
-        content=content,
-        duration_min=duration_min,
-        order_index=order_index,
-        created_at=created_at,
-        position=Lesson.position_of(order_index, created_at, nonce),
-    )
+    _check_may_write(caller, course)
+    lesson = Lesson(course.id, ids.nonce(), created_at=clock.rfc3339(now or clock.now()), **fields)
+    lesson.place()
 
     def write(transaction: TransactWrite) -> None:
-        transaction.save(lesson)
-        transaction.update(
-            course, [Course.lessons_count.add(1)], condition=Course.id.exists(), add_version_condition=False
-        )
+        transaction.save(lesson, condition=Lesson.course.does_not_exist())
+        _count(transaction, course, 1)
 
     try:
         transact(write)
     except ConditionFailed as error:  # the course was deleted since it was read
         raise _unknown_course() from error
     return lesson
+
+
+def read(visitor: Caller | None, lesson_id: str) -> Lesson:
+    """The lesson.
+
+    Raises NotFound when there is none that the visitor may know of.
+    """
+    return _with_course(visitor, lesson_id)[0]
+
+
+def update(caller: Caller, lesson_id: str, fields: Mapping[str, Any], versions: Versions) -> Lesson:
+    """Change some fields of a lesson. What others change meanwhile, and these fields leave alone, is kept.
+
+    Raises NotFound, Forbidden, Invalid for another course than its own, and PreconditionFailed when
+    it has none of the expected versions.
+    """
+
+    def change() -> Lesson:
+        old = _to_write(caller, lesson_id, versions)
+        if fields.get("course", old.course) != old.course:
+            raise Invalid.field("course", "fixed", "A lesson stays in its course.")
+        if all(getattr(old, name) == value for name, value in fields.items()):
+            return old
+        new = Lesson(**(old.attribute_values | dict(fields) | {"version": old.version + 1}))
+        new.place()
+
+        def write(transaction: TransactWrite) -> None:
+            transaction.condition_check(Course, old.course, condition=Course.deleted_at.does_not_exist())
+            transaction.save(new, condition=Lesson.version == old.version)
+
+        transact(write)
+        return new
+
+    return retried(change)
+
+
+def delete(caller: Caller, lesson_id: str, versions: Versions) -> None:
+    """Delete a lesson, and take one from its course's count.
+
+    Raises as `update` does.
+    """
+
+    def remove() -> None:
+        lesson = _to_write(caller, lesson_id, versions)
+
+        def write(transaction: TransactWrite) -> None:
+            transaction.delete(lesson, condition=Lesson.version == lesson.version)
+            _count(transaction, Course(lesson.course), -1)
+
+        transact(write)
+
+    retried(remove)
+
+
+def _with_course(visitor: Caller | None, lesson_id: str) -> tuple[Lesson, Course]:
+    lesson = Lesson.find(lesson_id)
+    course = Course.find(lesson.course) if lesson else None
+    if lesson is None or course is None or not courses.may_see(visitor, course):
+        raise NotFound("There is no such lesson.")
+    return lesson, course
+
+
+def _to_write(caller: Caller, lesson_id: str, versions: Versions) -> Lesson:
+    lesson, course = _with_course(caller, lesson_id)
+    _check_may_write(caller, course)
+    if versions is not None and lesson.version not in versions:
+        raise PreconditionFailed("The lesson has changed since you read it.")
+    return lesson
+
+
+def _check_may_write(caller: Caller, course: Course) -> None:
+    if not courses.may_write(caller, course):
+        raise Forbidden("Only the owner of the course and admins write its lessons.")
+
+
+def _count(transaction: TransactWrite, course: Course, change: int) -> None:
+    transaction.update(
+        course,
+        [Course.lessons_count.add(change), Course.version.add(1)],
+        condition=Course.id.exists() & Course.deleted_at.does_not_exist(),
+    )
 
 
 def _unknown_course() -> Invalid:

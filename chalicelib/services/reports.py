@@ -4,14 +4,17 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
 from chalicelib import logs
+from chalicelib.callers import Caller
 from chalicelib.errors import Invalid
 from chalicelib.models import course_lists
 from chalicelib.models.course_lists import CourseListRow
 from chalicelib.models.enrollments import Enrollment
-from chalicelib.models.ledger import PUBLISHED, LedgerEntry
+from chalicelib.models.ledger import PUBLISHED, UNPUBLISHED, LedgerEntry
 from chalicelib.models.reports import DAILY, Report
 from chalicelib.models.users import User
+from chalicelib.paging import Page, PageRequest, turn_to
 from chalicelib.roles import Role
+from chalicelib.services import users
 
 
 def fill(now: datetime, until: date | None = None) -> Iterator[Report]:
@@ -47,16 +50,20 @@ def _last_whole_day(now: datetime) -> date:
 def _store(day: date) -> Report:
     before = Report.latest((day - timedelta(days=1)).isoformat())
     first, last = f"{day}T00:00:00.000000Z", f"{day}T23:59:59.999999Z"
-    new_users = sum(User.count_joined(role, first, last) for role in Role)
-    new_courses = CourseListRow.count_created(course_lists.ALL, first, last)
-    new_enrollments = Enrollment.count_created(first, last)
+
+    def noted(event: str) -> int:
+        return LedgerEntry.count_of(event, day.isoformat())
+
+    new_users = sum(User.count_joined(role, first, last) for role in Role) + noted("user-made")
+    new_courses = CourseListRow.count_created(course_lists.ALL, first, last) + noted("course-made")
+    new_enrollments = Enrollment.count_created(first, last) + noted("enrollment-made")
     report = Report(
         DAILY,
         day.isoformat(),
-        courses=(before.courses if before else 0) + new_courses,
-        published_courses=(before.published_courses if before else 0) + LedgerEntry.count_of(PUBLISHED, str(day)),
-        users=(before.users if before else 0) + new_users,
-        enrollments=(before.enrollments if before else 0) + new_enrollments,
+        courses=(before.courses if before else 0) + new_courses - noted("course-ended"),
+        published_courses=(before.published_courses if before else 0) + noted(PUBLISHED) - noted(UNPUBLISHED),
+        users=(before.users if before else 0) + new_users - noted("user-ended"),
+        enrollments=(before.enrollments if before else 0) + new_enrollments - noted("enrollment-ended"),
         new_enrollments=new_enrollments,
         new_users=new_users,
     )
@@ -74,3 +81,16 @@ def numbers(report: Report) -> dict[str, int]:
 def _first_day() -> date | None:
     joined = [moment for role in Role if (moment := User.first_joined(role))]
     return date.fromisoformat(min(joined)[:10]) if joined else None
+
+
+def between(caller: Caller, first: date | None, last: date | None, request: PageRequest) -> Page[Report]:
+    """A page of the stored daily reports of these days, newest first.
+
+    Raises Forbidden for who is no admin.
+    """
+    users.check_admin(caller)
+
+    def fetch(after: str | None, back: bool, limit: int) -> list[Report]:
+        return Report.list(str(first or date.min), str(last or date.max), after=after, back=back, limit=limit)
+
+    return turn_to(request, fetch)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from decimal import Decimal
 from threading import Barrier
 from typing import Any
 
@@ -15,7 +14,8 @@ from chalicelib.models.identities import Identity
 from chalicelib.models.lessons import Lesson
 from chalicelib.models.users import User
 from chalicelib.roles import Role
-from chalicelib.services import accounts, courses, enrollments, lessons
+from chalicelib.services import accounts, enrollments, lessons
+from tests.people import joins, makes_course
 from tests.support import PASSWORD, unique
 
 CLIENTS = 24
@@ -39,9 +39,8 @@ def at_once(work: Callable[[int], Any]) -> tuple[list[Any], list[Conflict]]:
 
 
 def new_course() -> tuple[Caller, Course]:
-    teacher = Caller(ids.entity(), "teacher", Role.INSTRUCTOR, "s")
-    course = courses.create(teacher, title="Races", description="", price=Decimal(0), is_published=True)
-    return teacher, course
+    teacher = joins(Role.INSTRUCTOR)
+    return teacher, makes_course(teacher, title="Races")
 
 
 def test_of_simultaneous_registrations_of_a_name_one_succeeds(local_aws: None) -> None:
@@ -84,7 +83,7 @@ def test_every_one_of_simultaneous_lessons_counts(local_aws: None) -> None:
 
     made, _ = at_once(
         lambda number: lessons.create(
-            teacher, course.id, title=f"Lesson {number}", content="", duration_min=5, order_index=number
+            teacher, course.id, {"title": "A lesson", "content": "", "duration_min": 5, "order_index": number}
         )
     )
 

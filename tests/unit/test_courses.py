@@ -1,67 +1,171 @@
-from decimal import Decimal
-
 import pytest
 
 from chalicelib import ids
 from chalicelib.callers import Caller
-from chalicelib.errors import Forbidden, NotFound
+from chalicelib.errors import Forbidden, NotFound, PreconditionFailed
 from chalicelib.models import course_lists
 from chalicelib.models.course_lists import CourseListRow
 from chalicelib.models.courses import Course
+from chalicelib.models.users import User
+from chalicelib.paging import PageRequest
 from chalicelib.roles import Role
 from chalicelib.services import courses
-
-TEACHER = Caller("t" * 16, "teacher", Role.INSTRUCTOR, "s")
-STUDENT = Caller("s" * 16, "student", Role.STUDENT, "s")
+from tests.people import joins, makes_course
 
 
-def make(**fields: object) -> Course:
-    wanted = {"title": "A title", "description": "", "price": Decimal("1.50"), "is_published": True} | fields
-    return courses.create(TEACHER, **wanted)  # type: ignore[arg-type]
+@pytest.fixture
+def teacher(aws: None) -> Caller:
+    return joins(Role.INSTRUCTOR)
 
 
-def test_a_course_is_in_all_its_lists_as_soon_as_it_is_there(aws: None) -> None:
-    course = make(title="Élan vital", description="the élan, again")
+def rows() -> set[tuple[str, str]]:
+    """Who is in which list."""
+    return {(str(row.list), row.course_id) for row in CourseListRow.scan()}
 
-    rows = {(row.list, row.course_id) for row in CourseListRow.scan()}
 
-    lists = ["all", "published", f"owner#{TEACHER.id}"]
+def expected(course: Course) -> set[tuple[str, str]]:
+    return {(str(row.list), course.id) for row in course_lists.rows_of(course)}
+
+
+def found(text: str) -> list[str]:
+    return [course.id for course in courses.search(PageRequest(20), text).items]
+
+
+def published_courses(caller: Caller) -> int:
+    user = User.find(caller.id)
+    assert user is not None
+    return int(user.published_courses)
+
+
+def test_a_course_is_in_all_its_lists_as_soon_as_it_is_there(teacher: Caller) -> None:
+    course = makes_course(teacher, title="Élan vital", description="the élan, again")
+
+    lists = ["all", "published", f"owner#{teacher.id}"]
     words = ["elan", "vital", "the", "again"]
-    expected = [f"{name}#{order}" for name in lists for order in ("date", "price")] + [f"word#{word}" for word in words]
-    assert rows == {(name, course.id) for name in expected}
+    names = [f"{name}#{order}" for name in lists for order in ("date", "price")] + [f"word#{word}" for word in words]
+    assert rows() == {(name, course.id) for name in names}
+    assert published_courses(teacher) == 1
 
 
-def test_a_draft_is_in_no_public_list(aws: None) -> None:
-    make(is_published=False)
+def test_a_draft_is_in_no_public_list(teacher: Caller) -> None:
+    makes_course(teacher, is_published=False)
 
-    assert {str(row.list) for row in CourseListRow.scan()} == {
-        "all#date", "all#price", f"owner#{TEACHER.id}#date", f"owner#{TEACHER.id}#price",
-    }  # fmt: skip
+    owned = f"owner#{teacher.id}"
+    assert {name for name, _ in rows()} == {"all#date", "all#price", f"{owned}#date", f"{owned}#price"}
+    assert published_courses(teacher) == 0
 
 
-def test_the_fullest_course_fits_one_transaction(aws: None) -> None:
-    description = " ".join(f"word{number}" for number in range(500))
-
-    course = make(description=description)
+def test_the_fullest_course_fits_its_transactions(teacher: Caller) -> None:
+    text = [" ".join(f"{letter}{number}" for number in range(500)) for letter in "ab"]
+    course = makes_course(teacher, description=text[0])
 
     assert len(course_lists.rows_of(course)) == 6 + 60
-    assert Course.find(course.id) is not None
+    for fields in (
+        {"description": text[1], "price_cents": 1},
+        {"is_published": False},
+        {"is_published": True, "description": text[0]},
+    ):
+        course = courses.update(teacher, course.id, fields, None)
+        assert rows() == expected(course)
+    courses.delete(teacher, course.id, None)
+    assert rows() == set()
+
+
+def test_a_change_keeps_what_it_does_not_name_and_bumps_the_version(teacher: Caller) -> None:
+    course = makes_course(teacher, description="Kept")
+
+    changed = courses.update(teacher, course.id, {"title": "Another title"}, frozenset({1}))
+    same = courses.update(teacher, course.id, {"title": "Another title"}, None)
+
+    assert (changed.title, changed.description, changed.version) == ("Another title", "Kept", 2)
+    assert changed.updated_at > course.updated_at
+    assert same.version == 2
+    with pytest.raises(PreconditionFailed):
+        courses.update(teacher, course.id, {"title": "A third"}, frozenset({1}))
+
+
+def test_somebody_faster_is_read_again(teacher: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    course = makes_course(teacher)
+    write = courses._write
+    raced: list[bool] = []
+
+    def write_after_another(*arguments: object) -> None:
+        if not raced:
+            raced.append(True)
+            courses.update(teacher, course.id, {"description": "by another"}, None)
+        write(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(courses, "_write", write_after_another)
+    courses.update(teacher, course.id, {"title": "By this one"}, None)
+
+    after = Course.find(course.id)
+    assert after is not None
+    assert (after.title, after.description, after.version) == ("By this one", "by another", 3)
+    assert rows() == expected(after)
+
+
+def test_publishing_and_unpublishing_is_counted_with_the_owner(teacher: Caller) -> None:
+    course = makes_course(teacher, is_published=False)
+
+    counts = []
+    for fields in ({"is_published": True}, {"title": "Still there"}, {"is_published": False}, {"is_published": True}):
+        courses.update(teacher, course.id, fields, None)
+        counts.append(published_courses(teacher))
+    courses.delete(teacher, course.id, None)
+
+    assert [*counts, published_courses(teacher)] == [1, 1, 0, 1, 0]
+
+
+def test_search_wants_all_words_whole_without_case_and_accents(teacher: Caller) -> None:
+    knots = makes_course(teacher, title="Knots and Links", description="Zürich")
+    links = makes_course(teacher, title="Broken links")
+    makes_course(teacher, title="Secret links", is_published=False)
+
+    assert found("LINKS") == [links.id, knots.id]
+    assert found("links zurich") == [knots.id]
+    assert found("link") == found("knots broken") == found("...") == []
+    courses.update(teacher, knots.id, {"title": "Only knots"}, None)
+    assert found("links") == [links.id]
+
+
+def test_a_row_that_an_accident_left_behind_finds_nothing(teacher: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    course = makes_course(teacher, title="Knots and links")
+    monkeypatch.setattr(courses, "_forget_words", lambda old, new: None)  # the process died before this
+
+    courses.update(teacher, course.id, {"title": "Only knots"}, None)
+
+    assert ("word#links", course.id) in rows()
+    assert found("links") == []
 
 
 def test_students_make_none(aws: None) -> None:
     with pytest.raises(Forbidden):
-        courses.create(STUDENT, title="Mine", description="", price=Decimal(0), is_published=True)
+        makes_course(joins(Role.STUDENT))
 
 
-def test_a_draft_does_not_exist_for_others(aws: None) -> None:
-    draft = make(is_published=False)
-    rival = Caller("r" * 16, "rival", Role.INSTRUCTOR, "s")
-    admin = Caller("a" * 16, "admin", Role.ADMIN, "s")
+def test_a_draft_does_not_exist_for_others(teacher: Caller) -> None:
+    draft = makes_course(teacher, is_published=False)
+    rival, student, admin = joins(Role.INSTRUCTOR), joins(Role.STUDENT), joins(Role.ADMIN)
 
-    assert courses.read(TEACHER, draft.id).id == courses.read(admin, draft.id).id == draft.id
-    for visitor in (rival, STUDENT, None):
+    assert courses.read(teacher, draft.id).id == courses.read(admin, draft.id).id == draft.id
+    for visitor in (rival, student, None):
         with pytest.raises(NotFound):
             courses.read(visitor, draft.id)
+    with pytest.raises(NotFound):
+        courses.update(rival, draft.id, {"title": "Mine now"}, None)
+    with pytest.raises(NotFound):
+        courses.delete(student, draft.id, None)
+
+
+def test_a_deleted_course_is_gone_at_once(teacher: Caller) -> None:
+    course = makes_course(teacher)
+
+    courses.delete(teacher, course.id, None)
+
+    for _ in range(2):
+        with pytest.raises(NotFound):
+            courses.delete(teacher, course.id, None)
+    assert courses.browse(teacher, PageRequest(20), ordering="-created_at", own=True).items == []
 
 
 def test_words_are_the_first_sixty_distinct_without_case_and_accents() -> None:

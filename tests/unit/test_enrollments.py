@@ -1,5 +1,4 @@
 import json
-from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -13,19 +12,18 @@ from chalicelib.errors import Conflict
 from chalicelib.models.courses import Course
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.roles import Role
-from chalicelib.services import accounts, courses, emails, enrollments
+from chalicelib.services import emails, enrollments
+from tests.people import joins, makes_course
 
 
 @pytest.fixture
 def course(aws: None) -> Course:
-    teacher = Caller("t" * 16, "teacher", Role.INSTRUCTOR, "s")
-    return courses.create(teacher, title="Knots & links", description="", price=Decimal(0), is_published=True)
+    return makes_course(joins(Role.INSTRUCTOR), title="Knots & links")
 
 
 @pytest.fixture
 def student(aws: None) -> Caller:
-    user = accounts.register("ada", "ada@example.org", "sphinx of black quartz", Role.STUDENT)
-    return Caller(user.id, user.username, Role.STUDENT, "s")
+    return joins(Role.STUDENT, name="ada")
 
 
 @pytest.fixture
@@ -46,7 +44,7 @@ def test_enrolling_leaves_a_debt_and_a_message(course: Course, student: Caller, 
     [message] = sent()
     assert json.loads(message["Body"])["enrollment"] == enrollment.id
     kept = Enrollment.find(enrollment.id)
-    assert kept is not None and kept.email_pending == "email#0"
+    assert kept is not None and kept.email_pending == "0"
 
 
 def test_a_queue_out_of_reach_costs_nobody_an_enrollment(

@@ -1,41 +1,146 @@
-from decimal import Decimal
+import itertools
 
 import pytest
 
 from chalicelib.callers import Caller
-from chalicelib.errors import Forbidden, Invalid
+from chalicelib.errors import Forbidden, Invalid, NotFound, PreconditionFailed
 from chalicelib.models.courses import Course
 from chalicelib.models.lessons import Lesson
+from chalicelib.paging import PageRequest, Place
 from chalicelib.roles import Role
-from chalicelib.services import courses, lessons
+from chalicelib.services import courses, lesson_lists, lessons
+from tests.people import joins, makes_course
 
-TEACHER = Caller("t" * 16, "teacher", Role.INSTRUCTOR, "s")
-RIVAL = Caller("r" * 16, "rival", Role.INSTRUCTOR, "s")
-
-
-def add(caller: Caller, course_id: str) -> Lesson:
-    return lessons.create(caller, course_id, title="First", content="", duration_min=5, order_index=1)
+_numbers = itertools.count()
 
 
-def test_a_lesson_counts(aws: None) -> None:
-    course = courses.create(TEACHER, title="One", description="", price=Decimal(0), is_published=True)
-
-    lesson = add(TEACHER, course.id)
-    add(TEACHER, course.id)
-
-    counted = Course.find(course.id)
-    assert counted is not None
-    assert counted.lessons_count == len([*Lesson.query(course.id)]) == 2
-    assert counted.version == course.version + 2
-    assert lesson.id.startswith(course.id)
+@pytest.fixture
+def teacher(aws: None) -> Caller:
+    return joins(Role.INSTRUCTOR)
 
 
-def test_lessons_are_the_owners(aws: None) -> None:
-    course = courses.create(TEACHER, title="One", description="", price=Decimal(0), is_published=True)
-    draft = courses.create(TEACHER, title="Two", description="", price=Decimal(0), is_published=False)
+def add(caller: Caller, course_id: str, order_index: int = 1, content: str = "") -> Lesson:
+    title = f"Lesson {next(_numbers)}"
+    fields = {"title": title, "content": content, "duration_min": 5, "order_index": order_index}
+    return lessons.create(caller, course_id, fields)
+
+
+def counted(course: Course) -> int:
+    found = Course.find(course.id)
+    assert found is not None
+    assert found.lessons_count == len([*Lesson.query(course.id)])
+    return int(found.lessons_count)
+
+
+def walk(visitor: Caller | None, course_id: str | None = None, limit: int = 3) -> list[str]:
+    """The ids of all lessons, page by page; the way back gives the same."""
+    place, ids = None, []
+    while True:
+        page = lesson_lists.browse(visitor, PageRequest(limit, place), course_id)
+        assert len(page.items) <= limit
+        ids += [lesson.id for lesson in page.items]
+        if page.next is None:
+            break
+        place = page.next
+    assert ids[len(ids) - len(page.items) :] == [lesson.id for lesson in page.items]
+    back = [lesson.id for lesson in page.items]
+    while page.previous:
+        page = lesson_lists.browse(visitor, PageRequest(limit, page.previous), course_id)
+        back = [lesson.id for lesson in page.items] + back
+    assert back == ids
+    return ids
+
+
+def test_a_lesson_counts_until_it_is_deleted(teacher: Caller) -> None:
+    course = makes_course(teacher)
+
+    lesson, other = add(teacher, course.id), add(teacher, course.id)
+    assert counted(course) == 2
+    lessons.delete(teacher, lesson.id, None)
+
+    assert counted(course) == 1
+    assert lessons.read(None, other.id).id == other.id
+    for gone in (lesson.id, "nope", "0" * 24):
+        with pytest.raises(NotFound):
+            lessons.read(None, gone)
+
+
+def test_lessons_are_the_owners(teacher: Caller) -> None:
+    rival = joins(Role.INSTRUCTOR)
+    course, draft = makes_course(teacher), makes_course(teacher, is_published=False)
+    lesson, secret = add(teacher, course.id), add(teacher, draft.id)
 
     with pytest.raises(Forbidden):
-        add(RIVAL, course.id)
+        add(rival, course.id)
+    with pytest.raises(Forbidden):
+        lessons.update(rival, lesson.id, {"title": "Mine now"}, None)
+    with pytest.raises(NotFound):
+        lessons.delete(rival, secret.id, None)
     for unknown in (draft.id, "0" * 16, "nope"):
         with pytest.raises(Invalid):
-            add(RIVAL, unknown)
+            add(rival, unknown)
+
+
+def test_a_change_keeps_what_it_does_not_name(teacher: Caller) -> None:
+    course, other = makes_course(teacher), makes_course(teacher)
+    lesson = add(teacher, course.id, content="Kept")
+
+    changed = lessons.update(teacher, lesson.id, {"order_index": 7}, frozenset({1}))
+
+    assert (changed.content, changed.order_index, changed.version) == ("Kept", 7, 2)
+    assert changed.position.startswith("0000000007#")
+    with pytest.raises(PreconditionFailed):
+        lessons.update(teacher, lesson.id, {"order_index": 8}, frozenset({1}))
+    with pytest.raises(Invalid):
+        lessons.update(teacher, lesson.id, {"course": other.id}, None)
+    assert lessons.update(teacher, lesson.id, {"course": course.id}, None).version == 2
+
+
+def test_a_course_lists_its_lessons_in_their_order(teacher: Caller) -> None:
+    course = makes_course(teacher)
+    third, first, second = add(teacher, course.id, 30), add(teacher, course.id, 4), add(teacher, course.id, 4)
+
+    assert walk(None, course.id, limit=2) == [first.id, second.id, third.id]
+    assert walk(None, "nope") == []
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 100])
+def test_the_walk_over_all_courses_is_newest_course_first(
+    teacher: Caller, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lesson_lists, "MAX_COURSES_A_PAGE", 2)
+    wanted: list[list[str]] = []
+    for count in (2, 0, 0, 0, 3, 1):
+        course = makes_course(teacher)
+        wanted.insert(0, [add(teacher, course.id, order).id for order in range(count)])
+    draft = makes_course(teacher, is_published=False)
+    secret = add(teacher, draft.id).id
+    published = [*itertools.chain(*wanted)]
+
+    assert walk(None, limit=limit) == walk(joins(Role.STUDENT), limit=limit) == published
+    assert walk(teacher, limit=limit) == [secret, *published]
+
+
+def test_lessons_of_a_deleted_course_are_gone(teacher: Caller) -> None:
+    course = makes_course(teacher)
+    lesson = add(teacher, course.id)
+
+    courses.delete(teacher, course.id, None)
+
+    with pytest.raises(NotFound):
+        lessons.read(teacher, lesson.id)
+    assert walk(teacher) == []
+    assert walk(teacher, course.id) == []
+
+
+def test_a_page_stops_before_it_is_too_large_for_an_answer(teacher: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lesson_lists, "MAX_PAGE_BYTES", 2_500)
+    monkeypatch.setattr(lesson_lists, "_LOADED_AT_ONCE", 2)
+    course = makes_course(teacher)
+    ids = [add(teacher, course.id, order, content="x" * 1_000).id for order in range(7)]
+
+    assert walk(None, course.id, limit=100) == ids
+    assert walk(None, limit=100) == ids
+    page = lesson_lists.browse(None, PageRequest(100), course.id)
+    assert len(page.items) == 2
+    assert isinstance(page.next, Place)

@@ -1,13 +1,12 @@
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
 
 import pytest
 
-from chalicelib.callers import Caller
 from chalicelib.errors import Invalid
 from chalicelib.models.reports import DAILY, Report
 from chalicelib.roles import Role
-from chalicelib.services import accounts, courses, enrollments, reports
+from chalicelib.services import enrollments, reports
+from tests.people import joins, makes_course
 
 FIRST = datetime(2026, 10, 30, 12, tzinfo=UTC)
 """Its third day is in the next month."""
@@ -18,12 +17,11 @@ def three_days(aws: None) -> datetime:
     """A school's first three days; the moment after."""
     for day in range(3):
         now = FIRST + timedelta(days=day)
-        student = accounts.register(f"ada{day}", f"ada{day}@example.org", "sphinx of black quartz", Role.STUDENT, now)
-        teacher = Caller("t" * 16, "teacher", Role.INSTRUCTOR, "s")
-        course = courses.create(teacher, title="One", description="", price=Decimal(0), is_published=True, now=now)
-        courses.create(teacher, title="Draft", description="", price=Decimal(0), is_published=False, now=now)
+        student, teacher = joins(Role.STUDENT, now), joins(Role.INSTRUCTOR, now)
+        course = makes_course(teacher, now)
+        makes_course(teacher, now, is_published=False)
         if day:
-            enrollments.enroll(Caller(student.id, "ada", Role.STUDENT, "s"), course.id, now)
+            enrollments.enroll(student, course.id, now)
     return FIRST + timedelta(days=2, hours=12, minutes=30)
 
 
@@ -35,7 +33,7 @@ def test_every_whole_day_gets_its_row(three_days: datetime) -> None:
     dates = [report.date for report in reports.fill(three_days)]
 
     assert dates == ["2026-10-30", "2026-10-31", "2026-11-01"]
-    assert [*stored()["2026-11-01"].values()] == [6, 3, 3, 2, 1, 1]
+    assert [*stored()["2026-11-01"].values()] == [6, 3, 6, 2, 1, 2]
     assert stored()["2026-10-30"]["new_enrollments"] == 0
 
 

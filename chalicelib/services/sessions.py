@@ -1,0 +1,104 @@
+"""Sessions: begun by a login, kept by refresh tokens that each work once, ended by whatever is suspicious."""
+
+import time
+import uuid
+from dataclasses import dataclass
+
+from chalicelib import clock, passwords, tokens
+from chalicelib.errors import NotAuthenticated
+from chalicelib.models.identities import Identity
+from chalicelib.models.sessions import Session
+from chalicelib.models.users import User
+
+
+@dataclass(frozen=True)
+class TokenPair:
+    """A session's tokens."""
+
+    access: str
+    refresh: str
+    refresh_id: str
+
+
+def login(name: str, password: str) -> TokenPair:
+    """Begin a session, by username or email address.
+
+    Raises NotAuthenticated, in the same words and time, for an unknown user, a wrong password and
+    an account that is switched off.
+    """
+    user_id = Identity.owner(name)
+    user = User.find(user_id) if user_id else None
+    good = passwords.matches(password, user.password_hash if user else None)
+    if not (user and good and user.is_active):
+        raise NotAuthenticated("No active account has these credentials.")
+    session_id = str(uuid.uuid4())
+    pair = _issue(user, session_id)
+    Session(
+        user.id,
+        session_id,
+        refresh_id=pair.refresh_id,
+        auth_version=user.auth_version,
+        created_at=clock.rfc3339(clock.now()),
+        expires_at=_expiry(),
+    ).save()
+    return pair
+
+
+def refresh(token: str) -> TokenPair:
+    """New tokens for a refresh token, which works once; used again it ends the session (RFC 9700 §4.14).
+
+    Raises NotAuthenticated.
+    """
+    claims = _verified(token)
+    session = _find(claims)
+    user = User.find(claims.user_id)
+    if session is None or user is None or not user.is_active or user.auth_version != session.auth_version:
+        raise _refused()
+    pair = _issue(user, session.id)
+    if not session.rotate(used=claims.token_id, new=pair.refresh_id, expires_at=_expiry()):
+        session.delete()
+        raise _refused()
+    return pair
+
+
+def logout(token: str) -> None:
+    """End the session of a refresh token.
+
+    Raises NotAuthenticated for what is no refresh token of ours.
+    """
+    claims = _verified(token)
+    Session(claims.user_id, claims.session_id).delete()
+
+
+def _issue(user: User, session_id: str) -> TokenPair:
+    now = clock.now()
+
+    def issue(kind: str) -> tuple[str, str]:
+        return tokens.issue(
+            kind, user_id=user.id, username=str(user.username), role=user.role, session_id=session_id, now=now
+        )
+
+    access, _ = issue(tokens.ACCESS)
+    return TokenPair(access, *issue(tokens.REFRESH))
+
+
+def _find(claims: tokens.Claims) -> Session | None:
+    try:
+        return Session.get(claims.user_id, claims.session_id, consistent_read=True)
+    except Session.DoesNotExist:
+        return None
+
+
+def _verified(token: str) -> tokens.Claims:
+    try:
+        return tokens.verify(token, tokens.REFRESH)
+    except tokens.BadToken as error:
+        raise _refused() from error
+
+
+def _refused() -> NotAuthenticated:
+    return NotAuthenticated("The refresh token is not valid, or was used before.")
+
+
+def _expiry() -> int:
+    return int(time.time()) + tokens.LIFETIME_SECONDS[tokens.REFRESH]

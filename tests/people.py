@@ -1,0 +1,31 @@
+"""People and courses for unit tests: real accounts, without the cost of hashing their passwords."""
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from chalicelib import clock, passwords
+from chalicelib.callers import Caller
+from chalicelib.models.courses import Course
+from chalicelib.roles import Role
+from chalicelib.services import accounts, courses
+from tests.support import PASSWORD, unique
+
+
+def joins(role: Role, now: datetime | None = None, name: str | None = None) -> Caller:
+    """Somebody new."""
+    username = name or unique(role.value)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "hashed", lambda password: "no hash")
+        if role is Role.ADMIN:
+            user = accounts.create_admin(username, f"{username}@example.org", PASSWORD)
+        else:
+            user = accounts.register(username, f"{username}@example.org", PASSWORD, role, now)
+    return Caller(user.id, username, role, session_id="s")
+
+
+def makes_course(owner: Caller, now: datetime | None = None, **fields: Any) -> Course:
+    """A course, published and for nothing unless the fields say otherwise."""
+    wanted = {"title": "A title", "description": "", "price_cents": 0, "is_published": True} | fields
+    return courses.create(owner, wanted, now or clock.now())
