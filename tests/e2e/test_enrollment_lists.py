@@ -1,0 +1,55 @@
+from tests.support import Actor, Api, registers
+
+
+def test_students_see_their_own_and_staff_sees_all(teacher: Actor, student: Actor, admin: Actor, api: Api) -> None:
+    other = Actor(api, token=registers(api, "student").token)
+    course = teacher.makes_course()
+    mine, theirs = student.enrolls_in(course), other.enrolls_in(course)
+
+    assert student.get("/enrollments/").json()["results"] == [mine]
+    assert student.get(f"/enrollments/?student={theirs['student']}").json()["results"] == []
+    assert student.get(f"/enrollments/?course={course['id']}").json()["results"] == [mine]
+    for staff in (teacher, admin):
+        assert staff.get(f"/enrollments/?course={course['id']}").json()["results"] == [theirs, mine]
+        assert staff.get(f"/enrollments/?student={mine['student']}").json()["results"] == [mine]
+        pair = f"/enrollments/?student={mine['student']}&course={course['id']}"
+        assert staff.get(pair).json()["results"] == [mine]
+        assert staff.get("/enrollments/").json()["results"][:2] == [theirs, mine]
+        assert staff.get("/enrollments/?course=nope").json()["results"] == []
+
+
+def test_pages_of_a_course_are_newest_first(teacher: Actor, api: Api) -> None:
+    course = teacher.makes_course()
+    made = [Actor(api, token=registers(api, "student").token).enrolls_in(course) for _ in range(5)]
+
+    seen, url = [], f"/enrollments/?course={course['id']}&limit=2"
+    while url:
+        page = teacher.get(url).json()
+        seen += page["results"]
+        url = page["next"]
+
+    assert seen == made[::-1]
+
+
+def test_a_student_leaves_and_comes_back(teacher: Actor, student: Actor, api: Api) -> None:
+    course = teacher.makes_course()
+    first = student.enrolls_in(course)
+
+    assert student.call("DELETE", f"/enrollments/{first['id']}/").status_code == 204
+    again = student.enrolls_in(course)
+
+    assert again["id"] != first["id"]
+    assert student.call("DELETE", f"/enrollments/{first['id']}/").status_code == 404
+    assert student.get("/enrollments/").json()["results"] == [again]
+
+
+def test_who_may_end_an_enrollment(teacher: Actor, student: Actor, admin: Actor, gateway: Api) -> None:
+    other = registers(gateway, "student")
+    path = f"/enrollments/{student.enrolls_in(teacher.makes_course())['id']}/"
+
+    assert other.call("DELETE", path).status_code == 404
+    assert teacher.call("DELETE", path).status_code == 403
+    assert Actor(gateway).call("DELETE", path).status_code == 401
+    assert admin.call("DELETE", path).status_code == 204
+    assert admin.call("DELETE", path).status_code == 404
+    assert admin.call("DELETE", "/enrollments/nope/").status_code == 404

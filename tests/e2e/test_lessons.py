@@ -1,0 +1,108 @@
+from typing import Any
+
+import pytest
+
+from tests.support import Actor, Api, registers
+
+
+def makes_lesson(teacher: Actor, course: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    answer = teacher.post("/lessons/", {"course": course["id"], "title": "A lesson"} | fields)
+    assert answer.status_code == 201, answer.text
+    lesson: dict[str, Any] = answer.json()
+    return lesson
+
+
+def test_a_lesson_as_its_owner_writes_it_and_everybody_reads_it(teacher: Actor, anonymous: Actor, api: Api) -> None:
+    course = teacher.makes_course()
+
+    made = teacher.post("/lessons/", {"course": course["id"], "title": " Vectors ", "content": "Arrows"})
+    lesson = made.json()
+
+    assert made.status_code == 201
+    assert made.headers["Location"] == f"{api.url}/api/v1/lessons/{lesson['id']}/"
+    assert lesson == {
+        "id": lesson["id"],
+        "course": course["id"],
+        "title": "Vectors",
+        "content": "Arrows",
+        "duration_min": 5,
+        "order_index": 1,
+    }
+    assert anonymous.get(made.headers["Location"]).json() == lesson
+    assert anonymous.get(f"/lessons/?course={course['id']}").json()["results"] == [lesson]
+    assert lesson in anonymous.get("/lessons/").json()["results"]
+    assert anonymous.get(f"/courses/{course['id']}/").json()["lessons_count"] == 1
+
+
+def test_put_patch_delete_and_their_etags(teacher: Actor, anonymous: Actor, api: Api) -> None:
+    course = teacher.makes_course()
+    lesson = makes_lesson(teacher, course, content="Old", order_index=3)
+    path = f"/lessons/{lesson['id']}/"
+    tag = anonymous.get(path).headers["ETag"]
+
+    assert anonymous.get(path, headers={"If-None-Match": tag}).status_code == 304
+    patched = teacher.call("PATCH", path, json={"duration_min": 45}, headers={"If-Match": tag})
+    assert patched.json() == lesson | {"duration_min": 45}
+    put = teacher.call("PUT", path, json={"title": "New"})
+    assert put.json() == lesson | {"title": "New", "content": "", "duration_min": 5, "order_index": 1}
+    assert teacher.call("DELETE", path, headers={"If-Match": tag}).status_code == 412
+    assert teacher.call("DELETE", path).status_code == 204
+    assert [teacher.call(method, path, json={"title": "New"}).status_code for method in ("GET", "PUT", "DELETE")] == [
+        404
+    ] * 3
+    assert anonymous.get(f"/courses/{course['id']}/").json()["lessons_count"] == 0
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("title", "ab"),
+        ("title", "x" * 201),
+        ("content", "x" * 50_001),
+        ("duration_min", 0),
+        ("duration_min", 2_147_483_648),
+        ("duration_min", "long"),
+        ("order_index", -1),
+        ("order_index", 1.5),
+        ("course", "nope"),
+        ("course", None),
+    ],
+)
+def test_bad_input_is_named(teacher: Actor, field: str, value: object) -> None:
+    course = teacher.makes_course()
+
+    answer = teacher.post("/lessons/", {"course": course["id"], "title": "Fine", field: value})
+
+    assert answer.status_code == 400
+    assert [error["field"] for error in answer.json()["errors"]] == [field]
+
+
+def test_a_lesson_stays_in_its_course(teacher: Actor, api: Api) -> None:
+    course, other = teacher.makes_course(), teacher.makes_course()
+    path = f"/lessons/{makes_lesson(teacher, course)['id']}/"
+
+    assert teacher.call("PATCH", path, json={"course": other["id"]}).status_code == 400
+    assert teacher.call("PUT", path, json={"title": "New", "course": other["id"]}).status_code == 400
+    assert teacher.call("PUT", path, json={"title": "New", "course": course["id"]}).status_code == 200
+
+
+def test_lessons_are_as_secret_as_their_course(
+    teacher: Actor, student: Actor, admin: Actor, anonymous: Actor, api: Api
+) -> None:
+    rival = Actor(api, token=registers(api, "instructor").token)
+    course, draft = teacher.makes_course(), teacher.makes_course(is_published=False)
+    lesson, secret = makes_lesson(teacher, course), makes_lesson(teacher, draft)
+
+    for other in (rival, student):
+        assert other.call("PATCH", f"/lessons/{lesson['id']}/", json={"title": "Mine"}).status_code == 403
+        assert other.call("DELETE", f"/lessons/{secret['id']}/").status_code == 404
+    assert rival.post("/lessons/", {"course": course["id"], "title": "Mine"}).status_code == 403
+    assert rival.post("/lessons/", {"course": draft["id"], "title": "Mine"}).status_code == 400
+    assert student.post("/lessons/", {"course": course["id"], "title": "Mine"}).status_code == 403
+    for other in (rival, student, anonymous):
+        assert other.get(f"/lessons/{secret['id']}/").status_code == 404
+        assert other.get(f"/lessons/?course={draft['id']}").json()["results"] == []
+        assert secret not in other.get("/lessons/?limit=100").json()["results"]
+    for allowed in (teacher, admin):
+        assert allowed.get(f"/lessons/{secret['id']}/").json() == secret
+        assert secret in allowed.get("/lessons/?limit=100").json()["results"]

@@ -1,0 +1,205 @@
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.support import PASSWORD, Actor, Api, RunningStack, logs_in, registers, unique
+
+
+@pytest.fixture
+def someone(api: Api) -> Actor:
+    """A student with nothing else on them."""
+    return registers(api, "student")
+
+
+def test_users_are_for_admins(teacher: Actor, student: Actor, gateway: Api) -> None:
+    for path in ("/users/", "/users/0000000000000000/", "/reports/daily/"):
+        assert teacher.get(path).status_code == student.get(path).status_code == 403
+        assert Actor(gateway).get(path).status_code == 401
+
+
+def test_an_admin_sees_and_changes_users(admin: Actor, someone: Actor, api: Api) -> None:
+    me = someone.get("/auth/me/").json()
+    path = f"/users/{me['id']}/"
+
+    assert admin.get(path).json() == me | {"is_active": True}
+    assert me | {"is_active": True} in admin.get("/users/").json()["results"]
+    changed = admin.call("PATCH", path, json={"role": "instructor", "username": "ignored"})
+    assert changed.json() == me | {"is_active": True, "role": "instructor"}
+    assert logs_in(api, someone.username).post("/courses/", {"title": "Promoted"}).status_code == 201
+    assert admin.call("PATCH", path, json={"role": "headmaster"}).status_code == 400
+    assert admin.call("PATCH", "/users/nope/", json={}).status_code == 404
+
+
+def test_the_list_of_users_pages_newest_first(admin: Actor, api: Api) -> None:
+    names = [registers(api, role).username for role in ("student", "instructor", "student", "instructor")]
+
+    first = admin.get("/users/?limit=3").json()
+    second = admin.get(first["next"]).json()
+
+    seen = [user["username"] for user in first["results"] + second["results"]]
+    assert seen[:4] == names[::-1]
+    assert admin.get(second["previous"]).json()["results"] == first["results"]
+
+
+def test_who_is_switched_off_gets_in_no_more(admin: Actor, someone: Actor, anonymous: Actor, api: Api) -> None:
+    tokens = anonymous.post("/auth/login/", {"username": someone.username, "password": PASSWORD}).json()
+    path = f"/users/{someone.get('/auth/me/').json()['id']}/"
+
+    admin.call("PATCH", path, json={"is_active": False})
+
+    assert anonymous.post("/auth/refresh/", {"refresh": tokens["refresh"]}).status_code == 401
+    assert anonymous.post("/auth/login/", {"username": someone.username, "password": PASSWORD}).status_code == 401
+    admin.call("PATCH", path, json={"is_active": True})
+    assert anonymous.post("/auth/refresh/", {"refresh": tokens["refresh"]}).status_code == 401
+    assert logs_in(api, someone.username).get("/auth/me/").status_code == 200
+
+
+def test_an_email_address_moves_with_its_uniqueness(someone: Actor, anonymous: Actor, api: Api) -> None:
+    other = registers(api, "student")
+    new = f"{unique('new')}@example.org"
+
+    changed = someone.call("PATCH", "/auth/me/", json={"email": new.upper(), "username": "ignored", "role": "admin"})
+
+    assert changed.json() == someone.get("/auth/me/").json()
+    assert (changed.json()["email"], changed.json()["role"]) == (new, "student")
+    assert logs_in(api, new).get("/auth/me/").json()["username"] == someone.username
+    assert other.call("PATCH", "/auth/me/", json={"email": new}).status_code == 409
+    assert someone.call("PATCH", "/auth/me/", json={"email": new}).status_code == 200
+    assert someone.call("PATCH", "/auth/me/", json={"email": "nothing"}).status_code == 400
+    old = f"{someone.username}@example.org"
+    assert other.call("PATCH", "/auth/me/", json={"email": old}).status_code == 200
+
+
+def test_a_refresh_token_works_once_and_used_again_ends_the_session(someone: Actor, anonymous: Actor) -> None:
+    first = anonymous.post("/auth/login/", {"username": someone.username, "password": PASSWORD}).json()
+
+    second = anonymous.post("/auth/refresh/", {"refresh": first["refresh"]})
+    replayed = anonymous.post("/auth/refresh/", {"refresh": first["refresh"]})
+    third = anonymous.post("/auth/refresh/", {"refresh": second.json()["refresh"]})
+
+    assert [second.status_code, replayed.status_code, third.status_code] == [200, 401, 401]
+    assert set(second.json()) == {"access", "refresh"}
+    assert anonymous.post("/auth/refresh/", {"refresh": first["access"]}).status_code == 401
+    assert anonymous.post("/auth/refresh/", {"refresh": "nonsense"}).status_code == 401
+    assert anonymous.post("/auth/refresh/", {}).status_code == 400
+
+
+def test_logout_ends_its_own_session_only(someone: Actor, anonymous: Actor) -> None:
+    login = {"username": someone.username, "password": PASSWORD}
+    first, second = (anonymous.post("/auth/login/", login).json() for _ in range(2))
+
+    left = anonymous.post("/auth/logout/", {"refresh": first["refresh"]})
+
+    assert (left.status_code, left.text) == (204, "")
+    assert anonymous.post("/auth/refresh/", {"refresh": first["refresh"]}).status_code == 401
+    assert anonymous.post("/auth/refresh/", {"refresh": second["refresh"]}).status_code == 200
+
+
+def test_a_new_password_ends_every_session(someone: Actor, anonymous: Actor, api: Api) -> None:
+    tokens = anonymous.post("/auth/login/", {"username": someone.username, "password": PASSWORD}).json()
+    new = "jackdaws love my big sphinx"
+
+    wrong = someone.post("/auth/password/", {"current": "not it", "new": new})
+    weak = someone.post("/auth/password/", {"current": PASSWORD, "new": "12345678"})
+    changed = someone.post("/auth/password/", {"current": PASSWORD, "new": new})
+
+    assert [error["field"] for error in wrong.json()["errors"]] == ["current"]
+    assert {error["field"] for error in weak.json()["errors"]} == {"new"}
+    assert [wrong.status_code, weak.status_code, changed.status_code] == [400, 400, 204]
+    assert anonymous.post("/auth/refresh/", {"refresh": tokens["refresh"]}).status_code == 401
+    assert anonymous.post("/auth/login/", {"username": someone.username, "password": PASSWORD}).status_code == 401
+    assert logs_in(api, someone.username, new).get("/auth/me/").status_code == 200
+
+
+def test_the_export_has_all_that_is_held(teacher: Actor, someone: Actor, api: Api) -> None:
+    enrollment = someone.enrolls_in(teacher.makes_course())
+    me = someone.get("/auth/me/").json()
+
+    mine, theirs = someone.get("/auth/me/export/").json(), teacher.get("/auth/me/export/").json()
+
+    assert mine["user"] == me | {"is_active": True}
+    assert mine["enrollments"] == [enrollment]
+    assert (mine["courses"], len(mine["sessions"])) == ([], 1)
+    assert theirs["courses"]
+    assert "password" not in str(mine)
+
+
+def test_erasing_an_account_frees_its_names(someone: Actor, anonymous: Actor, admin: Actor) -> None:
+    me = someone.get("/auth/me/").json()
+    again = {"username": me["username"], "email": me["email"], "password": PASSWORD}
+
+    assert someone.call("DELETE", "/auth/me/").status_code == 204
+
+    assert someone.get("/auth/me/").status_code == 401
+    assert anonymous.post("/auth/login/", {"username": me["username"], "password": PASSWORD}).status_code == 401
+    assert admin.get(f"/users/{me['id']}/").status_code == 404
+    assert me["id"] not in [user["id"] for user in admin.get("/users/").json()["results"]]
+    assert anonymous.post("/auth/register/", again).status_code == 201
+
+
+def test_an_account_with_published_courses_stays(api: Api, admin: Actor) -> None:
+    owner = registers(api, "instructor")
+    course = owner.makes_course()
+    path = f"/users/{owner.get('/auth/me/').json()['id']}/"
+
+    assert owner.call("DELETE", "/auth/me/").status_code == 409
+    assert admin.call("DELETE", path).status_code == 409
+    owner.call("PATCH", f"/courses/{course['id']}/", json={"is_published": False})
+    assert admin.call("DELETE", path).status_code == 204
+    assert owner.post("/courses/", {"title": "From beyond"}).status_code == 401
+
+
+def test_there_is_always_an_active_admin(stack: RunningStack, gateway: Api) -> None:
+    admins = []
+    for _ in range(2):
+        name = unique("admin")
+        assert stack.manage("create-admin", name, f"{name}@example.org", EDUFLOW_PASSWORD=PASSWORD).returncode == 0
+        admins.append(logs_in(gateway, name))
+    ids = [admin.get("/auth/me/").json()["id"] for admin in admins]
+    others = [user["id"] for user in _all_admins(admins[0]) if user["id"] not in ids]
+    for other in others:
+        assert admins[0].call("PATCH", f"/users/{other}/", json={"is_active": False}).status_code == 200
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            demoted = pool.map(
+                lambda pair: pair[0].call("PATCH", f"/users/{pair[1]}/", json={"role": "student"}).status_code,
+                zip(admins, ids[::-1], strict=True),
+            )
+            assert sorted(demoted) == [200, 409]
+        [left] = [admin for admin in admins if logs_in(gateway, admin.username).get("/users/").status_code == 200]
+        for attempt in ({"role": "student"}, {"is_active": False}):
+            assert left.call("PATCH", f"/users/{_id(left)}/", json=attempt).status_code == 409
+        assert left.call("DELETE", f"/users/{_id(left)}/").status_code == 409
+        assert left.call("DELETE", "/auth/me/").status_code == 409
+    finally:
+        for other in others:
+            left.call("PATCH", f"/users/{other}/", json={"is_active": True})
+
+
+def _id(actor: Actor) -> str:
+    return str(actor.get("/auth/me/").json()["id"])
+
+
+def _all_admins(admin: Actor) -> list[dict[str, str]]:
+    found, url = [], "/users/?limit=100"
+    while url:
+        page = admin.get(url).json()
+        found += [user for user in page["results"] if user["role"] == "admin" and user["is_active"]]
+        url = page["next"]
+    return found
+
+
+def test_daily_reports(admin: Actor, api: Api) -> None:
+    every = admin.get("/reports/daily/?limit=100").json()["results"]
+    dates = [report["date"] for report in every]
+
+    assert set(every[0]) == {
+        "date", "courses", "published_courses", "users", "enrollments", "new_enrollments", "new_users",
+    }  # fmt: skip
+    assert dates == sorted(dates, reverse=True)
+    some = admin.get(f"/reports/daily/?from={dates[5]}&to={dates[2]}&limit=3").json()
+    rest = admin.get(some["next"]).json()
+    assert some["results"] + rest["results"] == every[2:6]
+    assert rest["next"] is None
+    assert admin.get(rest["previous"]).json()["results"] == some["results"]
+    assert admin.get("/reports/daily/?from=yesterday").json()["errors"][0]["field"] == "from"
