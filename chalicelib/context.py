@@ -4,6 +4,7 @@ Chalice keeps the request on the app, where the threads of ``chalice local`` wou
 """
 
 from contextvars import ContextVar
+from urllib.parse import quote
 
 from chalice.app import Request
 
@@ -14,4 +15,4 @@ user_id: ContextVar[str | None] = ContextVar("user_id", default=None)
 def path(of: Request) -> str:
     """The path as the client sent it, with the stage where that is part of the URL; Chalice's is the route's."""
     event = of.to_original_event()
-    return str(event["requestContext"].get("path") or event["path"])
+    return quote(event["requestContext"].get("path") or event["path"], safe="/%:@!$&'()*+,;=~")

@@ -8,7 +8,7 @@ import json
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs, quote, unquote
 
 import ministack.app
 from ministack.services import apigateway_v1 as gateway
@@ -23,6 +23,7 @@ _NOT_DEPLOYED = {
     "status": 503,
     "detail": "The API is not deployed yet.",
 }
+_IN_PATHS = "/%:@!$&'()*+,;=~"  # RFC 3986 §3.3, and what is encoded already
 _at_root: ContextVar[bool] = ContextVar("at_root", default=False)
 
 
@@ -68,7 +69,7 @@ def front(api_port: int, stage: str) -> Asgi:
 
     async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] == "http":
-            _path.set(scope["path"])
+            _path.set(quote(scope["raw_path"].decode("latin-1").partition("?")[0], safe=_IN_PATHS))
             if scope["server"][1] == api_port:
                 await _serve_api(scope, receive, send, stage)
                 return

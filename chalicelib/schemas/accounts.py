@@ -7,7 +7,7 @@ from pydantic import Field, StringConstraints
 from chalicelib.models.sessions import Session
 from chalicelib.models.users import User
 from chalicelib.roles import Role
-from chalicelib.schemas.base import Changes, Id, ListOut, PageQuery, Schema, Timestamp
+from chalicelib.schemas.base import Changes, Flag, Id, ListOut, PageQuery, Schema, Timestamp
 from chalicelib.schemas.courses import CourseOut
 from chalicelib.schemas.enrollments import EnrollmentOut
 
@@ -74,7 +74,7 @@ class UserIn(Changes):
 
     email: Email = ""
     role: Role = Role.STUDENT
-    is_active: bool = True
+    is_active: Flag = True
 
 
 class ProfileOut(Schema):

@@ -1,19 +1,14 @@
 """Courses."""
 
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field
 
 from chalicelib.errors import Invalid
 from chalicelib.models.courses import Course
-from chalicelib.schemas.base import Changes, Id, ListOut, PageQuery, Price, Schema, Timestamp
+from chalicelib.schemas.base import Changes, Flag, Id, ListOut, PageQuery, Price, PriceIn, Schema, Timestamp, Title
 
-MAX_PRICE = Decimal("99999999.99")
-
-Title = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=3, max_length=200), Field(examples=["Linear algebra"])
-]
 Ordering = Literal["created_at", "-created_at", "price", "-price"]
 
 
@@ -22,10 +17,8 @@ class CourseChanges(Changes):
 
     title: Title = ""
     description: str = Field("", max_length=10_000)
-    price: Annotated[Decimal, Field(ge=0, le=MAX_PRICE, max_digits=10, decimal_places=2, examples=["49.90"])] = Decimal(
-        "0.00"
-    )
-    is_published: bool = False
+    price: PriceIn = Decimal("0.00")
+    is_published: Flag = False
 
     def changes(self) -> dict[str, Any]:
         """The fields that the body names, the price in cents."""

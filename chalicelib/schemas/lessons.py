@@ -2,14 +2,11 @@
 
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field
 
 from chalicelib.models.lessons import Lesson
-from chalicelib.schemas.base import MAX_INTEGER, Changes, Id, ListOut, PageQuery, Schema
+from chalicelib.schemas.base import MAX_INTEGER, Changes, Id, Integer, ListOut, PageQuery, Schema, Title
 
-Title = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=3, max_length=200), Field(examples=["Eigenvalues"])
-]
 CourseId = Annotated[str, Field(max_length=100, examples=["4wqf9t0bz3m7kx2e"])]
 
 
@@ -23,8 +20,8 @@ class LessonChanges(Changes):
     course: CourseId = Field("", json_schema_extra=_no_default)
     title: Title = ""
     content: str = Field("", max_length=50_000)
-    duration_min: int = Field(5, ge=1, le=MAX_INTEGER)
-    order_index: int = Field(1, ge=0, le=MAX_INTEGER)
+    duration_min: Integer = Field(5, ge=1, le=MAX_INTEGER)
+    order_index: Integer = Field(1, ge=0, le=MAX_INTEGER)
 
 
 class LessonReplacement(LessonChanges):

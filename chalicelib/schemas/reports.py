@@ -5,7 +5,7 @@ from datetime import date
 from pydantic import ConfigDict, Field
 
 from chalicelib.models.reports import Report
-from chalicelib.schemas.base import ListOut, PageQuery, Schema
+from chalicelib.schemas.base import Day, ListOut, PageQuery, Schema
 
 
 class DailyReportOut(Schema):
@@ -34,5 +34,5 @@ class DailyReportQuery(PageQuery):
 
     model_config = ConfigDict(defer_build=True, extra="ignore", validate_by_name=True)
 
-    from_: date | None = Field(None, alias="from", description="This day and later.")
-    to: date | None = Field(None, description="This day and before.")
+    from_: Day | None = Field(None, alias="from", description="This day and later.")
+    to: Day | None = Field(None, description="This day and before.")
