@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     add("demo", _demo, "Make a school that looks real, once.")
     job = add("run", _run, "Run a scheduled job now.")
     job.add_argument("job", choices=["daily-report"])
-    job.add_argument("--date", type=date.fromisoformat, help="this day's report anew (YYYY-MM-DD), stored or not")
+    job.add_argument("--date", type=date.fromisoformat, help="this day's report anew (YYYY-MM-DD), and those after it")
     logs = add("logs", _logs, "The Lambdas' log lines, oldest first, as JSON lines.")
     logs.add_argument("--request-id", help="only what this request set off, in all Lambdas")
     return parser
@@ -116,7 +116,7 @@ def _run(options: argparse.Namespace) -> int:
     from chalicelib.services import reports
 
     now = clock.now()
-    stored = [reports.redo(options.date, now)] if options.date else reports.fill(now)
+    stored = reports.redo(options.date, now) if options.date else reports.fill(now)
     count = 0
     for report in stored:
         print(json.dumps({"date": report.date, **reports.numbers(report)}))

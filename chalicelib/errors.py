@@ -7,6 +7,7 @@ EduFlowError
 ├── NotFound            it does not exist, or the caller may not know that it does
 ├── Conflict            it exists already, or its state forbids this
 ├── PreconditionFailed  it is not in the state that the caller expects
+├── Busy                too many write the same thing just now; trying again helps
 ├── TooLarge            the body is larger than the API takes
 └── UnsupportedMedia    the body is of another media type than JSON
 """
@@ -59,6 +60,10 @@ class Conflict(EduFlowError):
 
 class PreconditionFailed(EduFlowError):
     """It is not in the state that the caller expects."""
+
+
+class Busy(EduFlowError):
+    """Too many write the same thing just now; trying again helps."""
 
 
 class TooLarge(EduFlowError):

@@ -7,9 +7,14 @@ its one-level ``extra`` is not the format that is asked for.
 import json
 import logging
 import sys
+from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from functools import wraps
+from typing import Any, ParamSpec, TextIO, TypeVar
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 """The id of the request at work, also where a queue or schedule does that work."""
@@ -35,6 +40,26 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["stack_trace"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)
+
+
+class Reported(Exception):
+    """An exception that is an answer, and has its line in the log already."""
+
+
+def reporting_errors(handler: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """A handler whose exceptions leave a line in the log before Lambda sees them."""
+
+    @wraps(handler)
+    def reporting(*arguments: Arguments.args, **named: Arguments.kwargs) -> Result:
+        try:
+            return handler(*arguments, **named)
+        except Reported:
+            raise
+        except Exception:
+            errors.exception("Unhandled exception")
+            raise
+
+    return reporting
 
 
 def configure(stream: TextIO | None = None) -> None:

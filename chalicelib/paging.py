@@ -1,8 +1,11 @@
 """Pages of an ordered list, by position: stable while others write, and no page costs more than another."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
+
+MAX_PAGE_BYTES = 2_500_000
+"""A Lambda answers with 6 MB at most, and JSON within JSON takes up to twice its bytes."""
 
 
 class Positioned(Protocol):
@@ -56,10 +59,31 @@ def turn_to(request: PageRequest, fetch: Callable[[str | None, bool, int], list[
     if back:
         rows.reverse()
     has_next, has_previous = (True, more) if back else (more, place is not None)
-    if not rows:
-        return Page([], None, None)
+    if not rows:  # the way back is there even if what was on it is gone
+        return Page([], Place(place.position) if place and back else None, None)
     return Page(
         rows,
         Place(rows[-1].position) if has_next else None,
         Place(rows[0].position, back=True) if has_previous else None,
     )
+
+
+def fitted(page: Page[Row], sizes: Sequence[int], request: PageRequest) -> Page[Row]:
+    """The page, or as much of it as fits into one answer: at least one row, from where it is come to.
+
+    ``sizes`` are the bytes of each row's item.
+    """
+    back = request.place is not None and request.place.back
+    total, keep = 0, 0
+    for size in reversed(sizes) if back else sizes:
+        total += size
+        if keep and total > MAX_PAGE_BYTES:
+            break
+        keep += 1
+    if keep == len(page.items):
+        return page
+    if back:
+        rows = page.items[-keep:]
+        return Page(rows, page.next, Place(rows[0].position, back=True))
+    rows = page.items[:keep]
+    return Page(rows, Place(rows[-1].position), page.previous)

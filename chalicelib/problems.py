@@ -21,6 +21,7 @@ STATUS: Mapping[type[EduFlowError], int] = {
     errors.PreconditionFailed: 412,
     errors.TooLarge: 413,
     errors.UnsupportedMedia: 415,
+    errors.Busy: 429,
 }
 
 

@@ -22,12 +22,12 @@ def send_enrollment(enrollment_id: str, request_id: str) -> bool:
     return _send(ENROLLMENT_EMAILS, {"enrollment": enrollment_id, "request_id": request_id})
 
 
-def send_deletion(kind: str, thing: str, deleted_at: str) -> bool:
-    """Ask for the removal of what hangs on a COURSE or USER deleted at a moment; whether the queue took it.
+def send_deletion(kind: str, thing: str) -> bool:
+    """Ask for the removal of what hangs on a deleted COURSE or USER; whether the queue took it.
 
     If it is out of reach, the tombstone still says so.
     """
-    return _send(DELETIONS, {"kind": kind, "id": thing, "deleted_at": deleted_at, "request_id": logs.request_id.get()})
+    return _send(DELETIONS, {"kind": kind, "id": thing, "request_id": logs.request_id.get()})
 
 
 def _send(queue: str, message: dict[str, str]) -> bool:

@@ -19,7 +19,8 @@ from pathlib import Path
 import chalice
 import chalice.app
 
-_LAMBDA_PLATFORM = "manylinux2014_x86_64"
+# What Lambda's Amazon Linux runs, newest first: glibc 2.26 with Python 3.11, 2.34 from 3.12 on.
+_LAMBDA_PLATFORMS = ("manylinux_2_26_x86_64", "manylinux2014_x86_64")
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the oldest date that a zip can hold
 _KEPT_PACKAGES = 3
 
@@ -37,12 +38,13 @@ def build(project_dir: str, python_version: str, say: Callable[[str], object]) -
     out = project / ".chalice" / "deployments"
     out.mkdir(parents=True, exist_ok=True)
     requirements = project / "requirements.txt"
-    platform = _platform()
-    name = f"{_digest([requirements], python_version, platform or 'host')}"
+    platforms = _platforms()
+    name = _digest([requirements], python_version, *platforms)
     dependencies = out / f"dependencies-{name}"
     if not dependencies.exists():
-        say(f"Installing what ships, for {platform or 'this machine'} (once for each change of requirements.txt) ...\n")
-        _install(requirements, dependencies, platform, python_version)
+        where = "Lambda" if platforms else "this machine"
+        say(f"Installing what ships, for {where} (once for each change of requirements.txt) ...\n")
+        _install(requirements, dependencies, platforms, python_version)
     sources = dict(_sources(project))
     package = out / f"{_digest([*sources.values()], name)}.zip"
     if not package.exists():
@@ -51,18 +53,19 @@ def build(project_dir: str, python_version: str, say: Callable[[str], object]) -
     return package
 
 
-def _platform() -> str | None:
-    """Lambda's platform; on a local AWS, which runs functions on this machine, None."""
-    return None if os.environ.get("AWS_ENDPOINT_URL") else _LAMBDA_PLATFORM
+def _platforms() -> tuple[str, ...]:
+    """The platforms whose wheels Lambda takes; none on a local AWS, which runs functions on this machine."""
+    return () if os.environ.get("AWS_ENDPOINT_URL") else _LAMBDA_PLATFORMS
 
 
-def _install(requirements: Path, target: Path, platform: str | None, python_version: str) -> None:
+def _install(requirements: Path, target: Path, platforms: tuple[str, ...], python_version: str) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
         site = Path(temporary) / "site"
         command = [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-input"]
         command += ["--no-deps", "--no-compile", "--target", str(site), "-r", str(requirements)]
-        if platform:
-            command += ["--platform", platform, "--only-binary=:all:", "--implementation", "cp"]
+        if platforms:
+            command += [f"--platform={platform}" for platform in platforms]
+            command += ["--only-binary=:all:", "--implementation", "cp"]
             command += ["--python-version", python_version.removeprefix("python")]
         finished = subprocess.run(command, capture_output=True, text=True, check=False)
         if finished.returncode:

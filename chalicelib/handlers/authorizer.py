@@ -18,6 +18,7 @@ blueprint = Blueprint(__name__)
 
 
 @blueprint.authorizer(ttl_seconds=CACHE_SECONDS)
+@logs.reporting_errors
 def authorizer(request: AuthRequest) -> dict[str, Any]:
     """The policy of the token's role, and who the caller is.
 
@@ -62,7 +63,7 @@ def _unauthorized() -> Exception:
     try:
         from chalice.local import NotAuthorizedError
     except ImportError:  # not in the package that runs on Lambda
-        return Exception("Unauthorized")
+        return logs.Reported("Unauthorized")
     logs.request_id.set(str(uuid.uuid4()))
     headers = {"Content-Type": problems.CONTENT_TYPE, "X-Request-ID": logs.request_id.get()} | problems.AUTHENTICATE
     return NotAuthorizedError(headers, problems.of_status(401, "The token is not valid.", "").encode())

@@ -17,6 +17,7 @@ blueprint = Blueprint(__name__)
 
 
 @blueprint.on_sqs_message(queue=settings().resource(queue.DELETIONS), batch_size=1)
+@logs.reporting_errors
 def delete_what_hangs_on(event: SQSEvent) -> None:
     """Remove what hangs on one deleted thing; what time does not suffice for is asked for again."""
     context: Any = event.context
@@ -24,10 +25,11 @@ def delete_what_hangs_on(event: SQSEvent) -> None:
     message = json.loads(record.body)
     logs.request_id.set(message["request_id"])
     removed = 0
-    for count in WORK[message["kind"]](message["id"], message["deleted_at"]):
+    for count in WORK[message["kind"]](message["id"]):
         removed += count
         if context.get_remaining_time_in_millis() < _RESERVE_MS:
-            queue.send_deletion(message["kind"], message["id"], message["deleted_at"])
+            if not queue.send_deletion(message["kind"], message["id"]):
+                raise RuntimeError("There is more to delete, and the queue did not take it: this message comes again.")
             break
     extra = {"kind": message["kind"], "id": message["id"], "removed": removed}
     logs.events.info("Removed what hung on a deleted %s", message["kind"], extra={"extra": extra})

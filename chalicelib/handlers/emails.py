@@ -46,6 +46,8 @@ def _handle(record: SQSRecord) -> None:
     logs.request_id.set(message["request_id"])
     try:
         _send_once(message=message)
+        # Not within what is done once: if only the mark fails, the mail must not be sent again.
+        emails.mark_enrollment_email_sent(message["enrollment"])
     except Exception:
         logs.errors.exception("An enrollment's email failed", extra={"extra": {"message_id": record.message_id}})
         raise

@@ -163,6 +163,8 @@ def _answer(spec: Endpoint, view: View, parameters: dict[str, str]) -> Response:
         headers: Headers = {"Content-Type": problems.CONTENT_TYPE}
         if status == 401:
             headers |= problems.AUTHENTICATE
+        if status == 429:
+            headers["Retry-After"] = "1"
         logs.errors.info(error.detail, extra={"extra": {"status": status, "error": type(error).__name__}})
         return Response(body, status_code=status, headers=headers)
     except Exception:

@@ -10,6 +10,7 @@ from chalicelib.handlers.endpoints import Call, json_answer
 from chalicelib.services.courses import Versions
 
 _TAG = re.compile(r'(W/)?"([^"]*)"')
+_VERSION = re.compile(r"[1-9][0-9]{0,9}")
 
 
 def tagged(call: Call[Any, Any], body: BaseModel, version: float) -> Response:
@@ -31,7 +32,7 @@ def expected_versions(call: Call[Any, Any]) -> Versions:
     header = call.request.headers.get("if-match")
     if header is None or header.strip() == "*":
         return None
-    return frozenset(int(value) for weak, value in _TAG.findall(header) if not weak and value.isdecimal())
+    return frozenset(int(value) for weak, value in _TAG.findall(header) if not weak and _VERSION.fullmatch(value))
 
 
 def _tag(version: float) -> str:

@@ -12,6 +12,7 @@ blueprint = Blueprint(__name__)
 
 
 @blueprint.schedule(Rate(1, unit=Rate.HOURS))
+@logs.reporting_errors
 def daily_report(event: CloudWatchEvent) -> dict[str, list[str]]:
     """Store the report of every whole day that has none; hourly, so that a missed hour mends itself."""
     context: Any = event.context

@@ -5,21 +5,24 @@ PynamoDB makes a session and a client for each model class, 70–150 ms each; he
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
+from itertools import count
 from typing import Any, TypeVar
 
 import botocore.session
 from pynamodb.connection import Connection, TableConnection
-from pynamodb.exceptions import TransactWriteError
+from pynamodb.exceptions import TransactWriteError, VerboseClientError
 from pynamodb.models import Model
 from pynamodb.transactions import TransactWrite
 
 from chalicelib import aws
+from chalicelib.errors import Busy
 from chalicelib.settings import settings
 
-TRANSACTION_ATTEMPTS = 8
-_BACKOFF_SECONDS = 0.02
+PATIENCE_SECONDS = 15
+_FIRST_WAIT_SECONDS = 0.02
+_LONGEST_WAIT_SECONDS = 0.5
 
 Result = TypeVar("Result")
 
@@ -30,6 +33,16 @@ class _SharedConnection(Connection):
     @property
     def session(self) -> botocore.session.Session:
         return aws.session()
+
+    def _make_api_call(self, operation_name: str, operation_kwargs: dict[str, Any]) -> dict[str, Any]:
+        """A single write that meets a transaction is refused too, and not retried by botocore."""
+        for _ in _attempts():
+            try:
+                return super()._make_api_call(operation_name, operation_kwargs)
+            except VerboseClientError as error:
+                if error.response["Error"].get("Code") != "TransactionConflictException":
+                    raise
+        raise AssertionError("the attempts end with Busy")
 
 
 @cache
@@ -80,9 +93,10 @@ def transact(fill: Callable[[TransactWrite], None]) -> None:
     that meets another on the same item instead of waiting, and botocore does not retry that
     (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html).
 
-    Raises ConditionFailed when a condition did not hold, TransactWriteError for all else.
+    Raises ConditionFailed when a condition did not hold, Busy when others held an item for
+    PATIENCE_SECONDS, TransactWriteError for all else.
     """
-    for attempt in range(TRANSACTION_ATTEMPTS):
+    for _ in _attempts():
         try:
             with TransactWrite(connection=connection()) as transaction:
                 fill(transaction)
@@ -91,13 +105,8 @@ def transact(fill: Callable[[TransactWrite], None]) -> None:
             codes = [reason.code if reason else None for reason in error.cancellation_reasons]
             if failed := _numbers(codes, "ConditionalCheckFailed"):
                 raise ConditionFailed(failed) from error
-            if not _numbers(codes, "TransactionConflict") or attempt == TRANSACTION_ATTEMPTS - 1:
+            if not _numbers(codes, "TransactionConflict"):
                 raise
-        _wait(attempt)
-
-
-def _numbers(codes: list[Any], code: str) -> frozenset[int]:
-    return frozenset(number for number, found in enumerate(codes) if found == code)
 
 
 def retried(work: Callable[[], Result]) -> Result:
@@ -105,15 +114,29 @@ def retried(work: Callable[[], Result]) -> Result:
 
     ``work`` reads, decides and writes under the condition that nothing changed since it read.
 
-    Raises ConditionFailed when that happens TRANSACTION_ATTEMPTS times.
+    Raises Busy when that happens for PATIENCE_SECONDS.
     """
-    for attempt in range(TRANSACTION_ATTEMPTS - 1):
+    for _ in _attempts():
         try:
             return work()
         except ConditionFailed:
-            _wait(attempt)
-    return work()
+            continue
+    raise AssertionError("the attempts end with Busy")
 
 
-def _wait(attempt: int) -> None:
-    time.sleep(random.uniform(0, _BACKOFF_SECONDS * 2**attempt))
+def _attempts() -> Iterator[int]:
+    """Numbers of attempts, with a random wait after each, until patience ends.
+
+    Raises Busy then.
+    """
+    end = time.monotonic() + PATIENCE_SECONDS
+    for attempt in count():
+        yield attempt
+        wait = random.uniform(0, min(_LONGEST_WAIT_SECONDS, _FIRST_WAIT_SECONDS * 2**attempt))
+        if time.monotonic() + wait > end:
+            raise Busy("Too many are writing this just now: try again in a moment.")
+        time.sleep(wait)
+
+
+def _numbers(codes: list[Any], code: str) -> frozenset[int]:
+    return frozenset(number for number, found in enumerate(codes) if found == code)

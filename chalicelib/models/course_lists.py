@@ -4,8 +4,10 @@ The rows change in the transaction that changes the course, and a list is one pa
 read consistently: no list of courses waits for an index.
 """
 
-import re
+import heapq
 import unicodedata
+from collections.abc import Iterator, Sequence
+from itertools import groupby, islice
 from typing import TYPE_CHECKING
 
 from pynamodb.attributes import UnicodeAttribute
@@ -65,15 +67,23 @@ class CourseListRow(Table):
         return str(self.list), str(self.position)
 
     @classmethod
-    def page(cls, name: str, *, forward: bool, after: str | None, limit: int) -> "Rows":
-        """Up to ``limit`` rows of a list behind a position, ascending when ``forward``; consistent."""
+    def page(cls, partitions: "Sequence[str]", *, forward: bool, after: str | None, limit: int) -> "Rows":
+        """Up to ``limit`` rows of lists read as one, behind a position, ascending when ``forward``; consistent.
+
+        A course that is in several of them has the same position in each, and comes once.
+        """
         condition = None
         if after is not None:
             condition = cls.position > after if forward else cls.position < after
-        rows = cls.query(
-            name, condition, scan_index_forward=forward, limit=limit, page_size=limit, consistent_read=True
-        )
-        return [*rows]
+
+        def rows_of(partition: str) -> Iterator[CourseListRow]:
+            return cls.query(
+                partition, condition, scan_index_forward=forward, limit=limit, page_size=limit, consistent_read=True
+            )
+
+        merged = heapq.merge(*map(rows_of, partitions), key=lambda row: str(row.position), reverse=not forward)
+        once = (next(rows) for _, rows in groupby(merged, key=lambda row: str(row.position)))
+        return [*islice(once, limit)]
 
     @classmethod
     def count_created(cls, name: str, first: str, last: str) -> int:
@@ -100,11 +110,20 @@ def rows_of(course: "Course") -> Rows:
 
 def words(*texts: str) -> list[str]:
     """The first 60 distinct words of the texts, in their order, without case and accents."""
+    return distinct_words(*texts)[:MAX_WORDS]
+
+
+def distinct_words(*texts: str) -> list[str]:
+    """The distinct words of the texts, in their order, without case and accents."""
     found: dict[str, None] = {}
     for text in texts:
-        plain = "".join(c for c in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(c))
-        for word in re.findall(r"\w+", plain):
+        plain = unicodedata.normalize("NFKD", text).casefold()
+        spaced = (c if c.isalnum() or c == "_" or unicodedata.category(c) == "Mc" else " " for c in _bare(plain))
+        for word in "".join(spaced).split():
             found.setdefault(word[:MAX_WORD_LENGTH])
-            if len(found) == MAX_WORDS:
-                return [*found]
     return [*found]
+
+
+def _bare(text: str) -> Iterator[str]:
+    """The characters without their accents, which stand behind them as marks of their own."""
+    return (character for character in text if unicodedata.category(character) != "Mn")

@@ -120,9 +120,11 @@ class Enrollment(Table):
         try:
             self.save(Enrollment.student.does_not_exist())
         except PutError as error:
-            if error.cause_response_code == "ConditionalCheckFailedException":
-                return False
-            raise
+            if error.cause_response_code != "ConditionalCheckFailedException":
+                raise
+            # It can be there by this very call: botocore tries again when an answer is lost on its way.
+            there = Enrollment.find_pair(self.student, self.course)
+            return there is not None and there.nonce == self.nonce
         return True
 
     def mark_email_sent(self) -> None:

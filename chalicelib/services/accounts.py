@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from pynamodb.exceptions import UpdateError
 from pynamodb.expressions.update import Action
 from pynamodb.transactions import TransactWrite
 
@@ -68,7 +69,12 @@ def change_password(user_id: str, current: str, new: str) -> None:
         raise Invalid.field("current", "password_incorrect", "This is not your password.")
     _check_password(new, str(user.username), str(user.email), field="new")
     actions: list[Action] = [User.password_hash.set(passwords.hashed(new)), User.auth_version.add(1)]
-    user.update(actions, condition=User.is_there() & (User.auth_version == user.auth_version))
+    try:
+        user.update(actions, condition=User.is_there() & (User.auth_version == user.auth_version))
+    except UpdateError as error:
+        if error.cause_response_code != "ConditionalCheckFailedException":
+            raise
+        raise Conflict("The account was changed at the same time: try again.") from error
 
 
 def erase(user_id: str) -> None:

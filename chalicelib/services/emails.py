@@ -23,8 +23,14 @@ def send_enrollment_email(enrollment_id: str) -> None:
         logs.events.info("No email for an enrollment that ended", extra={"extra": extra})
         return
     message_id = mailer.send(_enrollment_mail(student, course))
-    enrollment.mark_email_sent()
     logs.events.info("Enrollment email sent", extra={"extra": extra | {"message_id": message_id}})
+
+
+def mark_enrollment_email_sent(enrollment_id: str) -> None:
+    """Note that an enrollment owes no email any more; nothing if it is gone."""
+    enrollment = Enrollment.find(enrollment_id)
+    if enrollment is not None and enrollment.email_pending is not None:
+        enrollment.mark_email_sent()
 
 
 def _enrollment_mail(student: User, course: Course) -> mailer.Mail:

@@ -67,6 +67,12 @@ def end(caller: Caller, enrollment_id: str) -> None:
     enrollment = Enrollment.find(enrollment_id)
     if enrollment is None or not (caller.is_admin or enrollment.student == caller.id):
         raise _unknown()
+    if not remove(enrollment):
+        raise _unknown()
+
+
+def remove(enrollment: Enrollment) -> bool:
+    """Delete an enrollment, and note it for the reports; False if it ended before."""
     moment = clock.rfc3339(clock.now())
 
     def write(transaction: TransactWrite) -> None:
@@ -76,8 +82,9 @@ def end(caller: Caller, enrollment_id: str) -> None:
 
     try:
         transact(write)
-    except ConditionFailed as error:
-        raise _unknown() from error
+    except ConditionFailed:
+        return False
+    return True
 
 
 def _unknown() -> NotFound:

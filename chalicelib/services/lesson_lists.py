@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from chalicelib import paging
 from chalicelib.callers import Caller
 from chalicelib.errors import NotFound
 from chalicelib.models import course_lists
@@ -17,8 +18,6 @@ from chalicelib.models.lessons import Lesson
 from chalicelib.paging import Page, PageRequest, Place, turn_to
 from chalicelib.services import courses
 
-MAX_PAGE_BYTES = 3_000_000
-"""A Lambda answers with 6 MB at most, and JSON in JSON takes up to twice its bytes."""
 MAX_COURSES_A_PAGE = 20
 _LOADED_AT_ONCE = 20
 _FIRST, _LAST = "", "~"
@@ -68,10 +67,8 @@ def _walk(visitor: Caller | None, place: Place | None, limit: int) -> tuple[list
         spots += _of_courses(visitor, [at], lesson, back, limit + 1)
     positions: list[str] = []
     if len(spots) <= limit:
-        name = course_lists.ALL if visitor is not None else course_lists.PUBLISHED
-        rows = CourseListRow.page(
-            course_lists.by_date(name), forward=back, after=at or None, limit=MAX_COURSES_A_PAGE + 1
-        )
+        partitions = [course_lists.by_date(name) for name in courses.lists_of(visitor)]
+        rows = CourseListRow.page(partitions, forward=back, after=at or None, limit=MAX_COURSES_A_PAGE + 1)
         positions = [str(row.position) for row in rows]
         spots += _of_courses(visitor, positions[:MAX_COURSES_A_PAGE], None, back, limit + 1 - len(spots))
     if len(spots) > limit:
@@ -112,7 +109,7 @@ def _loaded(page: Page[_Spot], back: bool) -> Page[Lesson]:
             if lesson is None:
                 continue
             size += len(json.dumps(lesson.content))
-            if lessons and size > MAX_PAGE_BYTES:
+            if lessons and size > paging.MAX_PAGE_BYTES:
                 return _cut(page, lessons, spots[number - 1].position, back)
             lessons.append(lesson)
     return Page(lessons[::-1] if back else lessons, page.next, page.previous)

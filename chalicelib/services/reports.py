@@ -16,6 +16,8 @@ from chalicelib.paging import Page, PageRequest, turn_to
 from chalicelib.roles import Role
 from chalicelib.services import users
 
+_GRACE = timedelta(hours=1)
+
 
 def fill(now: datetime, until: date | None = None) -> Iterator[Report]:
     """Store the report of every whole day (UTC) that has none yet, oldest first, up to ``until``.
@@ -31,20 +33,24 @@ def fill(now: datetime, until: date | None = None) -> Iterator[Report]:
         day += timedelta(days=1)
 
 
-def redo(day: date, now: datetime) -> Report:
-    """Store a day's report anew, after those of the days before it that are missing.
+def redo(day: date, now: datetime) -> Iterator[Report]:
+    """Store a day's report anew, and those of the days after it that stand on it; missing ones before it first.
 
     Raises Invalid for a day that is not over.
     """
-    if day > _last_whole_day(now):
+    last = _last_whole_day(now)
+    if day > last:
         raise Invalid.field("date", "not_over", f"{day} is not over yet (UTC): its report would be wrong.")
     for _ in fill(now, until=day - timedelta(days=1)):
         pass
-    return _store(day)
+    while day <= last:
+        yield _store(day)
+        day += timedelta(days=1)
 
 
 def _last_whole_day(now: datetime) -> date:
-    return now.astimezone(UTC).date() - timedelta(days=1)
+    """The last day that nothing can be added to: what began in it has ended, and the indexes have it."""
+    return (now.astimezone(UTC) - _GRACE).date() - timedelta(days=1)
 
 
 def _store(day: date) -> Report:

@@ -104,7 +104,7 @@ def erase(user_id: str) -> None:
     Raises NotFound, and Conflict while it owns published courses or is the last active admin's.
     """
 
-    def attempt() -> str:
+    def attempt() -> None:
         user = _existing(user_id)
         moment = clock.rfc3339(clock.now())
 
@@ -126,9 +126,9 @@ def erase(user_id: str) -> None:
                 raise Conflict("The account owns published courses: unpublish or delete them first.") from None
             _check_not_last(user, None)
             raise
-        return moment
 
-    queue.send_deletion(queue.USER, user_id, retried(attempt))
+    retried(attempt)
+    queue.send_deletion(queue.USER, user_id)
 
 
 def _existing(user_id: str) -> User:

@@ -36,6 +36,7 @@ def test_a_draft_is_for_its_owner_and_admins(teacher: Actor, admin: Actor, stude
     assert [actor.get(path).status_code for actor in (rival, student, anonymous)] == [404, 404, 404]
     assert draft in admin.get("/courses/").json()["results"]
     assert draft in teacher.get("/courses/?owner=me").json()["results"]
+    assert draft in teacher.get("/courses/").json()["results"]
     assert all(draft != course for course in student.get("/courses/?limit=100").json()["results"])
 
 

@@ -9,7 +9,7 @@ from chalicelib.models.courses import Course
 from chalicelib.models.users import User
 from chalicelib.paging import PageRequest
 from chalicelib.roles import Role
-from chalicelib.services import courses
+from chalicelib.services import accounts, courses
 from tests.people import joins, makes_course
 
 
@@ -138,6 +138,55 @@ def test_a_row_that_an_accident_left_behind_finds_nothing(teacher: Caller, monke
     assert found("links") == []
 
 
+def test_an_instructor_sees_published_courses_and_their_own_drafts(teacher: Caller) -> None:
+    rival = joins(Role.INSTRUCTOR)
+    made = [makes_course(owner, is_published=published) for owner in (teacher, rival) for published in (True, False)]
+    mine, my_draft, theirs, their_draft = (course.id for course in made)
+
+    def seen(visitor: Caller | None, limit: int) -> list[str]:
+        page = courses.browse(visitor, PageRequest(limit), ordering="created_at", own=False)
+        ids = [course.id for course in page.items]
+        while page.next:
+            page = courses.browse(visitor, PageRequest(limit, page.next), ordering="created_at", own=False)
+            ids += [course.id for course in page.items]
+        return ids
+
+    for limit in (1, 2, 20):
+        assert seen(teacher, limit) == [mine, my_draft, theirs]
+        assert seen(None, limit) == seen(joins(Role.STUDENT), limit) == [mine, theirs]
+        assert seen(joins(Role.ADMIN), limit) == [mine, my_draft, theirs, their_draft]
+
+
+def test_a_page_of_long_descriptions_stops_before_it_is_too_large(
+    teacher: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chalicelib.paging.MAX_PAGE_BYTES", 2_500)
+    ids = [makes_course(teacher, description="x" * 1_000).id for _ in range(5)][::-1]
+
+    page = courses.browse(None, PageRequest(100), ordering="-created_at", own=False)
+    assert [course.id for course in page.items] == ids[:2]
+    following = courses.browse(None, PageRequest(100, page.next), ordering="-created_at", own=False)
+    assert [course.id for course in following.items] == ids[2:4]
+    back = courses.browse(None, PageRequest(100, following.previous), ordering="-created_at", own=False)
+    assert [course.id for course in back.items] == ids[:2]
+
+
+def test_the_draft_of_an_erased_owner_is_not_published(teacher: Caller) -> None:
+    draft = makes_course(teacher, is_published=False)
+    accounts.erase(teacher.id)
+
+    with pytest.raises(NotFound):
+        courses.update(joins(Role.ADMIN), draft.id, {"is_published": True}, None)
+
+
+def test_more_words_than_a_course_can_have_find_nothing(teacher: Caller) -> None:
+    text = " ".join(f"w{number}" for number in range(60))
+    course = makes_course(teacher, title="w0", description=text)
+
+    assert found(text) == [course.id]
+    assert found(text + " zebra") == []
+
+
 def test_students_make_none(aws: None) -> None:
     with pytest.raises(Forbidden):
         makes_course(joins(Role.STUDENT))
@@ -172,6 +221,7 @@ def test_words_are_the_first_sixty_distinct_without_case_and_accents() -> None:
     assert course_lists.words("Über die Über-Straße", "ÜBER Köln") == ["uber", "die", "strasse", "koln"]
     assert len(course_lists.words(" ".join(f"w{n}" for n in range(100)))) == 60
     assert course_lists.words("x" * 200) == ["x" * 64]
+    assert course_lists.words("𝐀bc ABC हिन्दी") == ["abc", "हिनदी"]
 
 
 def test_ids_carry_what_they_belong_to() -> None:

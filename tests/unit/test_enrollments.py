@@ -75,6 +75,7 @@ def test_the_email_pays_the_debt(course: Course, student: Caller, mails: list[ma
     enrollment = enrollments.enroll(student, course.id)
 
     emails.send_enrollment_email(enrollment.id)
+    emails.mark_enrollment_email_sent(enrollment.id)
 
     [mail] = mails
     assert (mail.to, mail.subject) == ("ada@example.org", "You are enrolled in Knots & links")
@@ -101,3 +102,11 @@ def test_ses_gets_the_mail_as_text_and_as_html(aws: None) -> None:
 
     [message] = ses_backends[DEFAULT_ACCOUNT_ID]["us-east-1"].sent_messages
     assert message.destinations["ToAddresses"] == ["ada@example.org"]
+
+
+def test_an_answer_lost_on_its_way_is_no_conflict(course: Course, student: Caller) -> None:
+    enrollment = Enrollment.new(student.id, course.id, "2026-11-22T09:30:00.000000Z", "request")
+
+    assert enrollment.insert()
+    assert enrollment.insert(), "the same call, tried again by botocore"
+    assert not Enrollment.new(student.id, course.id, "2026-11-22T09:30:00.000000Z", "request").insert()

@@ -91,6 +91,17 @@ def test_the_package_has_all_that_the_functions_import(built: Path, tmp_path: Pa
     assert run.returncode == 0, run.stderr
 
 
+def test_everything_that_ships_has_wheels_for_lambda(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+
+    built = package.build(str(project), "python3.12", say=str)
+
+    names = zipfile.ZipFile(built).namelist()
+    binaries = [name for name in names if name.endswith(".so")]
+    assert binaries
+    assert all("cpython-312-x86_64-linux-gnu" in name or ".abi3." in name for name in binaries), binaries
+
+
 def test_the_package_has_bytecode_and_nothing_unneeded(built: Path) -> None:
     names = zipfile.ZipFile(built).namelist()
 

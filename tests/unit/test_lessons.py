@@ -134,7 +134,7 @@ def test_lessons_of_a_deleted_course_are_gone(teacher: Caller) -> None:
 
 
 def test_a_page_stops_before_it_is_too_large_for_an_answer(teacher: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lesson_lists, "MAX_PAGE_BYTES", 2_500)
+    monkeypatch.setattr("chalicelib.paging.MAX_PAGE_BYTES", 2_500)
     monkeypatch.setattr(lesson_lists, "_LOADED_AT_ONCE", 2)
     course = makes_course(teacher)
     ids = [add(teacher, course.id, order, content="x" * 1_000).id for order in range(7)]

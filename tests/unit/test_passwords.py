@@ -39,5 +39,7 @@ def test_every_keyboard_spells_a_password_alike() -> None:
     assert passwords.matches("Zu\u0308rich am See", passwords.hashed("Z\u00fcrich am See"))
 
 
-def test_nobody_has_the_dummy_password() -> None:
-    assert not passwords.matches("a password that nobody has", None)
+@pytest.mark.parametrize("password", ["", "a password", "\ufdfa" * 300, "x" * 5000])
+def test_nobody_has_the_hash_of_nobody(password: str) -> None:
+    assert not passwords.matches(password, None)
+    assert not passwords.matches(password, passwords.hashed("another password"))

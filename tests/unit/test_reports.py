@@ -3,6 +3,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from chalicelib.errors import Invalid
+from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.reports import DAILY, Report
 from chalicelib.roles import Role
 from chalicelib.services import enrollments, reports
@@ -22,7 +23,7 @@ def three_days(aws: None) -> datetime:
         makes_course(teacher, now, is_published=False)
         if day:
             enrollments.enroll(student, course.id, now)
-    return FIRST + timedelta(days=2, hours=12, minutes=30)
+    return FIRST + timedelta(days=2, hours=13, minutes=30)
 
 
 def stored() -> dict[str, dict[str, int]]:
@@ -42,26 +43,44 @@ def test_running_again_adds_and_changes_nothing(three_days: datetime) -> None:
     before = stored()
 
     assert [*reports.fill(three_days)] == []
-    reports.redo(date(2026, 10, 31), three_days)
+    [*reports.redo(date(2026, 10, 31), three_days)]
     assert stored() == before
 
 
 def test_missed_days_are_caught_up(three_days: datetime) -> None:
-    [*reports.fill(FIRST + timedelta(days=1))]
+    [*reports.fill(FIRST + timedelta(hours=13))]
 
     assert [report.date for report in reports.fill(three_days)] == ["2026-10-31", "2026-11-01"]
 
 
 def test_a_day_done_by_hand_comes_after_those_before_it(three_days: datetime) -> None:
-    reports.redo(date(2026, 11, 1), three_days)
+    [*reports.redo(date(2026, 11, 1), three_days)]
 
     assert [*stored()] == ["2026-10-30", "2026-10-31", "2026-11-01"]
 
 
 def test_today_has_no_report(three_days: datetime) -> None:
     with pytest.raises(Invalid):
-        reports.redo(three_days.date(), three_days)
+        [*reports.redo(three_days.date(), three_days)]
 
 
 def test_an_empty_school_has_none(aws: None) -> None:
     assert [*reports.fill(FIRST)] == []
+
+
+def test_what_is_deleted_leaves_the_totals_and_not_the_days_it_was_new_on(three_days: datetime) -> None:
+    before = {report.date: reports.numbers(report) for report in reports.fill(three_days)}
+    [enrollment, *_] = Enrollment.scan()
+    enrollments.remove(enrollment)  # today, long after those days
+
+    [*reports.redo(date(2026, 10, 30), three_days)]
+
+    assert stored() == before
+    assert [*stored()["2026-11-01"].values()][3:5] == [2, 1]
+
+
+def test_a_day_is_over_an_hour_after_midnight(three_days: datetime) -> None:
+    midnight = datetime(2026, 11, 2, tzinfo=UTC)
+
+    assert [report.date for report in reports.fill(midnight + timedelta(minutes=59))][-1] == "2026-10-31"
+    assert [report.date for report in reports.fill(midnight + timedelta(minutes=61))] == ["2026-11-01"]
