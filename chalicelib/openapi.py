@@ -126,7 +126,7 @@ def _parameters(endpoint: Endpoint) -> Iterable[dict[str, Any]]:
             }
     for name, status in _PRECONDITIONS.items():
         if status in {*endpoint.answers, *endpoint.errors}:
-            yield {"name": name, "in": "header", "required": False, "schema": {"type": "string"}, "example": '"1"'}
+            yield {"name": name, "in": "header", "required": False, "schema": {"type": "string"}}
     if endpoint.query:
         for name, schema in endpoint.query.model_json_schema()["properties"].items():
             yield {"name": name, "in": "query", "required": False, "schema": schema}

@@ -1,0 +1,105 @@
+"""Swagger UI as a person uses it, in a real headless Chromium, on a phone's screen."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import WebDriverWait
+
+from tests.support import RunningStack, unique
+
+_PATIENCE = 20
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
+    binary = shutil.which("chromium") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    if not (binary and driver):
+        # The README promises `make test` to a machine without a browser; CI has one, and must.
+        needed = "Chromium and its driver: `apt-get install chromium chromium-driver`"
+        assert not os.environ.get("CI"), f"CI needs {needed}"
+        pytest.skip(f"it needs {needed}")
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--window-size=390,844",
+        f"--user-data-dir={tmp_path}",
+    ):
+        options.add_argument(argument)
+    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    yield browser
+    browser.quit()
+
+
+class Page:
+    """Swagger UI, by what is to be seen on it."""
+
+    def __init__(self, browser: webdriver.Chrome) -> None:
+        self.browser = browser
+
+    def find(self, selector: str, inside: WebElement | None = None) -> WebElement:
+        scope = inside or self.browser
+        return WebDriverWait(self.browser, _PATIENCE).until(
+            lambda _: (
+                next((e for e in scope.find_elements(By.CSS_SELECTOR, selector) if e.is_displayed()), None) or False
+            )
+        )
+
+    def press(self, selector: str, inside: WebElement | None = None) -> None:
+        element = self.find(selector, inside)
+        self.browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
+        element.click()
+
+    def write(self, selector: str, text: str, inside: WebElement | None = None) -> None:
+        element = self.find(selector, inside)
+        element.clear()
+        element.send_keys(text)
+
+    def runs(self, operation: str, body: str = "", parameter: str = "") -> str:
+        """Try an operation out; what the page shows of the answer."""
+        block = self.find(f"[id$='-{operation}']")
+        self.press(".opblock-summary-control", block)
+        self.press(".try-out__btn", block)
+        if body:
+            self.write("textarea.body-param__text", body, block)
+        if parameter:
+            self.write(".parameters input[type=text]", parameter, block)
+        self.press(".execute", block)
+        return self.find(".live-responses-table", block).text
+
+
+def test_somebody_logs_in_makes_a_course_and_reads_it_back(stack: RunningStack, browser: webdriver.Chrome) -> None:
+    title = unique("From the page")
+    page = Page(browser)
+    browser.get(f"{stack.api.url}/api/docs/")
+
+    shown = page.runs("login", body='{"username": "grace.h", "password": "learn-with-eduflow"}')
+    token = shown.partition('"access": "')[2].partition('"')[0]
+    page.press(".btn.authorize")
+    page.write(".auth-container input", token)
+    page.press(".auth-btn-wrapper .authorize")
+    page.press(".auth-btn-wrapper .btn-done")
+    made = page.runs("create_course", body=f'{{"title": "{title}", "is_published": true}}')
+    course_id = made.partition('"id": "')[2].partition('"')[0]
+    read = page.runs("read_course", parameter=course_id)
+
+    assert course_id
+    assert title in read
+    assert '"owner": "grace.h"' in read
+    width = browser.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")
+    assert width[0] <= width[1], "a phone would have to scroll sideways"
+    loaded = browser.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)")
+    assert all(name.startswith((stack.api.url, "data:")) for name in loaded), loaded

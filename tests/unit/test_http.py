@@ -1,0 +1,71 @@
+"""The doors in memory, for what no client can bring about from outside."""
+
+import json
+from typing import Any
+
+import pytest
+from chalice.test import Client
+
+from app import app
+from chalicelib import logs
+from chalicelib import settings as settings_module
+from chalicelib.models.courses import Course
+from chalicelib.roles import Role
+from tests.people import joins, makes_course
+
+
+@pytest.fixture
+def client(aws: None) -> Any:
+    with Client(app, stage_name="test") as client:
+        yield client
+
+
+def test_an_unhandled_exception_is_a_500_that_tells_nothing_and_a_log_line_that_tells_all(
+    client: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise RuntimeError("the password of the database is swordfish")
+
+    monkeypatch.setattr(Course, "find", fail)
+    logs.configure()  # to the standard output that this test reads
+
+    answer = client.http.get("/api/v1/courses/0000000000000000")
+
+    assert answer.status_code == answer.json_body["status"] == 500
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.json_body["request_id"] == answer.headers["X-Request-ID"]
+    assert "swordfish" not in answer.body.decode()
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    [error] = [line for line in lines if line["logger"] == "app.error"]
+    assert "swordfish" in error["stack_trace"]
+    assert (error["level"], error["request_id"]) == ("ERROR", answer.headers["X-Request-ID"])
+    [access] = [line for line in lines if line["logger"] == "app.access"]
+    assert access["extra"]["status"] == 500
+
+
+def test_behind_a_custom_domain_links_have_its_address(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    teacher = joins(Role.INSTRUCTOR)
+    for _ in range(2):
+        makes_course(teacher)
+    monkeypatch.setenv("PUBLIC_BASE_URL", "https://api.school.example/v2/")
+    settings_module.settings.cache_clear()
+    try:
+        page = client.http.get("/api/v1/courses?limit=1").json_body
+    finally:
+        monkeypatch.undo()
+        settings_module.settings.cache_clear()
+
+    assert page["next"].startswith("https://api.school.example/v2/api/v1/courses/?")
+
+
+def test_a_crowd_that_lasts_is_a_429_with_a_time_to_wait(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from chalicelib.errors import Busy
+
+    def fail(*arguments: object) -> None:
+        raise Busy("Too many.")
+
+    monkeypatch.setattr(Course, "find", fail)
+
+    answer = client.http.get("/api/v1/courses/0000000000000000")
+
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "1")
