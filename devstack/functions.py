@@ -1,6 +1,7 @@
-"""ministack's Lambda, made fit for a laptop: bounded, quick after a silent function, heard as it runs."""
+"""ministack's Lambda, made fit for a laptop: bounded, heard as it runs, quick after silence and exceptions."""
 
 import threading
+import time
 from typing import Any
 
 from ministack.core import lambda_runtime
@@ -13,6 +14,7 @@ _PLATFORM = ("START RequestId:", "END RequestId:", "REPORT RequestId:")
 
 def install() -> None:
     """Change ministack in this process."""
+    _keep_after_exceptions()
     # A function that logs nothing would cost 50 ms of waiting for its log.
     lambda_runtime.Worker._drain_stderr_bounded.__defaults__ = _QUIET_SECONDS
     _bound()
@@ -40,3 +42,40 @@ def _print_logs() -> None:
         emit(func, request_id, log_text, *arguments, **named)
 
     lambda_svc._emit_lambda_logs = emit_and_print
+
+
+def _keep_after_exceptions() -> None:
+    """Keep an environment whose handler raised, as Lambda does: ministack would end it, and start another.
+
+    An authorizer says 401 by raising, so that each bad token would cost a cold start.
+    """
+    invoke, end, collect = lambda_runtime.Worker.invoke, lambda_runtime._signal, lambda_runtime._collect
+    invoking = threading.local()
+
+    def invoke_and_keep(self: Any, *arguments: Any, **named: Any) -> Any:
+        invoking.ended = []
+        try:
+            result = invoke(self, *arguments, **named)
+        finally:
+            ended, invoking.ended = invoking.ended, None
+        for process in ended:
+            if "trace" in result and process.poll() is None:  # the handler raised, and the process lives
+                self._proc = process
+            else:
+                end(process)
+                collect(process, time.monotonic() + lambda_runtime._REAP_GRACE)
+        return result
+
+    def end_later(process: Any) -> None:
+        if getattr(invoking, "ended", None) is None:
+            end(process)
+        else:
+            invoking.ended.append(process)
+
+    def collect_later(process: Any, deadline: float) -> None:
+        if getattr(invoking, "ended", None) is None:
+            collect(process, deadline)
+
+    lambda_runtime.Worker.invoke = invoke_and_keep
+    lambda_runtime._signal = end_later
+    lambda_runtime._collect = collect_later

@@ -105,7 +105,7 @@ def expected(access: Access, method: str, path: str, whose: str, role: str) -> s
     if "enrollment_id" in path:
         return {204} if role == "admin" or whose == "own" else {404}
     if "user_id" in path:
-        return {200} if method == "GET" else {204, 400}
+        return {204} if method == "DELETE" else {200}
     return {200, 400}
 
 
@@ -121,9 +121,7 @@ def test_cell(school: School, gateway: Api, method: str, path: str, whose: str, 
     # An If-Match that no version has: who may write gets as far as 412, and nothing is changed.
     options: dict[str, Any] = {"headers": {"If-Match": '"0"'}}
     if method in ("POST", "PUT", "PATCH"):
-        options["json"] = BODIES.get(
-            path, {"title": "Mine now"} if "{" in path and "user" not in path else {"role": "x"}
-        )
+        options["json"] = BODIES.get(path, {"title": "Mine now"} if "course_id" in path or "lesson_id" in path else {})
 
     answer = actor.call(method, called + "/", **options)
 
