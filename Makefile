@@ -29,8 +29,8 @@ lint: .venv/.installed  ## ruff, mypy, cfn-lint
 test: .venv/.installed lint  ## lint, then unit, integration and end-to-end tests
 	@$(BIN)/python -m pytest -m "not long"
 
-test-long: .venv/.installed  ## the long runs: soaks, faults
-	@$(BIN)/python -m pytest -m long
+test-long: .venv/.installed  ## the long runs: soaks, 200 generated requests an operation (TESTS=… for some)
+	@$(BIN)/python -m pytest -m long $(TESTS)
 
 schema: .venv/.installed  ## write the OpenAPI document anew
 	@STAGE=local MAIL_FROM=eduflow@example.org $(BIN)/python -m chalicelib.openapi
