@@ -1,0 +1,53 @@
+"""Sentences of the contract that have no other test."""
+
+import re
+
+import pytest
+
+from tests.support import Actor, Api
+
+RFC_3339_UTC = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}Z")
+
+
+def test_timestamps_are_rfc_3339_in_utc(teacher: Actor, student: Actor, api: Api) -> None:
+    course = teacher.makes_course()
+    problem = teacher.get("/courses/nope/").json()
+
+    moments = [course["created_at"], course["updated_at"], student.enrolls_in(course)["created_at"]]
+    moments += [teacher.get("/auth/me/").json()["date_joined"], problem["timestamp"]]
+
+    assert all(RFC_3339_UTC.fullmatch(moment) for moment in moments)
+
+
+@pytest.mark.parametrize(
+    "path", ["/courses/", "/courses-public/", "/lessons/", "/enrollments/", "/users/", "/reports/daily/"]
+)
+def test_every_list_has_its_links_its_limit_and_no_count(admin: Actor, api: Api, path: str) -> None:
+    page = admin.get(path, params={"limit": 2}).json()
+
+    assert set(page) == {"next", "previous", "results"}
+    assert len(page["results"]) == 2
+    assert page["previous"] is None
+    assert page["next"].startswith(f"{api.url}/api/v1{path}?limit=2&cursor=")
+    assert len(admin.get(path).json()["results"]) <= 20
+    assert admin.get(path, params={"limit": 100}).status_code == 200
+    for limit in ("0", "101", "-1", "many", ""):
+        refused = admin.get(path, params={"limit": limit})
+        assert [error["field"] for error in refused.json()["errors"]] == ["limit"], limit
+
+
+def test_a_token_of_another_scheme_or_none_is_told_what_is_wanted(gateway: Api, student: Actor) -> None:
+    for headers in (
+        {},
+        {"Authorization": ""},
+        {"Authorization": "Bearer"},
+        {"Authorization": f"Token {student.token}"},
+    ):
+        answer = gateway.call("GET", "/enrollments/", headers=headers)
+        assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, 'Bearer realm="EduFlow"'), headers
+
+
+def test_the_scheme_is_taken_without_regard_to_case(gateway: Api, student: Actor) -> None:
+    for scheme in ("bearer", "BEARER"):
+        assert gateway.call("GET", "/auth/me/", headers={"Authorization": f"{scheme} {student.token}"}).ok
+        assert gateway.call("GET", "/courses/", headers={"Authorization": f"{scheme} {student.token}"}).ok
