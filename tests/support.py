@@ -8,7 +8,9 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import boto3
@@ -85,6 +87,18 @@ def logs_in(api: Api, username: str, password: str = PASSWORD) -> Actor:
     answer = api.call("POST", "/auth/login/", json={"username": username, "password": password})
     assert answer.status_code == 200, answer.text
     return Actor(api, username, answer.json()["access"])
+
+
+def at_once(call: Callable[[int], requests.Response], clients: int) -> list[requests.Response]:
+    """What clients get that call at the same moment."""
+    together = Barrier(clients)
+
+    def one(number: int) -> requests.Response:
+        together.wait()
+        return call(number)
+
+    with ThreadPoolExecutor(clients) as pool:
+        return [*pool.map(one, range(clients))]
 
 
 def eventually(found: Callable[[], Any], seconds: float = 30) -> Any:

@@ -1,11 +1,15 @@
 """What hangs on something that was deleted: hidden at once where it must be, gone a little later."""
 
-from tests.support import Actor, Api, eventually, registers
+from requests import Response
+
+from tests.support import Actor, Api, at_once, eventually, registers
 
 A_WHILE = 90  # the worker starts when no function that could still be adding can be running
 
 
-def test_what_hangs_on_deleted_courses_and_users_goes(teacher: Actor, admin: Actor, gateway: Api) -> None:
+def test_what_hangs_on_deleted_courses_and_users_goes_also_when_others_enroll_meanwhile(
+    teacher: Actor, admin: Actor, gateway: Api
+) -> None:
     leaver, stayer = registers(gateway, "student"), registers(gateway, "student")
     doomed, kept = teacher.makes_course(), teacher.makes_course()
     lesson = teacher.post("/lessons/", {"course": doomed["id"], "title": "Doomed"}).json()
@@ -13,7 +17,16 @@ def test_what_hangs_on_deleted_courses_and_users_goes(teacher: Actor, admin: Act
     stayer.enrolls_in(doomed)
     of_stayer = stayer.enrolls_in(kept)
 
-    assert teacher.call("DELETE", f"/courses/{doomed['id']}/").status_code == 204
+    crowd = [registers(gateway, "student") for _ in range(20)]
+
+    def deletes_or_enrolls(number: int) -> Response:
+        if number == 20:
+            return teacher.call("DELETE", f"/courses/{doomed['id']}/")
+        return crowd[number].post("/enrollments/", {"course": doomed["id"]})
+
+    *enrolled, deleted = at_once(deletes_or_enrolls, 21)
+    assert deleted.status_code == 204
+    assert {answer.status_code for answer in enrolled} <= {201, 400}
     assert leaver.call("DELETE", "/auth/me/").status_code == 204
 
     assert teacher.get(f"/lessons/{lesson['id']}/").status_code == 404

@@ -91,6 +91,7 @@ def test_the_package_has_all_that_the_functions_import(built: Path, tmp_path: Pa
     assert run.returncode == 0, run.stderr
 
 
+@pytest.mark.long
 def test_everything_that_ships_has_wheels_for_lambda(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
 
