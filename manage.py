@@ -58,6 +58,10 @@ def _parser() -> argparse.ArgumentParser:
     job = add("run", _run, "Run a scheduled job now.")
     job.add_argument("job", choices=["daily-report"])
     job.add_argument("--date", type=date.fromisoformat, help="this day's report anew (YYYY-MM-DD), and those after it")
+    rotation = add("rotate-keys", _rotate_keys, "A new key for tokens; nobody is logged out.")
+    rotation.add_argument(
+        "--compromised", action="store_true", help="trust the old keys no more: everybody has to log in again"
+    )
     logs = add("logs", _logs, "The Lambdas' log lines, oldest first, as JSON lines.")
     logs.add_argument("--request-id", help="only what this request set off, in all Lambdas")
     return parser
@@ -123,6 +127,22 @@ def _run(options: argparse.Namespace) -> int:
         count += 1
     if not count:
         print("Every whole day has its report.", file=sys.stderr)
+    return 0
+
+
+def _rotate_keys(options: argparse.Namespace) -> int:
+    from chalicelib import clock, keys
+
+    try:
+        key_id = (keys.replace if options.compromised else keys.rotate)(clock.now())
+    except keys.RotationUnderWay as error:
+        raise _Refused(str(error)) from error
+    if options.compromised:
+        # 5 minutes that functions keep what they read, and 5 that API Gateway keeps what the authorizer said.
+        print(f"The key {key_id} is the only one: within 10 minutes no other is trusted, and everyone is logged out.")
+        return 0
+    days = keys.MAX_SIGNED_SECONDS // 86400
+    print(f"The key {key_id} signs from that moment on; the one before it is trusted for {days} days more.")
     return 0
 
 

@@ -5,6 +5,7 @@ import binascii
 import hashlib
 import hmac
 import json
+import time
 
 from chalicelib.errors import Invalid
 from chalicelib.keys import signing_keys
@@ -16,7 +17,8 @@ _MAC_BYTES = 16
 def encode(place: Place, scope: str) -> str:
     """The cursor of a place. ``scope`` names all that it is bound to: path, query, role."""
     payload = json.dumps([place.position, place.back], separators=(",", ":")).encode()
-    return base64.urlsafe_b64encode(_mac(signing_keys().signing_key, payload, scope) + payload).decode().rstrip("=")
+    _, key = signing_keys().signing(time.time())
+    return base64.urlsafe_b64encode(_mac(key, payload, scope) + payload).decode().rstrip("=")
 
 
 def decode(cursor: str, scope: str) -> Place:
@@ -29,7 +31,8 @@ def decode(cursor: str, scope: str) -> Place:
     except (binascii.Error, ValueError):
         data = b""
     mac, payload = data[:_MAC_BYTES], data[_MAC_BYTES:]
-    if not any(hmac.compare_digest(mac, _mac(key, payload, scope)) for key in signing_keys().keys.values()):
+    trusted = signing_keys().trusted(time.time()).values()
+    if not any(hmac.compare_digest(mac, _mac(key, payload, scope)) for key in trusted):
         raise Invalid.field("cursor", "invalid_cursor", "The cursor is not one of this list.")
     position, back = json.loads(payload)
     return Place(position, back)

@@ -8,6 +8,7 @@ EduFlowError
 ├── Conflict            it exists already, or its state forbids this
 ├── PreconditionFailed  it is not in the state that the caller expects
 ├── Busy                too many write the same thing just now; trying again helps
+├── Throttled           too many attempts failed; trying again helps later
 ├── TooLarge            the body is larger than the API takes
 └── UnsupportedMedia    the body is of another media type than JSON
 """
@@ -64,6 +65,17 @@ class PreconditionFailed(EduFlowError):
 
 class Busy(EduFlowError):
     """Too many write the same thing just now; trying again helps."""
+
+    retry_after = 1
+    """Seconds."""
+
+
+class Throttled(EduFlowError):
+    """Too many attempts failed; trying again helps after ``retry_after`` seconds."""
+
+    def __init__(self, detail: str, retry_after: int) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
 
 
 class TooLarge(EduFlowError):

@@ -55,6 +55,11 @@ def matches(password: str, password_hash: str | None) -> bool:
     return bool(good) and password_hash is not None
 
 
+def is_outdated(password_hash: str) -> bool:
+    """Whether a hash was made with other parameters than new ones are."""
+    return bool(_hasher().needs_update(password_hash))
+
+
 def faults(password: str, *, username: str, email: str, field: str = "password") -> tuple[FieldError, ...]:
     """All rules that a new password breaks, as errors of the field."""
     password = normalized(password)

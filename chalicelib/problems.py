@@ -22,6 +22,7 @@ STATUS: Mapping[type[EduFlowError], int] = {
     errors.TooLarge: 413,
     errors.UnsupportedMedia: 415,
     errors.Busy: 429,
+    errors.Throttled: 429,
 }
 
 

@@ -1,19 +1,23 @@
 """Access and refresh tokens: JWTs (RFC 7519) under RFC 8725, made and checked here only."""
 
+import re
+import time
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from chalicelib.keys import signing_keys
+from chalicelib.keys import MAX_SIGNED_SECONDS, signing_keys
 from chalicelib.roles import Role
 from chalicelib.settings import PROJECT, settings
 
 ACCESS = "access"
 REFRESH = "refresh"
-LIFETIME_SECONDS = {ACCESS: 30 * 60, REFRESH: 7 * 24 * 3600}
+LIFETIME_SECONDS = {ACCESS: 30 * 60, REFRESH: MAX_SIGNED_SECONDS}
+MAX_LENGTH = 4096
 
 _ALGORITHM = "HS256"
+_FORM = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)  # RFC 7515 §3.1, and one spelling only: no padding
 _REQUIRED = ["iss", "aud", "sub", "jti", "iat", "exp", "typ", "sid", "role", "username"]
 
 
@@ -38,9 +42,9 @@ def issue(kind: str, *, user_id: str, username: str, role: str, session_id: str,
     """A new token of a kind (ACCESS or REFRESH), and its id."""
     import jwt
 
-    keys = signing_keys()
-    token_id = str(uuid.uuid4())
     issued_at = int(now.timestamp())
+    key_id, key = signing_keys().signing(issued_at)
+    token_id = str(uuid.uuid4())
     claims = {
         "iss": PROJECT,
         "aud": _audience(),
@@ -53,7 +57,7 @@ def issue(kind: str, *, user_id: str, username: str, role: str, session_id: str,
         "role": role,
         "username": username,
     }
-    return jwt.encode(claims, keys.signing_key, algorithm=_ALGORITHM, headers={"kid": keys.active}), token_id
+    return jwt.encode(claims, key, algorithm=_ALGORITHM, headers={"kid": key_id}), token_id
 
 
 def verify(token: str, kind: str) -> Claims:
@@ -63,6 +67,8 @@ def verify(token: str, kind: str) -> Claims:
     """
     import jwt
 
+    if len(token) > MAX_LENGTH or not _FORM.fullmatch(token):
+        raise BadToken("not of the form of a token")
     try:
         claims = jwt.decode(
             token,
@@ -82,7 +88,7 @@ def verify(token: str, kind: str) -> Claims:
             token_id=str(claims["jti"]),
             expires_at=int(claims["exp"]),
         )
-    except (jwt.PyJWTError, ValueError) as error:
+    except (jwt.PyJWTError, ValueError, TypeError, OverflowError) as error:
         raise BadToken(str(error)) from error
 
 
@@ -99,7 +105,7 @@ def of_header(authorization: str) -> str:
 
 def _key_of(header: dict[str, Any]) -> str:
     kid = header.get("kid")
-    key = signing_keys().keys.get(kid) if isinstance(kid, str) else None
+    key = signing_keys().trusted(time.time()).get(kid) if isinstance(kid, str) else None
     if key is None:
         raise BadToken("unknown key id")
     return key

@@ -48,6 +48,7 @@ def main() -> None:
             IOT_MTLS_ENABLED="0",
             SFTP_ENABLED="0",
             LAMBDA_EXECUTOR="local",
+            LAMBDA_ACCOUNT_CONCURRENCY="0",  # no cap: devstack.functions lets invocations wait instead
             PERSIST_STATE="1",
             STATE_DIR=str(home / "aws"),
             TMPDIR=str(temporary),

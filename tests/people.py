@@ -8,6 +8,7 @@ import pytest
 from chalicelib import clock, passwords
 from chalicelib.callers import Caller
 from chalicelib.models.courses import Course
+from chalicelib.models.sessions import Session
 from chalicelib.roles import Role
 from chalicelib.services import accounts, courses
 from tests.support import PASSWORD, unique
@@ -22,7 +23,9 @@ def joins(role: Role, now: datetime | None = None, name: str | None = None) -> C
             user = accounts.create_admin(username, f"{username}@example.org", PASSWORD)
         else:
             user = accounts.register(username, f"{username}@example.org", PASSWORD, role, now)
-    return Caller(user.id, username, role, session_id="s")
+    session = Session(user.id, "s", refresh_id="", auth_version=user.auth_version, created_at="", expires_at=0)
+    session.save()
+    return Caller(user.id, username, role, session.id)
 
 
 def makes_course(owner: Caller, now: datetime | None = None, **fields: Any) -> Course:

@@ -1,5 +1,6 @@
 """What the tests speak with: people who call the API, and a stack of their own to call."""
 
+import json
 import os
 import shutil
 import signal
@@ -176,6 +177,18 @@ class RunningStack:
             aws_access_key_id=settings["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=settings["AWS_SECRET_ACCESS_KEY"],
         )
+
+    def forgets_failures(self) -> None:
+        """As if 15 minutes had passed: no account and no address is throttled."""
+        client = self.aws("dynamodb")
+        for row in client.scan(TableName="eduflow-throttles-local", ConsistentRead=True)["Items"]:
+            client.delete_item(TableName="eduflow-throttles-local", Key={"subject": row["subject"]})
+
+    def signing_keys(self) -> dict[str, str]:
+        """The keys that this stack signs with, by their ids."""
+        secret = self.aws("secretsmanager").get_secret_value(SecretId="eduflow/local/signing-keys")
+        keys: dict[str, str] = json.loads(secret["SecretString"])
+        return keys
 
     def stage_host(self) -> str:
         """The host of the API Gateway stage URL, as a client without a custom domain uses it."""

@@ -3,22 +3,20 @@
 from chalice.app import Response
 
 from chalicelib.handlers.endpoints import API, Call, Endpoints, json_answer, no_content
+from chalicelib.handlers.lists import link, place_of
 from chalicelib.roles import Role
 from chalicelib.schemas.accounts import (
     ExportOut,
+    ExportQuery,
     LoginIn,
     PasswordIn,
     ProfileIn,
     ProfileOut,
     RefreshIn,
     RegisterIn,
-    SessionOut,
     TokensOut,
-    UserOut,
 )
-from chalicelib.schemas.courses import CourseOut
-from chalicelib.schemas.enrollments import EnrollmentOut
-from chalicelib.services import accounts, sessions
+from chalicelib.services import accounts, exports, sessions
 
 ME = f"{API}/auth/me"
 
@@ -36,7 +34,7 @@ def register(call: Call[RegisterIn, None]) -> Response:
 @blueprint.endpoint("POST", f"{API}/auth/login", body=LoginIn, answers={200: TokensOut}, errors={401})
 def login(call: Call[LoginIn, None]) -> Response:
     """Begin a session."""
-    return _tokens(sessions.login(call.body.username, call.body.password))
+    return _tokens(sessions.login(call.body.username, call.body.password, call.address))
 
 
 @blueprint.endpoint("POST", f"{API}/auth/refresh", body=RefreshIn, answers={200: TokensOut}, errors={401})
@@ -58,14 +56,14 @@ def logout(call: Call[RefreshIn, None]) -> Response:
 @blueprint.endpoint("GET", ME, answers={200: ProfileOut})
 def read_me(call: Call[None, None]) -> Response:
     """The caller's own profile."""
-    return json_answer(ProfileOut.of(accounts.profile(call.caller.id)))
+    return json_answer(ProfileOut.of(accounts.profile(call.caller)))
 
 
 @blueprint.endpoint("PATCH", ME, body=ProfileIn, answers={200: ProfileOut}, errors={409})
 def change_me(call: Call[ProfileIn, None]) -> Response:
     """Change the caller's email address."""
     changes = call.body.changes()
-    user = accounts.change_email(call.caller.id, changes["email"]) if changes else accounts.profile(call.caller.id)
+    user = accounts.change_email(call.caller, changes["email"]) if changes else accounts.profile(call.caller)
     return json_answer(ProfileOut.of(user))
 
 
@@ -75,28 +73,21 @@ def erase_me(call: Call[None, None]) -> Response:
 
     Refused while it owns published courses.
     """
-    accounts.erase(call.caller.id)
+    accounts.erase(call.caller)
     return no_content()
 
 
-@blueprint.endpoint("GET", f"{ME}/export", answers={200: ExportOut})
-def export_me(call: Call[None, None]) -> Response:
+@blueprint.endpoint("GET", f"{ME}/export", query=ExportQuery, answers={200: ExportOut})
+def export_me(call: Call[None, ExportQuery]) -> Response:
     """All that is held about the caller."""
-    held = accounts.export(call.caller.id)
-    return json_answer(
-        ExportOut(
-            user=UserOut.of(held["user"]),
-            sessions=[SessionOut.of(session) for session in held["sessions"]],
-            courses=[CourseOut.of(course) for course in held["courses"]],
-            enrollments=[EnrollmentOut.of(enrollment) for enrollment in held["enrollments"]],
-        )
-    )
+    part = exports.export(call.caller, place_of(call, call.query.cursor))
+    return json_answer(ExportOut.of(part, link(call, part.next)))
 
 
 @blueprint.endpoint("POST", f"{API}/auth/password", body=PasswordIn, answers={204: None}, errors={409})
 def change_password(call: Call[PasswordIn, None]) -> Response:
     """Change the caller's password, which ends every session."""
-    accounts.change_password(call.caller.id, call.body.current, call.body.new)
+    accounts.change_password(call.caller, call.body.current, call.body.new, call.address)
     return no_content()
 
 

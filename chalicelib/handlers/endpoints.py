@@ -17,7 +17,16 @@ from pydantic import BaseModel, ValidationError
 
 from chalicelib import context, logs, problems, tokens
 from chalicelib.callers import Caller
-from chalicelib.errors import EduFlowError, FieldError, Invalid, NotAuthenticated, TooLarge, UnsupportedMedia
+from chalicelib.errors import (
+    Busy,
+    EduFlowError,
+    FieldError,
+    Invalid,
+    NotAuthenticated,
+    Throttled,
+    TooLarge,
+    UnsupportedMedia,
+)
 from chalicelib.handlers.authorizer import authorizer
 from chalicelib.roles import ACCESS, Access, Door, Role
 from chalicelib.settings import settings
@@ -67,6 +76,11 @@ class Call(Generic[Body, Query]):
         if self.visitor is None:
             raise NotAuthenticated("A token is needed.")
         return self.visitor
+
+    @property
+    def address(self) -> str:
+        """The address that the request came from, as API Gateway saw it; not what a header claims."""
+        return str(self.request.context["identity"]["sourceIp"])
 
     def url(self, path: str, query: Mapping[str, Any] | None = None) -> str:
         """The absolute URL of a path of this API, as this client reaches it."""
@@ -163,8 +177,8 @@ def _answer(spec: Endpoint, view: View, parameters: dict[str, str]) -> Response:
         headers: Headers = {"Content-Type": problems.CONTENT_TYPE}
         if status == 401:
             headers |= problems.AUTHENTICATE
-        if status == 429:
-            headers["Retry-After"] = "1"
+        if isinstance(error, Busy | Throttled):
+            headers["Retry-After"] = str(error.retry_after)
         logs.errors.info(error.detail, extra={"extra": {"status": status, "error": type(error).__name__}})
         return Response(body, status_code=status, headers=headers)
     except Exception:
@@ -178,14 +192,17 @@ def _visitor(access: Access, request: Request) -> Caller | None:
         return None
     if access is Door.OPTIONAL:
         header = request.headers.get("authorization")
-        return _caller_of_token(header) if header is not None else None
+        return _caller_of_token(header, request) if header is not None else None
     known = request.context["authorizer"]
     if int(known["expires_at"]) <= time.time():  # the gateway's cached policy can outlive the token
         raise NotAuthenticated("The token has expired.")
     return Caller(known["principalId"], known["username"], Role(known["role"]), known["session_id"])
 
 
-def _caller_of_token(header: str) -> Caller:
+def _caller_of_token(header: str, request: Request) -> Caller:
+    every: Mapping[str, list[str]] = request.to_original_event().get("multiValueHeaders") or {}
+    if any(name.lower() == "authorization" and len(values) > 1 for name, values in every.items()):
+        raise NotAuthenticated("There is more than one token.")
     try:
         claims = tokens.verify(tokens.of_header(header), tokens.ACCESS)
     except tokens.BadToken as error:

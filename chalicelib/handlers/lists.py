@@ -18,18 +18,26 @@ def page_request(call: Call[Any, Any]) -> PageRequest:
     Raises Invalid for a cursor of another list, query or role.
     """
     query: PageQuery = call.query
-    place = cursors.decode(query.cursor, _scope(call)) if query.cursor is not None else None
-    return PageRequest(query.limit, place)
+    return PageRequest(query.limit, place_of(call, query.cursor))
+
+
+def place_of(call: Call[Any, Any], cursor: str | None) -> Place | None:
+    """The place that a cursor of this list means; None without one.
+
+    Raises Invalid for a cursor of another list, query or role.
+    """
+    return cursors.decode(cursor, _scope(call)) if cursor is not None else None
 
 
 def list_answer(
     call: Call[Any, Any], page: Page[Any], model: type[ListOut[Any]], results: Sequence[BaseModel]
 ) -> Response:
     """A page as JSON, with absolute links to its neighbours."""
-    return json_answer(model(next=_link(call, page.next), previous=_link(call, page.previous), results=[*results]))
+    return json_answer(model(next=link(call, page.next), previous=link(call, page.previous), results=[*results]))
 
 
-def _link(call: Call[Any, Any], place: Place | None) -> str | None:
+def link(call: Call[Any, Any], place: Place | None) -> str | None:
+    """The absolute URL of a place in this list; None for none."""
     if place is None:
         return None
     parameters = call.query.model_dump(exclude_unset=True, exclude_none=True, by_alias=True)

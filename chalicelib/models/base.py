@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import botocore.session
 from pynamodb.connection import Connection, TableConnection
-from pynamodb.exceptions import TransactWriteError, VerboseClientError
+from pynamodb.exceptions import DeleteError, PutError, TransactWriteError, UpdateError, VerboseClientError
 from pynamodb.models import Model
 from pynamodb.transactions import TransactWrite
 
@@ -84,6 +84,17 @@ class ConditionFailed(Exception):
     def __init__(self, failed: frozenset[int]) -> None:
         super().__init__(f"conditions failed: {sorted(failed)}")
         self.failed = failed
+
+
+def held(write: Callable[[], object]) -> bool:
+    """Run one conditional write; whether its condition held."""
+    try:
+        write()
+    except (DeleteError, PutError, UpdateError) as error:
+        if error.cause_response_code != "ConditionalCheckFailedException":
+            raise
+        return False
+    return True
 
 
 def transact(fill: Callable[[TransactWrite], None]) -> None:

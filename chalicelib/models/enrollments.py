@@ -5,12 +5,11 @@ import zlib
 from collections.abc import Iterator
 
 from pynamodb.attributes import UnicodeAttribute
-from pynamodb.exceptions import PutError, UpdateError
 from pynamodb.expressions.condition import Condition
 from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection, KeysOnlyProjection, LocalSecondaryIndex
 
 from chalicelib import ids
-from chalicelib.models.base import Table, table_name
+from chalicelib.models.base import Table, held, table_name
 from chalicelib.settings import settings
 
 
@@ -117,23 +116,16 @@ class Enrollment(Table):
 
     def insert(self) -> bool:
         """Save it unless the student is in the course already; whether it was saved."""
-        try:
-            self.save(Enrollment.student.does_not_exist())
-        except PutError as error:
-            if error.cause_response_code != "ConditionalCheckFailedException":
-                raise
-            # It can be there by this very call: botocore tries again when an answer is lost on its way.
-            there = Enrollment.find_pair(self.student, self.course)
-            return there is not None and there.nonce == self.nonce
-        return True
+        if held(lambda: self.save(Enrollment.student.does_not_exist())):
+            return True
+        # It can be there by this very call: botocore tries again when an answer is lost on its way.
+        there = Enrollment.find_pair(self.student, self.course)
+        return there is not None and there.nonce == self.nonce
 
     def mark_email_sent(self) -> None:
         """Take it off the list of those that owe an email; nothing if it ended meanwhile."""
-        try:
-            self.update([Enrollment.email_pending.remove()], condition=Enrollment.nonce == self.nonce)
-        except UpdateError as error:
-            if error.cause_response_code != "ConditionalCheckFailedException":
-                raise
+        same = Enrollment.nonce == self.nonce
+        held(lambda: self.update([Enrollment.email_pending.remove()], condition=same))
 
     @classmethod
     def list_of_student(cls, student: str, *, after: str | None, back: bool, limit: int) -> "Rows":

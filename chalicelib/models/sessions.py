@@ -1,9 +1,9 @@
 """Sessions, by user: one per login, with the one refresh token that is good now."""
 
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
-from pynamodb.exceptions import UpdateError
+from pynamodb.expressions.update import Action
 
-from chalicelib.models.base import Table, table_name
+from chalicelib.models.base import Table, held, table_name
 
 
 class Session(Table):
@@ -30,14 +30,9 @@ class Session(Table):
 
     def rotate(self, used: str, new: str, expires_at: int) -> bool:
         """Put a new refresh token in the used one's place; False if the used one is not the good one."""
-        try:
-            self.update(
-                [Session.refresh_id.set(new), Session.expires_at.set(expires_at)], condition=Session.refresh_id == used
-            )
-        except UpdateError as error:
-            if error.cause_response_code != "ConditionalCheckFailedException":
-                raise
-            # It can be done by this very call: botocore tries again when an answer is lost on its way.
-            there = Session.find(self.user_id, self.id)
-            return there is not None and there.refresh_id == new
-        return True
+        actions: list[Action] = [Session.refresh_id.set(new), Session.expires_at.set(expires_at)]
+        if held(lambda: self.update(actions, condition=Session.refresh_id == used)):
+            return True
+        # It can be done by this very call: botocore tries again when an answer is lost on its way.
+        there = Session.find(self.user_id, self.id)
+        return there is not None and there.refresh_id == new

@@ -8,7 +8,7 @@ from pynamodb.attributes import BooleanAttribute, NumberAttribute, UnicodeAttrib
 from pynamodb.expressions.condition import Condition
 from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection
 
-from chalicelib.models.base import Table, table_name
+from chalicelib.models.base import Table, held, table_name
 from chalicelib.roles import Role
 
 ACTIVE_ADMINS = "#active-admins"  # no id that the API makes
@@ -54,6 +54,11 @@ class User(Table):
         except cls.DoesNotExist:
             return None
         return None if user.deleted_at else user
+
+    def change_password_hash(self, new: str) -> None:
+        """Keep the same password under a new hash; nothing if the password was changed meanwhile."""
+        same = User.password_hash == self.password_hash
+        held(lambda: self.update([User.password_hash.set(new)], condition=same))
 
     @classmethod
     def is_there(cls) -> Condition:

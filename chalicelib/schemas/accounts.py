@@ -10,6 +10,8 @@ from chalicelib.roles import Role
 from chalicelib.schemas.base import Changes, Flag, Id, ListOut, PageQuery, Schema, Timestamp
 from chalicelib.schemas.courses import CourseOut
 from chalicelib.schemas.enrollments import EnrollmentOut
+from chalicelib.schemas.lessons import LessonOut
+from chalicelib.services.exports import Part
 
 # The HTML standard's pattern, with a dot required in the domain
 # (https://html.spec.whatwg.org/multipage/input.html#valid-e-mail-address).
@@ -129,10 +131,30 @@ class SessionOut(Schema):
         return cls(id=session.id, created_at=session.created_at)
 
 
+class ExportQuery(Schema):
+    """Where an export goes on."""
+
+    cursor: str | None = Field(None, max_length=2000, description="From `next`; opaque.")
+
+
 class ExportOut(Schema):
-    """All that is held about the caller."""
+    """All that is held about the caller, or a part of it."""
 
     user: UserOut
     sessions: list[SessionOut]
     courses: list[CourseOut]
+    lessons: list[LessonOut]
     enrollments: list[EnrollmentOut]
+    next: str | None = Field(description="URL of the rest, if it is too much for one answer; nearly always null.")
+
+    @classmethod
+    def of(cls, part: Part, rest: str | None) -> "ExportOut":
+        """What the API shows of a part, and where the rest is."""
+        return cls(
+            user=UserOut.of(part.user),
+            sessions=[SessionOut.of(session) for session in part.sessions],
+            courses=[CourseOut.of(course) for course in part.courses],
+            lessons=[LessonOut.of(lesson) for lesson in part.lessons],
+            enrollments=[EnrollmentOut.of(enrollment) for enrollment in part.enrollments],
+            next=rest,
+        )

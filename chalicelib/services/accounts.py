@@ -1,24 +1,18 @@
 """Accounts: who may have one, and what its owner does with it."""
 
 from datetime import datetime
-from typing import Any
 
-from pynamodb.exceptions import UpdateError
 from pynamodb.expressions.update import Action
 from pynamodb.transactions import TransactWrite
 
 from chalicelib import clock, ids, passwords
-from chalicelib.errors import Conflict, FieldError, Invalid, NotAuthenticated
-from chalicelib.models import course_lists
-from chalicelib.models.base import ConditionFailed, transact
-from chalicelib.models.course_lists import CourseListRow
-from chalicelib.models.courses import Course
-from chalicelib.models.enrollments import Enrollment
+from chalicelib.callers import Caller
+from chalicelib.errors import Conflict, FieldError, Invalid
+from chalicelib.models.base import ConditionFailed, held, transact
 from chalicelib.models.identities import Identity
-from chalicelib.models.sessions import Session
 from chalicelib.models.users import ActiveAdmins, User
 from chalicelib.roles import Role
-from chalicelib.services import users
+from chalicelib.services import sessions, throttles, users
 
 
 def register(username: str, email: str, password: str, role: Role, now: datetime | None = None) -> User:
@@ -39,64 +33,47 @@ def create_admin(username: str, email: str, password: str) -> User:
     return _open(username, email, password, Role.ADMIN, clock.now())
 
 
-def profile(user_id: str) -> User:
+def profile(caller: Caller) -> User:
     """The caller's own account.
 
-    Raises NotAuthenticated when it is gone or switched off since the token was made.
+    Raises NotAuthenticated when their session has ended since the token was made.
     """
-    user = User.find(user_id)
-    if user is None or not user.is_active:
-        raise NotAuthenticated("The account of this token is gone.")
-    return user
+    return sessions.live_user(caller)
 
 
-def change_email(user_id: str, email: str) -> User:
-    """Give the account another email address.
+def change_email(caller: Caller, email: str) -> User:
+    """Give the caller's account another email address.
 
     Raises Conflict for one that is taken, NotAuthenticated as `profile` does.
     """
-    profile(user_id)
-    return users.change(user_id, {"email": email})
+    return users.change(profile(caller).id, {"email": email})
 
 
-def change_password(user_id: str, current: str, new: str) -> None:
-    """Give the account another password, and end every session of it.
+def change_password(caller: Caller, current: str, new: str, address: str) -> None:
+    """Give the caller's account another password, and end every session of it.
 
-    Raises Invalid for a wrong current password, or a new one that breaks a rule.
+    Raises Invalid for a wrong current password, or a new one that breaks a rule, Throttled after too
+    many wrong ones, NotAuthenticated as `profile` does.
     """
-    user = profile(user_id)
-    if not passwords.matches(current, user.password_hash):
+    user = profile(caller)
+    with throttles.guess(user_id=user.id, name="", address=address) as attempt:
+        attempt.good = passwords.matches(current, user.password_hash)
+    if not attempt.good:
         raise Invalid.field("current", "password_incorrect", "This is not your password.")
     _check_password(new, str(user.username), str(user.email), field="new")
     actions: list[Action] = [User.password_hash.set(passwords.hashed(new)), User.auth_version.add(1)]
-    try:
-        user.update(actions, condition=User.is_there() & (User.auth_version == user.auth_version))
-    except UpdateError as error:
-        if error.cause_response_code != "ConditionalCheckFailedException":
-            raise
-        raise Conflict("The account was changed at the same time: try again.") from error
+    unchanged = User.is_there() & (User.auth_version == user.auth_version)
+    if not held(lambda: user.update(actions, condition=unchanged)):
+        raise Conflict("The account was changed at the same time: try again.")
 
 
-def erase(user_id: str) -> None:
-    """Erase the account: names and profile at once, enrollments and sessions by the queue.
+def erase(caller: Caller) -> None:
+    """Erase the caller's account: names and profile at once, enrollments and sessions by the queue.
 
-    Raises Conflict while it owns published courses, or is the last active admin's.
+    Raises Conflict while it owns published courses, or is the last active admin's, NotAuthenticated
+    as `profile` does.
     """
-    profile(user_id)
-    users.erase(user_id)
-
-
-def export(user_id: str) -> dict[str, Any]:
-    """All that is held about the account's owner: profile, sessions, courses and enrollments."""
-    user = profile(user_id)
-    owned = CourseListRow.query(course_lists.by_date(course_lists.owned_by(user.id)), consistent_read=True)
-    found = Course.find_all([row.course_id for row in owned])
-    return {
-        "user": user,
-        "sessions": [*Session.query(user.id, consistent_read=True)],
-        "courses": [*found.values()],
-        "enrollments": [*Enrollment.query(user.id, consistent_read=True)],
-    }
+    users.erase(profile(caller).id)
 
 
 def _open(username: str, email: str, password: str, role: Role, now: datetime) -> User:

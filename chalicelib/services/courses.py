@@ -107,9 +107,10 @@ def delete(caller: Caller, course_id: str, versions: Versions) -> None:
             if course.is_published:
                 transaction.save(LedgerEntry.at(moment, ledger.UNPUBLISHED, course.id))
                 transaction.update(User(course.owner_id), [User.published_courses.add(-1)])
+            content = [Course.title, Course.description, Course.owner]
             transaction.update(
                 course,
-                [Course.deleted_at.set(moment), Course.version.add(1)],
+                [Course.deleted_at.set(moment), Course.version.add(1), *(part.remove() for part in content)],
                 condition=Course.version == course.version,
             )
 

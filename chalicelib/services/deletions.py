@@ -34,3 +34,4 @@ def of_user(user_id: str) -> Iterator[int]:
     for row in CourseListRow.query(course_lists.by_date(course_lists.owned_by(user_id)), consistent_read=True):
         courses.delete(Caller(user_id, "", Role.INSTRUCTOR, session_id=""), row.course_id, None)
         yield 1
+        yield from of_course(row.course_id)  # nobody could enroll in it any more when the account was erased

@@ -16,6 +16,7 @@ from chalicelib.models.ledger import LedgerEntry
 from chalicelib.models.users import ACTIVE_ADMINS, ActiveAdmins, User
 from chalicelib.paging import Page, PageRequest, turn_to
 from chalicelib.roles import Role
+from chalicelib.services import sessions
 
 _ENDS_SESSIONS = {"role", "is_active"}
 
@@ -23,9 +24,9 @@ _ENDS_SESSIONS = {"role", "is_active"}
 def browse(caller: Caller, request: PageRequest) -> Page[User]:
     """A page of all users, newest first.
 
-    Raises Forbidden for who is no admin.
+    Raises Forbidden for who is no admin, NotAuthenticated when their session has ended, as all of these do.
     """
-    check_admin(caller)
+    _check_live_admin(caller)
     return turn_to(request, lambda after, back, limit: User.list_all(after=after, back=back, limit=limit))
 
 
@@ -34,7 +35,7 @@ def read(caller: Caller, user_id: str) -> User:
 
     Raises Forbidden for who is no admin, NotFound.
     """
-    check_admin(caller)
+    _check_live_admin(caller)
     return _existing(user_id)
 
 
@@ -44,7 +45,7 @@ def update(caller: Caller, user_id: str, fields: Mapping[str, Any]) -> User:
     Raises Forbidden for who is no admin, NotFound, Conflict for an address that is taken and for
     the last active admin.
     """
-    check_admin(caller)
+    _check_live_admin(caller)
     return change(user_id, fields)
 
 
@@ -53,7 +54,7 @@ def delete(caller: Caller, user_id: str) -> None:
 
     Raises Forbidden for who is no admin, NotFound, and Conflict as `erase` does.
     """
-    check_admin(caller)
+    _check_live_admin(caller)
     erase(user_id)
 
 
@@ -61,6 +62,12 @@ def check_admin(caller: Caller) -> None:
     """Raises Forbidden for who is no admin."""
     if not caller.is_admin:
         raise Forbidden("Only admins may do this.")
+
+
+def _check_live_admin(caller: Caller) -> None:
+    """An admin who was demoted must not use the rest of a token to take it back."""
+    check_admin(caller)
+    sessions.live_user(caller)
 
 
 def change(user_id: str, fields: Mapping[str, Any]) -> User:

@@ -1,12 +1,27 @@
 """What hangs on something that was deleted: hidden at once where it must be, gone a little later."""
 
+from typing import Any
+
+import pytest
 from requests import Response
 
-from tests.support import Actor, Api, at_once, eventually, registers
+from tests.support import Actor, Api, RunningStack, at_once, eventually, registers
 
 A_WHILE = 90  # the worker starts when no function that could still be adding can be running
 
 
+@pytest.fixture(scope="module")
+def erased(stack: RunningStack) -> tuple[str, str]:
+    """Id and name of an instructor with a draft who erased their account before the other test here begins to wait."""
+    owner = registers(stack.api, "instructor")
+    draft = owner.makes_course(is_published=False, title=f"Draft of {owner.username}")
+    owner.post("/lessons/", {"course": draft["id"], "title": f"Lesson of {owner.username}"})
+    user_id = owner.get("/auth/me/").json()["id"]
+    assert owner.call("DELETE", "/auth/me/").status_code == 204
+    return user_id, owner.username
+
+
+@pytest.mark.usefixtures("erased")
 def test_what_hangs_on_deleted_courses_and_users_goes_also_when_others_enroll_meanwhile(
     teacher: Actor, admin: Actor, gateway: Api
 ) -> None:
@@ -39,3 +54,27 @@ def test_what_hangs_on_deleted_courses_and_users_goes_also_when_others_enroll_me
     eventually(lambda: left(f"course={doomed['id']}") == [], A_WHILE)
     eventually(lambda: left(f"student={of_leaver['student']}") == [], A_WHILE)
     assert left(f"student={of_stayer['student']}") == left(f"course={kept['id']}") == [of_stayer["id"]]
+
+
+def test_of_an_erased_account_nothing_is_left_that_names_it(stack: RunningStack, erased: tuple[str, str]) -> None:
+    user_id, username = erased
+    client = stack.aws("dynamodb")
+
+    def rows_that_name_it() -> list[Any]:
+        found = []
+        for table in client.list_tables()["TableNames"]:
+            pages = client.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
+            found += [(table, row) for page in pages for row in page["Items"] if username in str(row)]
+        return found
+
+    eventually(lambda: not rows_that_name_it(), A_WHILE)
+    [tombstone] = [client.get_item(TableName="eduflow-users-local", Key={"id": {"S": user_id}})["Item"]]
+    assert set(tombstone) == {
+        "id", "role", "is_active", "auth_version", "published_courses", "date_joined", "deleted_at",
+    }  # fmt: skip
+    sessions = client.query(
+        TableName="eduflow-sessions-local",
+        KeyConditionExpression="user_id = :me",
+        ExpressionAttributeValues={":me": {"S": user_id}},
+    )
+    assert sessions["Items"] == []

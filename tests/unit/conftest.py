@@ -10,8 +10,11 @@ import pytest
 from moto import mock_aws
 
 from chalicelib import keys, queue
+from chalicelib.models.base import connection
 from chalicelib.settings import settings
 from infra.provision import provision
+
+FIRST_KEY = "1970-01-01T00:00:00Z"
 
 
 @pytest.fixture
@@ -22,7 +25,7 @@ def aws() -> Iterator[None]:
             warnings.filterwarnings("ignore", "Tried to parse AWS::(SecretsManager|SES)")
             provision("test", {"MailFrom": "eduflow@example.org"}, poll_seconds=0.01)
         boto3.client("secretsmanager").create_secret(
-            Name=settings().signing_keys_secret, SecretString=json.dumps({"active": "first", "first": "x" * 64})
+            Name=settings().signing_keys_secret, SecretString=json.dumps({FIRST_KEY: "x" * 64})
         )
         boto3.client("ses").verify_email_identity(EmailAddress="eduflow@example.org")
         keys._cached = None
@@ -41,3 +44,17 @@ def sent(aws: None) -> Any:
         return messages
 
     return take
+
+
+@pytest.fixture
+def dynamodb_calls(aws: None) -> Iterator[list[str]]:
+    """The names of the calls to DynamoDB, as they are made; a test empties it when it likes."""
+    made: list[str] = []
+    events = connection().client.meta.events
+
+    def note(model: Any, **_: Any) -> None:
+        made.append(model.name)
+
+    events.register("before-call.dynamodb", note)
+    yield made
+    events.unregister("before-call.dynamodb", note)

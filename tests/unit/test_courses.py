@@ -173,7 +173,7 @@ def test_a_page_of_long_descriptions_stops_before_it_is_too_large(
 
 def test_the_draft_of_an_erased_owner_is_not_published(teacher: Caller) -> None:
     draft = makes_course(teacher, is_published=False)
-    accounts.erase(teacher.id)
+    accounts.erase(teacher)
 
     with pytest.raises(NotFound):
         courses.update(joins(Role.ADMIN), draft.id, {"is_published": True}, None)

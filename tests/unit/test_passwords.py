@@ -1,6 +1,13 @@
 import pytest
+from passlib.handlers.argon2 import argon2
 
 from chalicelib import passwords
+from chalicelib.errors import NotAuthenticated
+from chalicelib.models.users import User
+from chalicelib.roles import Role
+from chalicelib.services import sessions
+from tests.people import joins
+from tests.support import PASSWORD
 
 
 def codes(password: str, username: str = "ada.lovelace", email: str = "countess@example.org") -> set[str]:
@@ -43,3 +50,30 @@ def test_every_keyboard_spells_a_password_alike() -> None:
 def test_nobody_has_the_hash_of_nobody(password: str) -> None:
     assert not passwords.matches(password, None)
     assert not passwords.matches(password, passwords.hashed("another password"))
+
+
+def test_a_hash_of_weaker_parameters_is_outdated() -> None:
+    weaker = argon2.using(type="ID", memory_cost=8 * 1024, rounds=1, parallelism=1).hash("sphinx of black quartz")
+
+    assert passwords.matches("sphinx of black quartz", weaker)
+    assert passwords.is_outdated(weaker)
+    assert not passwords.is_outdated(passwords.hashed("sphinx of black quartz"))
+
+
+def test_a_login_brings_an_old_hash_up_to_date(aws: None) -> None:
+    student = joins(Role.STUDENT)
+    weaker = argon2.using(type="ID", memory_cost=8 * 1024, rounds=1, parallelism=1).hash(PASSWORD)
+    User(student.id).update([User.password_hash.set(weaker)])
+
+    def kept() -> str:
+        user = User.find(student.id)
+        assert user is not None
+        return str(user.password_hash)
+
+    with pytest.raises(NotAuthenticated):
+        sessions.login(student.username, "wrong", "192.0.2.1")
+    assert kept() == weaker
+    tokens = sessions.login(student.username, PASSWORD, "192.0.2.1")
+    assert kept().startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    assert passwords.matches(PASSWORD, kept())
+    sessions.refresh(tokens.refresh)  # it is the same password: no session ends

@@ -1,0 +1,82 @@
+"""Nothing secret is written: no password, token, hash or key, in logs, errors, URLs, mails or tables."""
+
+import json
+import re
+import uuid
+from collections.abc import Iterator
+
+from chalicelib.roles import ACCESS
+from tests.support import PASSWORD, Actor, Api, RunningStack, logs_in, registers, unique
+
+TOKEN = re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}")
+HASH = re.compile(r"\$argon2\w*\$")
+CANARY = "canary" + uuid.uuid4().hex
+
+
+def _drive(api: Api, actor: Actor, refresh: str) -> Iterator[str]:
+    """Call every route, well and badly, with secrets wherever a client could put them; gives the errors' bodies."""
+    bodies = [
+        {"username": actor.username, "email": f"{actor.username}@example.org", "password": CANARY},
+        {"username": CANARY, "password": CANARY},
+        {"username": actor.username, "password": CANARY, "email": CANARY, "role": CANARY},
+        {"refresh": CANARY},
+        {"refresh": refresh + "x"},
+        {"current": CANARY, "new": CANARY + "1"},
+        {"current": CANARY, "new": "12345678"},
+        {"password": [CANARY], "refresh": [CANARY], "current": {"a": CANARY}},
+        {"title": "A course", "password": CANARY, "course": "0" * 16},
+    ]
+    for method, path in ACCESS:
+        if (method, path) == ("DELETE", "/api/v1/auth/me"):
+            continue
+        called = re.sub(r"\{\w+\}", "0" * 16, path) + "/"
+        for token in (actor.token, None, f"{actor.token}{CANARY}", CANARY):
+            for body in bodies if method in ("POST", "PUT", "PATCH") else [None]:
+                answer = api.call(method, called, token, json=body)
+                if not answer.ok:
+                    yield answer.text + str(answer.headers)
+        yield api.call(
+            method, called, actor.token, data=f'{{"password": "{CANARY}"', headers={"X-Api-Key": CANARY}
+        ).text
+        yield api.call(method, f"{called}?password={CANARY}&limit=0&cursor={CANARY}", actor.token).text
+
+
+def _written(stack: RunningStack) -> Iterator[tuple[str, str]]:
+    """All that the stack wrote, since it runs: where, and what."""
+    for file in [stack.log, *(stack.folder / ".local").glob("*.log")]:
+        yield file.name, file.read_text(errors="replace")
+    logs = stack.aws("logs")
+    for group in logs.describe_log_groups()["logGroups"]:
+        for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"]):
+            yield group["logGroupName"], json.dumps([event["message"] for event in page["events"]])
+    database = stack.aws("dynamodb")
+    for table in database.list_tables()["TableNames"]:
+        for page in database.get_paginator("scan").paginate(TableName=table):
+            rows = [{k: v for k, v in row.items() if k != "password_hash"} for row in page["Items"]]
+            yield table, json.dumps(rows, default=str)
+    yield "mails", json.dumps(stack.mails(""))
+
+
+def test_nothing_secret_is_written(stack: RunningStack, gateway: Api) -> None:
+    stack.forgets_failures()
+    said: list[str] = []
+    for role in ("student", "instructor"):
+        name = registers(gateway, role).username
+        pair = gateway.call("POST", "/auth/login/", json={"username": name, "password": PASSWORD}).json()
+        said += _drive(gateway, Actor(gateway, name, pair["access"]), pair["refresh"])
+        stack.forgets_failures()
+        again = logs_in(gateway, name)
+        assert again.post("/auth/password/", {"current": PASSWORD, "new": CANARY}).status_code == 204
+        assert logs_in(gateway, name, CANARY).call("DELETE", "/auth/me/").status_code == 204
+    missing = unique("nobody")
+    assert stack.manage("create-admin", missing, "no address", EDUFLOW_PASSWORD=CANARY).returncode == 1
+    secrets = [CANARY, PASSWORD, *stack.signing_keys().values()]
+
+    written = [*_written(stack), *(("an answer", text) for text in said)]
+
+    for where, text in written:
+        for secret in secrets:
+            assert secret not in text, (where, text[max(0, text.find(secret) - 300) :][:400])
+        for pattern in (TOKEN, HASH):
+            found = pattern.search(text)
+            assert found is None, (where, text[max(0, found.start() - 300) :][:400])

@@ -1,0 +1,70 @@
+"""Crowds of logins, through the gateway; what each attempt costs and when it ends stands in the unit tests."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+from requests import Response
+
+from tests.support import PASSWORD, Actor, Api, RunningStack, at_once, registers, unique
+
+
+@pytest.fixture(autouse=True)
+def _fresh(stack: RunningStack) -> Iterator[None]:
+    """No test is throttled for what another one did."""
+    stack.forgets_failures()
+    yield
+    stack.forgets_failures()
+
+
+def statuses(answers: list[Response]) -> Counter[int]:
+    return Counter(answer.status_code for answer in answers)
+
+
+def test_of_a_thousand_guesses_at_once_ten_get_to_the_password(gateway: Api, stack: RunningStack) -> None:
+    student, anonymous = registers(gateway, "student"), Actor(gateway)
+
+    def guess(number: int) -> Response:
+        password = PASSWORD if number == 999 else f"guess number {number}"
+        return anonymous.post("/auth/login/", {"username": student.username, "password": password})
+
+    answers = at_once(guess, 1000)
+
+    found = statuses(answers)
+    assert found[200] <= 1  # the good one, if it was among the first
+    assert found == {401: 10, 429: 990 - found[200]} | ({200: 1} if found[200] else {})
+    for answer in answers:
+        if answer.status_code == 429:
+            assert 1 <= int(answer.headers.get("Retry-After", 0)) <= 900, (answer.headers, answer.text)
+            assert answer.json()["status"] == 429
+    good = {"username": student.username, "password": PASSWORD}
+    assert anonymous.post("/auth/login/", good).status_code == 429
+    assert student.get("/auth/me/").status_code == 200  # who is logged in stays so
+    stack.forgets_failures()
+    assert anonymous.post("/auth/login/", good).status_code == 200
+
+
+def test_of_guesses_at_many_names_three_hundred_get_through_from_one_address(gateway: Api) -> None:
+    anonymous, word = Actor(gateway), unique("x")
+
+    answers = at_once(lambda n: anonymous.post("/auth/login/", {"username": f"{word}.{n}", "password": "guess"}), 400)
+
+    assert statuses(answers) == {401: 300, 429: 100}
+
+
+def test_a_claimed_address_is_not_believed(gateway: Api) -> None:
+    student = registers(gateway, "student")
+    wrong = {"username": student.username, "password": "wrong"}
+
+    def guess(number: int) -> int:
+        claimed = {"X-Forwarded-For": f"192.0.2.{number}", "Forwarded": f"for=192.0.2.{number}"}
+        return gateway.call("POST", "/auth/login/", json=wrong, headers=claimed).status_code
+
+    assert [guess(number) for number in range(12)] == [401] * 10 + [429] * 2
+
+
+def test_one_student_with_many_devices_is_let_in_with_all_of_them(gateway: Api) -> None:
+    student, anonymous = registers(gateway, "student"), Actor(gateway)
+    good = {"username": student.username, "password": PASSWORD}
+
+    assert statuses(at_once(lambda _: anonymous.post("/auth/login/", good), 40)) == {200: 40}

@@ -1,0 +1,57 @@
+"""What is held about somebody, in parts that fit into an answer."""
+
+import pytest
+
+from chalicelib import clock, paging
+from chalicelib.paging import Place
+from chalicelib.roles import Role
+from chalicelib.services import enrollments, exports, lessons
+from tests.people import joins, makes_course
+
+LESSON = {"title": "A lesson", "duration_min": 5, "order_index": 1}
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 100])
+def test_followed_to_its_end_it_has_everything_once(aws: None, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    monkeypatch.setattr(exports, "MAX_ITEMS", most)
+    teacher, rival = joins(Role.INSTRUCTOR), joins(Role.INSTRUCTOR)
+    made = [makes_course(teacher, is_published=number != 1) for number in range(3)]
+    theirs = makes_course(rival)
+    wanted = {course.id for course in made}
+    for owner, course in ((teacher, made[1]), (teacher, made[2]), (rival, theirs)):
+        for number in (3, 1, 2):
+            lesson = lessons.create(owner, course.id, LESSON | {"content": "", "order_index": number})
+            wanted |= {lesson.id} if owner is teacher else set()
+
+    held, place, first = [], None, True
+    while first or place:
+        part = exports.export(teacher, place)
+        assert part.user.id == teacher.id
+        held += [item.id for kind in (part.sessions, part.courses, part.lessons) for item in kind]
+        place, first = part.next, False
+
+    assert sorted(held) == sorted(wanted | {"s"})
+
+
+def test_a_students_enrollments_are_in_it_and_nobody_elses(aws: None) -> None:
+    course, ada, bob = makes_course(joins(Role.INSTRUCTOR)), joins(Role.STUDENT), joins(Role.STUDENT)
+    mine, _ = (enrollments.enroll(student, course.id, clock.now()) for student in (ada, bob))
+
+    part = exports.export(ada, None)
+
+    assert ([found.id for found in part.enrollments], part.next) == ([mine.id], None)
+    assert exports.export(ada, Place(f"enrollments|{course.id}")).enrollments == []
+
+
+def test_a_part_ends_before_it_is_too_large_for_an_answer(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paging, "MAX_PAGE_BYTES", 12_000)
+    teacher = joins(Role.INSTRUCTOR)
+    course = makes_course(teacher)
+    for number in range(4):
+        lessons.create(teacher, course.id, LESSON | {"content": "é" * 1500, "order_index": number})
+
+    first = exports.export(teacher, None)
+    second = exports.export(teacher, first.next)
+
+    assert [len(first.lessons), len(second.lessons)] == [1, 1]
+    assert first.lessons[0].id != second.lessons[0].id

@@ -1,0 +1,185 @@
+"""Logins that fail: how many get through, what each costs, and when it ends."""
+
+import time
+from typing import Any
+
+import boto3
+import pytest
+
+from chalicelib import passwords
+from chalicelib.callers import Caller
+from chalicelib.errors import EduFlowError, Invalid, NotAuthenticated, Throttled
+from chalicelib.models.throttles import Throttle
+from chalicelib.models.users import User
+from chalicelib.roles import Role
+from chalicelib.services import accounts, sessions, throttles
+from tests.people import joins
+from tests.support import PASSWORD, unique
+
+HOME = "192.0.2.7"
+WRONG = "wrong"
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """No test waits for a hash; gives the passwords that were tried."""
+    tried: list[str] = []
+
+    def matches(password: str, password_hash: str | None) -> bool:
+        tried.append(password)
+        return password == PASSWORD and password_hash is not None
+
+    monkeypatch.setattr(passwords, "matches", matches)
+    monkeypatch.setattr(passwords, "is_outdated", lambda kept: False)
+    return tried
+
+
+def tries(name: str, password: str = WRONG, address: str = HOME) -> str:
+    """How a login ends, in a word."""
+    try:
+        sessions.login(name, password, address)
+    except EduFlowError as error:
+        return type(error).__name__
+    return "in"
+
+
+def test_ten_failures_of_an_account_and_then_nobody_is_let_in_until_the_window_has_passed(
+    aws: None, monkeypatch: pytest.MonkeyPatch, quick: list[str]
+) -> None:
+    student = joins(Role.STUDENT)
+    started = time.time()
+
+    answers = [tries(student.username, address=f"192.0.2.{number}") for number in range(12)]
+
+    assert answers == ["NotAuthenticated"] * 10 + ["Throttled"] * 2
+    assert len(quick) == 10
+    assert tries(student.username, PASSWORD, "198.51.100.1") == "Throttled"
+    with pytest.raises(Throttled) as throttled:
+        sessions.login(student.username, PASSWORD, HOME)
+    assert 890 < throttled.value.retry_after <= 900
+    monkeypatch.setattr("chalicelib.services.throttles.time.time", lambda: started + 902)
+    assert tries(student.username, PASSWORD) == "in"
+    assert [tries(student.username) for _ in range(11)] == ["NotAuthenticated"] * 10 + ["Throttled"]
+
+
+@pytest.mark.parametrize("name", ["nobody", "nobody@example.org"])
+def test_a_name_that_nobody_has_is_throttled_alike(aws: None, name: str) -> None:
+    answers = [tries(name.upper() if number % 2 else name) for number in range(12)]
+
+    assert answers == ["NotAuthenticated"] * 10 + ["Throttled"] * 2
+
+
+def test_username_and_address_are_one_account(aws: None) -> None:
+    student = joins(Role.STUDENT)
+    names = [student.username, f"{student.username}@example.org"]
+
+    answers = [tries(names[number % 2]) for number in range(12)]
+
+    assert answers == ["NotAuthenticated"] * 10 + ["Throttled"] * 2
+
+
+def test_a_good_login_does_not_count(aws: None) -> None:
+    student = joins(Role.STUDENT)
+
+    assert [tries(student.username, PASSWORD) for _ in range(12)] == ["in"] * 12
+    assert [tries(student.username) for _ in range(9)] == ["NotAuthenticated"] * 9
+    assert tries(student.username, PASSWORD) == "in"
+    assert [tries(student.username) for _ in range(2)] == ["NotAuthenticated", "Throttled"]
+
+
+def test_three_hundred_failures_from_an_address_and_a_good_login_waits_too(
+    aws: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(throttles, "ADDRESS_LIMIT", 20)  # the same, in less time
+    student = joins(Role.STUDENT)
+
+    answers = [tries(unique("x")) for _ in range(21)]
+
+    assert answers == ["NotAuthenticated"] * 20 + ["Throttled"]
+    assert tries(student.username, PASSWORD) == "Throttled"
+    assert tries(student.username, PASSWORD, "192.0.2.8") == "in"
+    window = Throttle.find(f"user#{student.id}")
+    assert window is not None
+    assert (window.taken, window.failed) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", True),
+        ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("unknown", "unknown", True),
+    ],
+)
+def test_an_address_of_ipv6_counts_as_its_network(aws: None, one: str, other: str, same: bool) -> None:
+    assert (throttles._origin(one) == throttles._origin(other)) is same
+
+
+def test_a_guess_at_the_current_password_counts_too(aws: None) -> None:
+    student = joins(Role.STUDENT)
+
+    for _ in range(10):
+        with pytest.raises(Invalid):
+            accounts.change_password(student, "wrong", "a new sphinx of quartz", HOME)
+
+    with pytest.raises(Throttled):
+        accounts.change_password(student, PASSWORD, "a new sphinx of quartz", HOME)
+    assert tries(student.username, PASSWORD) == "Throttled"
+
+
+def test_when_the_throttle_is_out_of_reach_no_password_is_tried(aws: None, quick: list[str]) -> None:
+    student = joins(Role.STUDENT)
+    boto3.client("dynamodb").delete_table(TableName="eduflow-throttles-test")
+
+    with pytest.raises(Exception, match="ResourceNotFoundException"):
+        sessions.login(student.username, PASSWORD, HOME)
+
+    assert quick == []
+
+
+def test_a_guess_that_died_stays_counted(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    student = joins(Role.STUDENT)
+
+    def dies(user_id: str) -> User:
+        raise RuntimeError("the process ends here")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(User, "find", dies)
+        for _ in range(10):
+            with pytest.raises(RuntimeError):
+                sessions.login(student.username, "wrong", HOME)
+    monkeypatch.setattr(throttles, "_PATIENCE_SECONDS", 0.1)
+
+    assert tries(student.username, PASSWORD) == "Throttled"
+
+
+def test_an_unknown_user_costs_what_a_wrong_password_costs(dynamodb_calls: list[str], quick: list[str]) -> None:
+    student = joins(Role.STUDENT)
+
+    def calls_of(name: str, password: str) -> list[str]:
+        dynamodb_calls.clear()
+        tries(name, password)
+        return [*dynamodb_calls]
+
+    wrong = ["GetItem", "UpdateItem", "UpdateItem", "GetItem", "UpdateItem", "UpdateItem"]
+    assert calls_of(student.username, "wrong") == wrong
+    assert calls_of("nobody", "wrong") == wrong
+    assert calls_of("nobody@example.org", PASSWORD) == wrong
+    assert len(quick) == 3
+    good = ["GetItem", "UpdateItem", "UpdateItem", "GetItem", "PutItem", "UpdateItem", "UpdateItem"]
+    assert calls_of(student.username, PASSWORD) == good
+
+
+def test_who_is_switched_off_is_told_the_same(aws: None) -> None:
+    student, admin = joins(Role.STUDENT), joins(Role.ADMIN)
+    assert isinstance(admin, Caller)
+    User(student.id).update([User.is_active.set(False)])
+
+    said: list[Any] = []
+    for name, password in ((student.username, PASSWORD), (student.username, "wrong"), ("nobody", "wrong")):
+        with pytest.raises(NotAuthenticated) as refused:
+            sessions.login(name, password, HOME)
+        said.append(refused.value.detail)
+
+    assert len(set(said)) == 1
