@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
-from devstack.stack import HOME, HOST, PROJECT, STAGE, aws_environment, running_aws_url
+from devstack.stack import HOME, HOST, PROJECT, STAGE, aws_environment, running_environment
 
 DEMO_PASSWORD = "learn-with-eduflow"  # noqa: S105  the local stage's, shown by `make run`
 
@@ -74,8 +74,8 @@ def _enter(stage: str) -> None:
         raise _Refused(f"There is no stage {stage!r}: .chalice/config.json has {', '.join(config['stages'])}.")
     os.environ.update(config["environment_variables"] | config["stages"][stage]["environment_variables"])
     if stage == STAGE:
-        aws_url = os.environ.get("AWS_ENDPOINT_URL") or running_aws_url(HOME)
-        os.environ.update(aws_environment(aws_url or f"http://{HOST}:{os.environ.get('AWS_PORT', '4566')}"))
+        default = f"http://{HOST}:{os.environ.get('AWS_PORT', '4566')}"
+        os.environ.update(running_environment(HOME) or aws_environment(os.environ.get("AWS_ENDPOINT_URL") or default))
     from chalicelib import logs
 
     logs.configure(sys.stderr)  # standard output is for the command's answer

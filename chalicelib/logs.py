@@ -39,6 +39,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["stack_trace"] = self.formatException(record.exc_info)
+        line |= getattr(record, "root", {})  # what has to stand beside the others: embedded metrics
         return json.dumps(line, default=str)
 
 

@@ -138,6 +138,8 @@ def _responses(endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
         responses[str(status)] = _response(status, schemas[model, "serialization"] if model else None)
         if 304 in endpoint.answers or 412 in endpoint.errors:
             responses[str(status)]["headers"]["ETag"] = _header("Its version, for If-None-Match and If-Match.")
+        if endpoint.cached:
+            responses[str(status)]["headers"]["X-Cache"] = _header("Whether a cache served it: hit, miss or bypass.")
     if endpoint.name == "schema":
         responses["200"]["content"] = {"application/json": {"schema": {"type": "object"}}}
     problem = {"$ref": _REF.format(model="Problem")}

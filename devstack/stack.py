@@ -36,6 +36,9 @@ class Stack:
         self.home = home
         self.url = f"http://{HOST}:{api_port}"
         self.aws_url = f"http://{HOST}:{aws_port}"
+        [cache_port] = free_ports(1)
+        self.cache_url = cache_url(cache_port)
+        self._cache_port = cache_port
         self._ports = {"PORT": api_port, "AWS_PORT": aws_port}
         self._server: subprocess.Popen[bytes] | None = None
         self._lock: IO[str] | None = None
@@ -44,7 +47,7 @@ class Stack:
     def environment(self) -> dict[str, str]:
         """The environment of a process that talks to this stack, and to no real AWS by mistake."""
         mine = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-        return mine | aws_environment(self.aws_url)
+        return mine | aws_environment(self.aws_url) | {"CACHE_URL": self.cache_url}
 
     def start(self, output: IO[bytes] | None = None) -> None:
         """Start the local AWS; the Lambdas' log goes to ``output``, or to this process's.
@@ -57,6 +60,7 @@ class Stack:
             _check_free(name, port)
         command = [sys.executable, "-m", "devstack.server", "--stage", STAGE, "--home", str(self.home)]
         command += ["--api-port", str(self._ports["PORT"]), "--aws-port", str(self._ports["AWS_PORT"])]
+        command += ["--cache-port", str(self._cache_port)]
         with (self.home / "aws.log").open("wb") as log:
             self._server = subprocess.Popen(
                 command,
@@ -67,7 +71,7 @@ class Stack:
                 start_new_session=True,  # a Ctrl-C is for the parent, which then ends it in order
             )
         self._await_answer(f"{self.aws_url}/_ministack/health", "The local AWS did not start")
-        (self.home / "stack.json").write_text(json.dumps({"url": self.url, "aws_url": self.aws_url}))
+        (self.home / "stack.json").write_text(json.dumps(aws_environment(self.aws_url) | {"CACHE_URL": self.cache_url}))
 
     def provision(self) -> None:
         """Make the tables, queues and all else of infra/stack.yaml.
@@ -175,11 +179,17 @@ def aws_environment(aws_url: str) -> dict[str, str]:
     }
 
 
-def running_aws_url(home: Path) -> str | None:
-    """Where the local AWS of this home answers, if it runs."""
-    with contextlib.suppress(OSError, ValueError, KeyError):
-        return str(json.loads((home / "stack.json").read_text())["aws_url"])
+def running_environment(home: Path) -> dict[str, str] | None:
+    """What leads a process to the stack that runs from this home, its AWS and its cache; None if none runs."""
+    with contextlib.suppress(OSError, ValueError):
+        found: dict[str, str] = json.loads((home / "stack.json").read_text())
+        return found
     return None
+
+
+def cache_url(port: int) -> str:
+    """Where Valkey listens."""
+    return f"valkey://{HOST}:{port}"
 
 
 def port_setting(name: str, default: int) -> int:

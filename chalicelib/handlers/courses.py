@@ -24,13 +24,13 @@ ONE = f"{PATH}/{{course_id}}"
 blueprint = Endpoints(__name__)
 
 
-@blueprint.endpoint("GET", PATH, query=CourseQuery, answers={200: CourseList})
+@blueprint.endpoint("GET", PATH, query=CourseQuery, answers={200: CourseList}, cached=True)
 def list_courses(call: Call[None, CourseQuery]) -> Response:
     """The courses that the caller may see, newest first."""
     return _list(call, call.visitor, own=call.query.owner == "me")
 
 
-@blueprint.endpoint("GET", f"{API}/courses-public", query=PublicCourseQuery, answers={200: CourseList})
+@blueprint.endpoint("GET", f"{API}/courses-public", query=PublicCourseQuery, answers={200: CourseList}, cached=True)
 def list_public_courses(call: Call[None, PublicCourseQuery]) -> Response:
     """The published courses, for anyone; up to 60 seconds old."""
     return _list(call, None, own=False)
@@ -43,7 +43,7 @@ def create_course(call: Call[CourseIn, None]) -> Response:
     return json_answer(CourseOut.of(course), 201, {"Location": call.url(f"{PATH}/{course.id}/")})
 
 
-@blueprint.endpoint("GET", ONE, answers={200: CourseOut, 304: None}, errors={404})
+@blueprint.endpoint("GET", ONE, answers={200: CourseOut, 304: None}, errors={404}, cached=True)
 def read_course(call: Call[None, None], course_id: str) -> Response:
     """One course."""
     course = courses.read(call.visitor, course_id)

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 from chalice.app import Blueprint, CORSConfig, Request, Response
 from pydantic import BaseModel, ValidationError
 
-from chalicelib import context, logs, problems, tokens
+from chalicelib import cache, context, logs, problems, tokens
 from chalicelib.callers import Caller
 from chalicelib.errors import (
     Busy,
@@ -36,7 +36,15 @@ MAX_BODY_BYTES = 2 * 1024 * 1024
 CORS = CORSConfig(
     allow_origin="*",
     allow_headers=["If-Match", "If-None-Match"],
-    expose_headers=["ETag", "Location", "Retry-After", "WWW-Authenticate", "X-Request-ID", "X-Response-Time-ms"],
+    expose_headers=[
+        "ETag",
+        "Location",
+        "Retry-After",
+        "WWW-Authenticate",
+        "X-Cache",
+        "X-Request-ID",
+        "X-Response-Time-ms",
+    ],
     max_age=600,
 )
 
@@ -58,6 +66,7 @@ class Endpoint:
     query: type[BaseModel] | None
     answers: Mapping[int, type[BaseModel] | None]
     errors: frozenset[int]
+    cached: bool
 
 
 @dataclass(frozen=True)
@@ -103,11 +112,13 @@ class Endpoints(Blueprint):
         body: type[BaseModel] | None = None,
         query: type[BaseModel] | None = None,
         errors: AbstractSet[int] = frozenset(),
+        cached: bool = False,
     ) -> Callable[[View], View]:
         """Declare a view: its route, its input and its answers.
 
         The view gets a `Call` and the path's parameters. Who may call it stands in `roles.ACCESS`.
-        ``errors`` are statuses that it can answer beside those that follow from the declaration.
+        ``errors`` are statuses that it can answer beside those that follow from the declaration. A
+        ``cached`` one says by the header X-Cache whether the cache served it.
         """
         access = ACCESS[method, path]
 
@@ -124,10 +135,15 @@ class Endpoints(Blueprint):
                 query,
                 answers,
                 frozenset(errors),
+                cached,
             )
 
             def answer(**parameters: str) -> Response:
-                return _answer(spec, view, parameters)
+                cache.outcome.set("bypass")
+                response = _answer(spec, view, parameters)
+                if spec.cached:
+                    response.headers["X-Cache"] = cache.outcome.get()
+                return response
 
             answer.__doc__ = view.__doc__
             answer.endpoint = spec  # type: ignore[attr-defined]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from chalice.app import Request, Response
 
-from chalicelib import context, logs, problems
+from chalicelib import context, logs, metrics, problems
 from chalicelib.handlers.endpoints import CORS
 
 
@@ -25,6 +25,7 @@ def middleware(request: Request, get_response: Callable[[Request], Response]) ->
     response.headers |= CORS.get_access_control_headers()
     response.headers |= {"X-Request-ID": logs.request_id.get(), "X-Response-Time-ms": str(milliseconds)}
     _log(request, response.status_code, milliseconds)
+    metrics.flush_if_due()
     return response
 
 

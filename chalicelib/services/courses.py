@@ -19,6 +19,7 @@ from chalicelib.models.ledger import LedgerEntry
 from chalicelib.models.users import User
 from chalicelib.paging import Page, PageRequest, fitted, turn_to
 from chalicelib.roles import Role
+from chalicelib.services import course_reads
 
 ORDERINGS = {"created_at": course_lists.by_date, "price": course_lists.by_price}
 
@@ -48,18 +49,30 @@ def create(caller: Caller, fields: Mapping[str, Any], now: datetime | None = Non
         ids.entity(), owner_id=caller.id, owner=caller.username, created_at=moment, updated_at=moment, **fields
     )
     try:
-        transact(lambda transaction: _write(transaction, None, course, moment, Course.id.does_not_exist()))
+        with course_reads.changing(course):
+            transact(lambda transaction: _write(transaction, None, course, moment, Course.id.does_not_exist()))
     except ConditionFailed as error:
         raise NotAuthenticated("The account of this token is gone.") from error
     return course
 
 
 def read(visitor: Caller | None, course_id: str) -> Course:
-    """The course.
+    """The course, through the cache.
 
     Raises NotFound when there is none that the visitor may know of.
     """
-    course = Course.find(course_id) if ids.is_entity(course_id) else None
+    return _seen(visitor, course_reads.find(course_id) if ids.is_entity(course_id) else None)
+
+
+def current(visitor: Caller | None, course_id: str) -> Course:
+    """The course, from the database: for what is about to be written, and for what hangs on it.
+
+    Raises as `read` does.
+    """
+    return _seen(visitor, Course.find(course_id) if ids.is_entity(course_id) else None)
+
+
+def _seen(visitor: Caller | None, course: Course | None) -> Course:
     if course is None or not may_see(visitor, course):
         raise NotFound("There is no such course.")
     return course
@@ -78,7 +91,8 @@ def update(caller: Caller, course_id: str, fields: Mapping[str, Any], versions: 
         moment = clock.rfc3339(clock.now())
         new = Course(**(old.attribute_values | dict(fields) | {"updated_at": moment, "version": old.version + 1}))
         try:
-            transact(lambda transaction: _write(transaction, old, new, moment, Course.version == old.version))
+            with course_reads.changing(old, new):
+                transact(lambda transaction: _write(transaction, old, new, moment, Course.version == old.version))
         except ConditionFailed:
             if User.find(old.owner_id) is None:
                 raise NotFound("The course's owner is gone, and it is about to go too.") from None
@@ -114,7 +128,8 @@ def delete(caller: Caller, course_id: str, versions: Versions) -> None:
                 condition=Course.version == course.version,
             )
 
-        transact(write)
+        with course_reads.changing(course):
+            transact(write)
 
     retried(bury)
     queue.send_deletion(queue.COURSE, course_id)
@@ -129,7 +144,11 @@ def browse(visitor: Caller | None, request: PageRequest, *, ordering: str, own: 
         raise Invalid.field("owner", "anonymous", "Nobody is logged in: there is no `me`.")
     names = [course_lists.owned_by(visitor.id)] if own and visitor else lists_of(visitor)
     partitions = [ORDERINGS[ordering.lstrip("-")](name) for name in names]
-    return _page(visitor, request, partitions, ascending=not ordering.startswith("-"))
+
+    def load() -> Page[Course]:
+        return _page(visitor, request, partitions, ascending=not ordering.startswith("-"))
+
+    return course_reads.page(ordering, request, load) if names == [course_lists.PUBLISHED] else load()
 
 
 def search(request: PageRequest, text: str) -> Page[Course]:
@@ -142,9 +161,13 @@ def search(request: PageRequest, text: str) -> Page[Course]:
     if not wanted or len(wanted) > course_lists.MAX_WORDS:
         return Page([], None, None)
     rarest = max(wanted, key=len)  # likely
-    page = _page(None, request, [course_lists.with_word(rarest)], ascending=False)
-    matching = [c for c in page.items if {*wanted} <= {*course_lists.words(c.title, c.description)}]
-    return Page(matching, page.next, page.previous)
+
+    def load() -> Page[Course]:
+        page = _page(None, request, [course_lists.with_word(rarest)], ascending=False)
+        matching = [c for c in page.items if {*wanted} <= {*course_lists.words(c.title, c.description)}]
+        return Page(matching, page.next, page.previous)
+
+    return course_reads.page(f"search {' '.join(wanted)}", request, load)
 
 
 def lists_of(visitor: Caller | None) -> list[str]:
@@ -174,7 +197,7 @@ def _page(visitor: Caller | None, request: PageRequest, partitions: list[str], *
 
 
 def _to_write(caller: Caller, course_id: str, versions: Versions) -> Course:
-    course = read(caller, course_id)
+    course = current(caller, course_id)
     if not may_write(caller, course):
         raise Forbidden("Only the owner of the course and admins may change it.")
     if versions is not None and course.version not in versions:

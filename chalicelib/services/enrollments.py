@@ -9,11 +9,11 @@ from chalicelib.callers import Caller
 from chalicelib.errors import Conflict, Forbidden, Invalid, NotFound
 from chalicelib.models import ledger
 from chalicelib.models.base import ConditionFailed, transact
-from chalicelib.models.courses import Course
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.ledger import LedgerEntry
 from chalicelib.paging import Page, PageRequest, turn_to
 from chalicelib.roles import Role
+from chalicelib.services import course_reads
 
 
 def enroll(caller: Caller, course_id: str, now: datetime | None = None) -> Enrollment:
@@ -26,7 +26,7 @@ def enroll(caller: Caller, course_id: str, now: datetime | None = None) -> Enrol
     """
     if caller.role is not Role.STUDENT:
         raise Forbidden("Only students enroll.")
-    course = Course.find(course_id) if ids.is_entity(course_id) else None
+    course = course_reads.find(course_id) if ids.is_entity(course_id) else None
     if course is None or not course.is_published:
         raise Invalid.field("course", "does_not_exist", "There is no such course to enroll in.")
     moment = clock.rfc3339(now or clock.now())

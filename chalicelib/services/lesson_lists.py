@@ -38,7 +38,7 @@ def browse(visitor: Caller | None, request: PageRequest, course_id: str | None) 
     if course_id is None:
         return _loaded(_walked(visitor, request), back)
     try:
-        course = courses.read(visitor, course_id)
+        course = courses.current(visitor, course_id)
     except NotFound:
         return Page([], None, None)
     return _loaded(turn_to(request, lambda after, back, limit: _spots(course.id, "", after, back, limit)), back)

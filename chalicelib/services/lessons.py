@@ -9,10 +9,10 @@ from pynamodb.transactions import TransactWrite
 from chalicelib import clock, ids
 from chalicelib.callers import Caller
 from chalicelib.errors import Forbidden, Invalid, NotFound, PreconditionFailed
-from chalicelib.models.base import ConditionFailed, retried, transact
+from chalicelib.models.base import retried, transact
 from chalicelib.models.courses import Course
 from chalicelib.models.lessons import Lesson
-from chalicelib.services import courses
+from chalicelib.services import course_reads, courses
 from chalicelib.services.courses import Versions
 
 
@@ -21,23 +21,26 @@ def create(caller: Caller, course_id: str, fields: Mapping[str, Any], now: datet
 
     Raises Invalid for a course that the caller does not know of, Forbidden for one of another's.
     """
-    try:
-        course = courses.read(caller, course_id)
-    except NotFound as error:
-        raise _unknown_course() from error
-    _check_may_write(caller, course)
-    lesson = Lesson(course.id, ids.nonce(), created_at=clock.rfc3339(now or clock.now()), **fields)
-    lesson.place()
+    moment = clock.rfc3339(now or clock.now())
 
-    def write(transaction: TransactWrite) -> None:
-        transaction.save(lesson, condition=Lesson.course.does_not_exist())
-        _count(transaction, course, 1)
+    def add() -> Lesson:
+        try:
+            course = courses.current(caller, course_id)
+        except NotFound as error:
+            raise _unknown_course() from error
+        _check_may_write(caller, course)
+        lesson = Lesson(course.id, ids.nonce(), created_at=moment, **fields)
+        lesson.place()
 
-    try:
-        transact(write)
-    except ConditionFailed as error:  # the course was deleted since it was read
-        raise _unknown_course() from error
-    return lesson
+        def write(transaction: TransactWrite) -> None:
+            transaction.save(lesson, condition=Lesson.course.does_not_exist())
+            _count(transaction, course, 1)
+
+        with course_reads.changing(course):
+            transact(write)
+        return lesson
+
+    return retried(add)
 
 
 def read(visitor: Caller | None, lesson_id: str) -> Lesson:
@@ -56,7 +59,7 @@ def update(caller: Caller, lesson_id: str, fields: Mapping[str, Any], versions: 
     """
 
     def change() -> Lesson:
-        old = _to_write(caller, lesson_id, versions)
+        old, _ = _to_write(caller, lesson_id, versions)
         if fields.get("course", old.course) != old.course:
             raise Invalid.field("course", "fixed", "A lesson stays in its course.")
         if all(getattr(old, name) == value for name, value in fields.items()):
@@ -81,13 +84,14 @@ def delete(caller: Caller, lesson_id: str, versions: Versions) -> None:
     """
 
     def remove() -> None:
-        lesson = _to_write(caller, lesson_id, versions)
+        lesson, course = _to_write(caller, lesson_id, versions)
 
         def write(transaction: TransactWrite) -> None:
             transaction.delete(lesson, condition=Lesson.version == lesson.version)
-            _count(transaction, Course(lesson.course), -1)
+            _count(transaction, course, -1)
 
-        transact(write)
+        with course_reads.changing(course):
+            transact(write)
 
     retried(remove)
 
@@ -100,12 +104,12 @@ def _with_course(visitor: Caller | None, lesson_id: str) -> tuple[Lesson, Course
     return lesson, course
 
 
-def _to_write(caller: Caller, lesson_id: str, versions: Versions) -> Lesson:
+def _to_write(caller: Caller, lesson_id: str, versions: Versions) -> tuple[Lesson, Course]:
     lesson, course = _with_course(caller, lesson_id)
     _check_may_write(caller, course)
     if versions is not None and lesson.version not in versions:
         raise PreconditionFailed("The lesson has changed since you read it.")
-    return lesson
+    return lesson, course
 
 
 def _check_may_write(caller: Caller, course: Course) -> None:
@@ -114,11 +118,9 @@ def _check_may_write(caller: Caller, course: Course) -> None:
 
 
 def _count(transaction: TransactWrite, course: Course, change: int) -> None:
-    transaction.update(
-        course,
-        [Course.lessons_count.add(change), Course.version.add(1)],
-        condition=Course.id.exists() & Course.deleted_at.does_not_exist(),
-    )
+    # Not published since it was read, nor hidden: the lists that show the count are told by that.
+    same = (Course.is_published == course.is_published) & Course.deleted_at.does_not_exist()
+    transaction.update(course, [Course.lessons_count.add(change), Course.version.add(1)], condition=same)
 
 
 def _unknown_course() -> Invalid:

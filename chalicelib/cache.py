@@ -1,0 +1,300 @@
+"""A cache of reads in Valkey that is never wrong: what it can't vouch for, it does not serve.
+
+Entries belong to a scope, such as one course, and count only under the scope's token: a random
+text that was there before their reading began. A writer takes the token away before it writes to
+the database, and again after it; in between nobody makes a new one. So no slow reader can bring
+old data back, and a writer that dies leaves nothing stale. The token lives a few seconds, unless
+somebody who just had an answer renews it: a cache that hung or was cut off has lost it when
+it comes back, and a writer that could not reach it has waited for that before answering.
+
+Of readers that miss, one loads, under a lease, and the others wait for it. A cache that is slow,
+down, full or talks nonsense costs milliseconds, never an error, and is then left alone a while.
+"""
+
+import random
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Generic, TypeVar
+
+from chalicelib import logs, metrics
+from chalicelib.settings import settings
+
+TTL_SECONDS = 300
+TOKEN_SECONDS = 5
+LEASE_SECONDS = 2
+WRITER_SECONDS = 35  # longer than any function that writes courses has for one of them
+PATIENCE_SECONDS = 0.5
+REST_SECONDS = 2
+MAX_ENTRY_BYTES = 1_000_000
+
+_CONNECT_SECONDS = 0.1
+_ANSWER_SECONDS = 0.05
+_POLL_SECONDS = 0.04
+_RETRY_SECONDS = 0.1
+_MARGIN_SECONDS = 1
+_WRITING, _LOADING = b"writing", b"loading"
+
+# What must work when the memory is full is allowed to: it takes little, and gives back.
+_CLAIM = """#!lua flags=allow-oom
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', redis.call('TIME')[1])
+if redis.call('EXISTS', KEYS[2]) == 1 then return 'writing' end
+if not redis.call('SET', KEYS[3], ARGV[2], 'NX', 'PX', ARGV[4]) then return 'loading' end
+local token = redis.call('GET', KEYS[1])
+if token then return token end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])
+return ARGV[1]
+"""
+_RELEASE = """#!lua flags=allow-oom
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+return 1
+"""
+_BEGIN = """#!lua flags=allow-oom
+redis.call('DEL', KEYS[1])
+redis.call('ZADD', KEYS[2], redis.call('TIME')[1] + ARGV[2], ARGV[1])
+redis.call('EXPIRE', KEYS[2], ARGV[2])
+return 1
+"""
+_END = """#!lua flags=allow-oom
+redis.call('DEL', KEYS[1])
+redis.call('ZREM', KEYS[2], ARGV[1])
+return 1
+"""
+
+Value = TypeVar("Value")
+
+outcome: ContextVar[str] = ContextVar("outcome", default="bypass")
+"""How the request at work was served: hit, miss or bypass."""
+
+
+class Nonsense(Exception):
+    """The cache answered something that it was never told."""
+
+
+@dataclass(frozen=True)
+class Entry(Generic[Value]):
+    """One thing that can be cached: its scope and name, and how it becomes text and a thing again."""
+
+    scope: str
+    name: str
+    pack: Callable[[Value], str]
+    unpack: Callable[[str], Value]
+
+    @property
+    def key(self) -> str:
+        """Where it is kept: all keys of a scope are in one hash slot."""
+        return f"{{{self.scope}}}:entry:{self.name}"
+
+
+@dataclass(frozen=True)
+class _Hit(Generic[Value]):
+    value: Value
+
+
+@dataclass(frozen=True)
+class _Claim:
+    """The right to fill an entry, under a token."""
+
+    token: bytes
+    lease: str
+
+
+def fetch(entry: Entry[Value], load: Callable[[], Value | None]) -> Value | None:
+    """The entry's value from the cache, or else from ``load``; None is not kept."""
+    outcome.set("bypass")
+    found = _seek(entry) if is_on() and not _resting() else None
+    if isinstance(found, _Hit):
+        _note("hit", "CacheHits")
+        return found.value
+    if found is None:
+        metrics.count("CacheBypasses")
+        return load()
+    _note("miss", "CacheMisses")
+    packed = None
+    try:
+        value = load()
+        metrics.count("CacheLoads")
+        packed = entry.pack(value) if value is not None else None
+    finally:
+        _settle(entry, found, packed)
+    return value
+
+
+@contextmanager
+def changing(*scopes: str) -> Iterator[None]:
+    """Around a write to the database: once it has ended, nobody is given what was before.
+
+    If the cache can't be told, the answer waits until its tokens have ended: TOKEN_SECONDS and one more.
+    """
+    if not is_on():
+        yield
+        return
+    writer = secrets.token_hex(8)
+    marked = _tell(_BEGIN, scopes, writer, WRITER_SECONDS) or _tell(_BEGIN, scopes, writer, WRITER_SECONDS)
+    deadline = time.monotonic() + TOKEN_SECONDS + _MARGIN_SECONDS
+    try:
+        yield
+    finally:
+        # Where its mark stands, nobody fills anything for WRITER_SECONDS: one attempt will do.
+        while not _tell(_END, scopes, writer) and not marked and time.monotonic() < deadline:
+            time.sleep(_RETRY_SECONDS)
+
+
+def is_on() -> bool:
+    """Whether this stage has a cache, and uses it."""
+    return bool(settings().cache_url)
+
+
+def _seek(entry: Entry[Value]) -> _Hit[Value] | _Claim | None:
+    """The value, or the right to fill it in; None when neither can be had in time."""
+    with _guarded():
+        end = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            value = _read(entry)
+            if value is not None:
+                return value
+            claim = _claim(entry)
+            if isinstance(claim, _Claim):
+                return claim
+            if claim == _WRITING or time.monotonic() > end:
+                return None
+            time.sleep(random.uniform(0.5, 1) * _POLL_SECONDS)
+    return None
+
+
+def _read(entry: Entry[Value]) -> _Hit[Value] | None:
+    answer = _client().mget(entry.key, _token_key(entry.scope))
+    match answer:
+        case [bytes(text), bytes(token)]:
+            head = token + b"|" + entry.key.encode() + b"|"
+            if not text.startswith(head):
+                return None
+            _renew(entry.scope)
+            try:
+                return _Hit(entry.unpack(text[len(head) :].decode()))
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                _report("An entry of the cache makes no sense", error)
+                return None
+        case [None | bytes(), None | bytes()]:
+            return None
+    raise Nonsense(repr(answer)[:200])
+
+
+def _claim(entry: Entry[Any]) -> _Claim | bytes:
+    token, lease = secrets.token_hex(8), secrets.token_hex(8)
+    keys = (_token_key(entry.scope), _writers_key(entry.scope), _lease_key(entry))
+    answer = _client().eval(_CLAIM, len(keys), *keys, token, lease, 1000 * TOKEN_SECONDS, 1000 * LEASE_SECONDS)
+    if answer in (_WRITING, _LOADING):
+        return bytes(answer)
+    if not isinstance(answer, bytes) or len(answer) != len(token):
+        raise Nonsense(repr(answer)[:200])
+    if answer == token.encode():
+        _renewed_at[entry.scope] = time.monotonic()
+    return _Claim(answer, lease)
+
+
+def _settle(entry: Entry[Any], claim: _Claim, packed: str | None) -> None:
+    """Fill the entry in, if there is something to, and let the lease go."""
+    with _guarded():
+        steps = _client().pipeline(transaction=False)
+        if packed is not None and len(packed) <= MAX_ENTRY_BYTES:
+            milliseconds = int(1000 * TTL_SECONDS * random.uniform(0.8, 1))
+            # With its key inside, so that an answer to another question is none to this one.
+            text = b"|".join((claim.token, entry.key.encode(), packed.encode()))
+            steps.set(entry.key, text, px=milliseconds)
+        steps.eval(_RELEASE, 1, _lease_key(entry), claim.lease)
+        steps.execute(raise_on_error=False)  # a memory that is full is no failure: it is not kept, and that is all
+
+
+_renewed_at: dict[str, float] = {}
+
+
+def _renew(scope: str) -> None:
+    """Keep a scope's token alive, now and then.
+
+    By a command of its own after an answer, never along with a question: one that is stuck on
+    its way could revive what a writer waits for to end.
+    """
+    now = time.monotonic()
+    if now - _renewed_at.get(scope, float("-inf")) > TOKEN_SECONDS / 3:
+        if len(_renewed_at) > 10_000:
+            _renewed_at.clear()
+        _client().pexpire(_token_key(scope), 1000 * TOKEN_SECONDS)
+        _renewed_at[scope] = now
+
+
+def _tell(script: str, scopes: tuple[str, ...], *arguments: str | int) -> bool:
+    """Run a writer's script for each scope; whether the cache did it. Writers never leave it alone."""
+    with _guarded():
+        steps = _client().pipeline(transaction=False)
+        for scope in scopes:
+            steps.eval(script, 2, _token_key(scope), _writers_key(scope), *arguments)
+        if steps.execute() == [1] * len(scopes):
+            return True
+        raise Nonsense("a writer's script was not answered as it should be")
+    return False
+
+
+_resting_until = float("-inf")
+
+
+def _resting() -> bool:
+    return time.monotonic() < _resting_until
+
+
+@contextmanager
+def _guarded() -> Iterator[None]:
+    """Let nothing that a cache does reach a caller, and leave it alone for a while afterwards."""
+    global _resting_until
+    try:
+        yield
+    except Exception as error:  # whatever it is: a client's parser meets anything
+        if not _resting():
+            _report("The cache failed, and is left alone for a while", error)
+            metrics.count("CacheBreakerOpened")
+        metrics.count("CacheErrors")
+        _resting_until = time.monotonic() + REST_SECONDS
+
+
+def _report(message: str, error: Exception) -> None:
+    logs.errors.warning(message, extra={"extra": {"error": type(error).__name__, "detail": str(error)[:200]}})
+
+
+def _note(how: str, metric: str) -> None:
+    outcome.set(how)
+    metrics.count(metric)
+
+
+def _token_key(scope: str) -> str:
+    return f"{{{scope}}}:token"
+
+
+def _writers_key(scope: str) -> str:
+    return f"{{{scope}}}:writers"
+
+
+def _lease_key(entry: Entry[Any]) -> str:
+    return f"{{{entry.scope}}}:lease:{entry.name}"
+
+
+@cache
+def _client() -> Any:
+    """The client; made on first use, because its import costs a cold start more than all else here."""
+    from valkey import Valkey
+    from valkey.backoff import NoBackoff
+    from valkey.exceptions import ConnectionError as Disconnected
+    from valkey.retry import Retry
+
+    return Valkey.from_url(
+        settings().cache_url,
+        socket_connect_timeout=_CONNECT_SECONDS,
+        socket_timeout=_ANSWER_SECONDS,
+        # Once more when a connection is found closed: Lambda freezes for minutes between two requests.
+        retry=Retry(NoBackoff(), 1, supported_errors=(Disconnected,)),
+        lib_name=None,
+        lib_version=None,
+    )

@@ -1,0 +1,338 @@
+"""The cache's promises, one by one, on a real Valkey: what is loaded is a number that writers raise."""
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import pytest
+
+from chalicelib import cache
+from chalicelib.cache import Entry
+from tests.valkeys import Valkey, cached_in, forget
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    valkey = Valkey(tmp_path_factory.mktemp("valkey"))
+    with cached_in(valkey.url):
+        yield valkey
+    valkey.close()
+
+
+@pytest.fixture
+def valkey(server: Valkey, monkeypatch: pytest.MonkeyPatch) -> Iterator[Valkey]:
+    monkeypatch.setattr(cache, "TOKEN_SECONDS", 1)  # what is waited for here is the same, only sooner
+    monkeypatch.setattr(cache, "REST_SECONDS", 0.5)
+    server.heal()
+    server.client.flushall()
+    forget()
+    yield server
+    server.heal()
+    forget()
+
+
+class Thing:
+    """What is cached: a number in a database that counts how often it is read."""
+
+    def __init__(self) -> None:
+        self.scope = f"thing:{next(_numbers)}"
+        self.entry = Entry(self.scope, "it", str, int)
+        self.number = 1
+        self.loads = 0
+        self.load_seconds = 0.0
+        self._lock = threading.Lock()
+
+    def load(self) -> int:
+        with self._lock:
+            self.loads += 1
+        number = self.number
+        time.sleep(self.load_seconds)
+        return number
+
+    def read(self) -> tuple[int, str]:
+        value = cache.fetch(self.entry, self.load)
+        assert value is not None
+        return value, cache.outcome.get()
+
+    def raise_to(self, number: int) -> None:
+        with cache.changing(self.scope):
+            self.number = number
+
+
+@pytest.fixture
+def thing() -> Thing:
+    return Thing()
+
+
+def test_the_second_read_is_a_hit_with_one_round_trip(valkey: Valkey, thing: Thing) -> None:
+    first = thing.read()
+    valkey.client.config_resetstat()
+    second = thing.read()
+
+    assert (first, second, thing.loads) == ((1, "miss"), (1, "hit"), 1)
+    made = {name.partition("_")[2] for name in valkey.client.info("commandstats")}
+    assert made - {"config|resetstat"} == {"mget"}
+
+
+def test_after_a_write_the_new_state_is_read(valkey: Valkey, thing: Thing) -> None:
+    thing.read()
+    thing.raise_to(2)
+
+    assert [thing.read(), thing.read()] == [(2, "miss"), (2, "hit")]
+
+
+def test_during_a_write_nothing_is_kept(valkey: Valkey, thing: Thing) -> None:
+    thing.read()
+    with cache.changing(thing.scope):
+        assert [thing.read()[1] for _ in range(2)] == ["bypass", "bypass"]
+        thing.number = 2
+        assert thing.read() == (2, "bypass")
+
+    assert [thing.read(), thing.read()] == [(2, "miss"), (2, "hit")]
+
+
+def test_a_reader_that_is_slow_in_the_middle_of_its_fill_brings_nothing_old_back(valkey: Valkey, thing: Thing) -> None:
+    reading, may_go_on = threading.Event(), threading.Event()
+
+    def slow_load() -> int:
+        number = thing.number
+        reading.set()
+        may_go_on.wait(10)
+        return number
+
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(lambda: cache.fetch(thing.entry, slow_load))
+        reading.wait(10)
+        thing.raise_to(2)
+        may_go_on.set()
+        assert slow.result() == 1  # it began before the write had answered
+
+    assert thing.read() == (2, "miss")
+
+
+class _Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("wrote", [True, False])
+def test_a_writer_that_dies_leaves_nothing_stale(
+    valkey: Valkey, thing: Thing, wrote: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "WRITER_SECONDS", 2)
+    thing.read()
+    with monkeypatch.context() as patch:
+        patch.setattr(cache, "_END", "return 1")  # it never gets there
+        with pytest.raises(_Killed), cache.changing(thing.scope):
+            thing.number = 2 if wrote else 1
+            raise _Killed
+
+    assert thing.read() == (thing.number, "bypass")
+    assert _eventually(lambda: thing.read() == (thing.number, "hit"), 5)
+
+
+def test_two_writers_at_once_both_count(valkey: Valkey, thing: Thing) -> None:
+    first, second = cache.changing(thing.scope), cache.changing(thing.scope)
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+
+    assert thing.read() == (1, "bypass")
+    thing.number = 2
+    second.__exit__(None, None, None)
+    assert [thing.read(), thing.read()] == [(2, "miss"), (2, "hit")]
+
+
+def test_of_two_hundred_readers_that_miss_at_once_two_load_at_most(valkey: Valkey, thing: Thing) -> None:
+    thing.load_seconds = 0.05
+    together = Barrier(200)
+
+    def read(_: int) -> int:
+        together.wait()
+        return thing.read()[0]
+
+    with cached_in(valkey.straight_url), ThreadPoolExecutor(200) as pool:
+        assert {*pool.map(read, range(200))} == {1}
+    assert thing.loads <= 2
+
+
+def test_when_the_reader_that_loads_dies_the_others_do_not_wait_for_long(valkey: Valkey, thing: Thing) -> None:
+    def dies() -> int:
+        raise _Killed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cache, "_settle", lambda *_: None)
+        with pytest.raises(_Killed):
+            cache.fetch(thing.entry, dies)
+    started = time.monotonic()
+
+    assert thing.read() == (1, "bypass")
+    assert time.monotonic() - started < 2 * cache.PATIENCE_SECONDS + 0.5
+    assert _eventually(lambda: thing.read()[1] == "hit", cache.LEASE_SECONDS + 2)
+
+
+@pytest.mark.parametrize("kind", ["entry", "token", "lease", "writers"])
+def test_evicted_keys_cost_a_load_and_nothing_else(valkey: Valkey, thing: Thing, kind: str) -> None:
+    thing.read()
+    for key in valkey.client.keys(f"*{kind}*"):
+        valkey.client.delete(key)
+
+    assert thing.read()[0] == 1
+    thing.raise_to(2)
+    assert thing.read()[0] == 2
+
+
+def test_a_scope_that_nobody_reads_is_forgotten_and_one_that_is_read_is_not(valkey: Valkey, thing: Thing) -> None:
+    other = Thing()
+    thing.read()
+    other.read()
+    end = time.monotonic() + cache.TOKEN_SECONDS + 1
+    while time.monotonic() < end:
+        assert thing.read() == (1, "hit")
+        time.sleep(0.1)
+
+    assert other.read() == (1, "miss")
+
+
+@pytest.mark.parametrize("seconds", [0.5, 2.5], ids=["shorter than a token lives", "longer"])
+def test_what_was_written_while_the_cache_hung_is_seen_when_it_is_back(
+    valkey: Valkey, thing: Thing, seconds: float
+) -> None:
+    assert thing.read() == (1, "miss")
+    valkey.hang()
+    back = threading.Timer(seconds, valkey.resume)
+    back.start()
+    started = time.monotonic()
+
+    thing.raise_to(2)
+
+    assert time.monotonic() - started < cache.TOKEN_SECONDS + 3
+    for _ in range(20):
+        assert thing.read()[0] == 2
+        time.sleep(0.05)
+    back.join()
+    assert _eventually(lambda: thing.read() == (2, "hit"), 10)
+
+
+def test_what_was_written_while_the_cache_was_dead_is_seen_when_it_is_back(valkey: Valkey, thing: Thing) -> None:
+    thing.read()
+    valkey.client.save()  # as a replica would, it comes back with what it had
+    valkey.kill()
+    threading.Timer(1, valkey.restart).start()
+
+    thing.raise_to(2)
+
+    assert thing.read()[0] == 2
+    assert _eventually(lambda: thing.read() == (2, "hit"), 10)
+
+
+def _break(valkey: Valkey, how: str) -> None:
+    match how:
+        case "killed":
+            valkey.kill()
+        case "hung":
+            valkey.hang()
+        case "slow":
+            valkey.slow_down(0.2)
+        case "full":
+            valkey.fill_up()
+        case "random bytes":
+            valkey.talk_nonsense(b"")
+        case "another protocol":
+            valkey.talk_nonsense(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        case "errors":
+            valkey.talk_nonsense(b"-LOADING the dataset in memory\r\n")
+        case "other types":
+            valkey.talk_nonsense(b"*2\r\n:1\r\n*1\r\n$1\r\nx\r\n")
+        case _:
+            valkey.talk_nonsense(b"*2\r\n$11\r\nabc|it|9999\r\n$3\r\nabc\r\n")
+
+
+FAULTS = ["killed", "hung", "slow", "full", "random bytes", "another protocol", "errors", "other types", "lies"]
+
+
+@pytest.mark.parametrize("how", FAULTS)
+def test_whatever_is_wrong_with_it_reads_are_right_and_quick_and_hits_come_back(
+    valkey: Valkey, thing: Thing, how: str
+) -> None:
+    thing.read()
+    _break(valkey, how)
+    times = []
+    for _ in range(60):
+        started = time.monotonic()
+        assert thing.read()[0] == 1
+        times.append(time.monotonic() - started)
+        time.sleep(0.01)
+
+    assert sorted(times)[-2] < 1
+    assert sum(times) < 3
+    valkey.heal()
+    assert _eventually(lambda: thing.read() == (1, "hit"), 10)
+
+
+@pytest.mark.parametrize("how", FAULTS)
+def test_whatever_is_wrong_with_it_what_was_written_meanwhile_is_seen(valkey: Valkey, thing: Thing, how: str) -> None:
+    thing.read()
+    _break(valkey, how)
+    started = time.monotonic()
+    thing.raise_to(2)
+    assert time.monotonic() - started < cache.TOKEN_SECONDS + 3
+    assert thing.read()[0] == 2
+    valkey.heal()
+
+    assert [thing.read()[0] for _ in range(10)] == [2] * 10
+    assert _eventually(lambda: thing.read() == (2, "hit"), 10)
+
+
+def test_after_a_failure_it_is_left_alone_for_a_while(valkey: Valkey, thing: Thing) -> None:
+    thing.read()
+    valkey.hang()
+    thing.read()
+    started = time.monotonic()
+
+    assert [thing.read() for _ in range(100)] == [(1, "bypass")] * 100
+    assert time.monotonic() - started < 0.5
+
+
+def test_a_failed_load_is_the_callers_and_blocks_nobody(valkey: Valkey, thing: Thing) -> None:
+    def fails() -> int:
+        raise RuntimeError("the database")
+
+    with pytest.raises(RuntimeError, match="the database"):
+        cache.fetch(thing.entry, fails)
+
+    assert thing.read() == (1, "miss")
+
+
+def test_what_is_too_large_or_not_there_is_not_kept(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
+    thing, nothing = Thing(), Thing()
+    monkeypatch.setattr(cache, "MAX_ENTRY_BYTES", 0)
+    assert [thing.read()[1] for _ in range(2)] == ["miss", "miss"]
+    for _ in range(2):
+        assert cache.fetch(nothing.entry, lambda: None) is None
+    assert valkey.client.keys("*entry*") == []
+
+
+def test_without_a_cache_everything_is_read_past_it(
+    valkey: Valkey, thing: Thing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENABLE_CACHE", "false")
+    forget()
+
+    assert [thing.read(), thing.read()] == [(1, "bypass"), (1, "bypass")]
+    thing.raise_to(2)
+    assert thing.read() == (2, "bypass")
+    assert valkey.client.keys("*") == []
+
+
+def _eventually(holds: Callable[[], bool], seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if holds():
+            return True
+        time.sleep(0.05)
+    return False

