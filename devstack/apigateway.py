@@ -13,10 +13,13 @@ from urllib.parse import parse_qs, quote, unquote
 import ministack.app
 from ministack.services import apigateway_v1 as gateway
 
+from devstack import stagecache
+
 Answer = tuple[int, dict[str, Any], bytes]
 Asgi = Callable[[dict[str, Any], Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
 
 _ANY = "x-amazon-apigateway-any-method"
+_METHODS = {_ANY: "ANY"}
 _NOT_DEPLOYED = {
     "type": "about:blank",
     "title": "Service Unavailable",
@@ -41,6 +44,8 @@ def install() -> None:
             return _import(json.loads(body))
         if method == "PUT" and len(parts) == 2 and parts[0] == "restapis":
             return _overwrite(parts[1], json.loads(body))
+        if method == "DELETE" and parts[4:] == ["cache", "data"]:
+            return stagecache.flush(parts[1], parts[3])
         if method == "PATCH" and len(parts) == 2 and parts[0] == "restapis":
             body = _with_numbers(body)
         answer: Answer = await handle(method, path, headers, body, query)
@@ -56,6 +61,7 @@ def install() -> None:
         status, headers, body = error_response(error, request)
         return status, headers, body.replace(b"$context.path", _path.get().encode())
 
+    stagecache.install()
     gateway.handle_request = handle_request
     gateway._build_lambda_event_v1 = build_lambda_event
     gateway._gateway_error_response = gateway_error_response
@@ -154,8 +160,10 @@ def _complete(api_id: str, swagger: dict[str, Any]) -> None:
             gateway._import_operation(api_id, resource["id"], "ANY", methods[_ANY])
         for name, operation in methods.items():
             integration = operation["x-amazon-apigateway-integration"]
+            stored = resource["resourceMethods"][_METHODS.get(name, name.upper())]["methodIntegration"]
+            stored["cacheKeyParameters"] = integration.get("cacheKeyParameters", [])
             if integration["type"] == "mock":
-                _complete_mock(resource["resourceMethods"][name.upper()]["methodIntegration"], integration)
+                _complete_mock(stored, integration)
 
 
 def _complete_mock(stored: dict[str, Any], integration: dict[str, Any]) -> None:

@@ -61,7 +61,7 @@ def _finish_deploys() -> None:
 
     def record_results(self: Any, results: Any, chalice_stage_name: str, project_dir: str) -> None:
         record(self, results, chalice_stage_name, project_dir)
-        stage.finish(results["resources"])
+        stage.finish(results["resources"], chalice_stage_name)
 
     ResultsRecorder.record_results = record_results  # type: ignore[method-assign]
 

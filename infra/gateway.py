@@ -8,6 +8,7 @@ from typing import Any
 
 from chalicelib import problems
 from chalicelib.handlers.endpoints import CORS
+from chalicelib.schemas.courses import PublicCourseQuery
 
 # What API Gateway answers by itself, by its type
 # (https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html).
@@ -35,11 +36,22 @@ _RESPONSES = {
 }
 _RETRY_SECONDS = "1"
 
+STAGE_CACHED: dict[str, list[str]] = {
+    "/api/v1/courses-public": [f"querystring.{name}" for name in PublicCourseQuery.model_fields],
+    "/api/schema": [],
+    "/api/docs": [],
+    "/api/docs/{asset}": ["path.asset"],
+}
+"""What API Gateway's stage cache may keep: no token is read there. With all of a request that shapes the answer,
+beside its Host, which is in links: what is not declared as a key is not part of it."""
+
 
 def extend(swagger: dict[str, Any], integration_uri: Any) -> dict[str, Any]:
     """Chalice's swagger with problem details for the gateway's own errors, and 405s from the app."""
     swagger["x-amazon-apigateway-gateway-responses"] = _gateway_responses()
-    for methods in swagger["paths"].values():
+    for path, methods in swagger["paths"].items():
+        if path in STAGE_CACHED:
+            _declare_cache_keys(methods["get"], ["header.Host", *STAGE_CACHED[path]])
         # A method that the path does not have goes to the app, which knows what to allow.
         methods["x-amazon-apigateway-any-method"] = {
             "responses": {},
@@ -51,6 +63,22 @@ def extend(swagger: dict[str, Any], integration_uri: Any) -> dict[str, Any]:
             },
         }
     return swagger
+
+
+def _declare_cache_keys(operation: dict[str, Any], keys: list[str]) -> None:
+    """Declare parameters, and that the cache tells requests apart by them.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-swagger-extensions-integration.html
+    """
+    places = {"querystring": "query", "header": "header", "path": "path"}
+    declared = {parameter["name"] for parameter in operation.setdefault("parameters", [])}
+    for key in keys:
+        source, _, name = key.partition(".")
+        if name not in declared:
+            operation["parameters"].append(
+                {"name": name, "in": places[source], "required": source == "path", "type": "string"}
+            )
+    operation["x-amazon-apigateway-integration"]["cacheKeyParameters"] = [f"method.request.{key}" for key in keys]
 
 
 def _gateway_responses() -> dict[str, Any]:

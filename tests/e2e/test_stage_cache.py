@@ -1,0 +1,129 @@
+"""API Gateway's stage cache, as the local stack enforces it: what may come out of it, to whom, and for how long."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import requests
+
+from chalicelib.roles import ACCESS, Door
+from infra import stage
+from infra.gateway import STAGE_CACHED
+from tests.support import Actor, Api, RunningStack, unique
+
+SECONDS = 5  # of the local stage
+
+
+def test_the_public_list_comes_out_of_it_with_the_first_answers_id(teacher: Actor, gateway: Api) -> None:
+    path = f"/courses-public/?limit=1&search={unique('x').replace('.', '')}"
+
+    first, second = (Actor(gateway).get(path) for _ in range(2))
+
+    assert first.headers["X-Request-ID"] == second.headers["X-Request-ID"]
+    assert first.text == second.text
+    assert (
+        Actor(gateway).get("/courses/").headers["X-Request-ID"]
+        != Actor(gateway).get("/courses/").headers["X-Request-ID"]
+    )
+
+
+def test_every_parameter_counts(teacher: Actor, gateway: Api) -> None:
+    word = unique("word").replace(".", "")
+    cheap = teacher.makes_course(title=f"Cheap {word}", price="1.00")
+    dear = teacher.makes_course(title=f"Dear {word}", price="99.00")
+    anonymous = Actor(gateway)
+
+    def titles(query: str) -> list[str]:
+        return [course["title"] for course in anonymous.get(f"/courses-public/?{query}").json()["results"]]
+
+    for _ in range(2):  # cold and warm
+        assert titles(f"search={word}") == [dear["title"], cheap["title"]]
+        assert titles(f"search=cheap+{word}") == [cheap["title"]]
+        assert titles(f"search={word}&limit=1") == [dear["title"]]
+        rest = anonymous.get(anonymous.get(f"/courses-public/?search={word}&limit=1").json()["next"]).json()
+        assert [course["title"] for course in rest["results"]] == [cheap["title"]]
+        prices = [
+            [
+                course["price"]
+                for course in anonymous.get(f"/courses-public/?ordering={order}&limit=100").json()["results"]
+            ]
+            for order in ("price", "-price")
+        ]
+        assert prices[0] == sorted(prices[0], key=float)
+        assert prices[1] == sorted(prices[1], key=float, reverse=True)
+        assert prices[0] != prices[1]
+
+
+def test_links_are_of_the_host_that_was_asked(stack: RunningStack, teacher: Actor, gateway: Api) -> None:
+    word = unique("host").replace(".", "")
+    for _ in range(2):
+        teacher.makes_course(title=f"Course {word}")
+    path = f"/api/v1/courses-public/?search={word}&limit=1"
+    stage_host = stack.stage_host()
+
+    here = requests.get(stack.api.url + path, timeout=30).json()["next"]
+    there = requests.get(f"{stack.aws_url}/local{path}", headers={"Host": stage_host}, timeout=30).json()["next"]
+
+    assert here.startswith(stack.api.url)
+    assert stage_host in there
+
+
+def test_what_is_taken_down_is_gone_within_the_bound(teacher: Actor, gateway: Api) -> None:
+    word = unique("gone").replace(".", "")
+    course = teacher.makes_course(title=f"Course {word}")
+    path = f"/courses-public/?search={word}"
+    assert len(Actor(gateway).get(path).json()["results"]) == 1
+    teacher.call("PATCH", f"/courses/{course['id']}/", json={"is_published": False})
+    taken_down = time.monotonic()
+
+    while Actor(gateway).get(path).json()["results"]:
+        assert time.monotonic() - taken_down < SECONDS + 1
+        time.sleep(0.1)
+
+
+def test_nobody_gets_past_it_by_a_header(gateway: Api) -> None:
+    path = f"/courses-public/?search={unique('x').replace('.', '')}"
+
+    ids = {
+        Actor(gateway).get(path, headers=headers).headers["X-Request-ID"]
+        for headers in ({}, {"Cache-Control": "max-age=0"}, {"Cache-Control": "no-cache", "Pragma": "no-cache"})
+    }
+
+    assert len(ids) == 1
+
+
+def test_a_crowd_costs_the_functions_one_call(gateway: Api) -> None:
+    path = f"/courses-public/?limit=7&search={unique('x').replace('.', '')}"
+    Actor(gateway).get(path)
+
+    with ThreadPoolExecutor(20) as pool:
+        ids = {*pool.map(lambda _: Actor(gateway).get(path).headers["X-Request-ID"], range(100))}
+
+    assert len(ids) == 1
+
+
+def test_the_deployed_stage_has_its_settings(stack: RunningStack) -> None:
+    client = stack.aws("apigateway")
+    [api_id] = [api["id"] for api in client.get_rest_apis()["items"] if api["name"] == "eduflow"]
+
+    settings = client.get_stage(restApiId=api_id, stageName="local")
+
+    assert (settings["cacheClusterEnabled"], settings["cacheClusterSize"]) == (True, "0.5")
+    caching = {path for path, method in settings["methodSettings"].items() if method["cachingEnabled"]}
+    assert caching == {f"{path}/GET" for path in STAGE_CACHED}
+
+
+def test_no_route_that_reads_a_token_is_kept() -> None:
+    assert all(ACCESS["GET", path] is Door.PUBLIC for path in STAGE_CACHED)
+    assert all("auth" not in path for path in STAGE_CACHED)
+
+
+@pytest.mark.parametrize("variables", [{}, {"STAGE_CACHE_SIZE": "0.5", "ENABLE_CACHE": "false"}])
+def test_where_no_stage_asks_for_it_there_is_none(variables: dict[str, str]) -> None:
+    assert stage.cache_settings(variables) == {"/cacheClusterEnabled": "false"}
+
+
+@pytest.mark.parametrize("seconds", ["0", "61", "300", "soon"])
+def test_older_than_the_contract_it_can_not_be_made(seconds: str) -> None:
+    with pytest.raises(stage.BadStageSettings, match=seconds):
+        stage.cache_settings({"STAGE_CACHE_SIZE": "0.5", "STAGE_CACHE_SECONDS": seconds})

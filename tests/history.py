@@ -1,0 +1,108 @@
+"""What many readers and writers saw of the same courses, and whether any order of events explains it.
+
+Each course has a version that only grows, and is on show or not. A read must show no version that is
+older than one which somebody was told, or saw, before the read began; and a course is found when it
+was on show from before the read began until after it had ended, and not found when it was hidden so long.
+"""
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+
+@dataclass
+class _Event:
+    begun: float
+    ended: float
+    versions: Mapping[str, float]
+    """By course: the version that was written or read."""
+    is_read: bool
+    looked_for: frozenset[str] = frozenset()
+    """The courses that a read would have shown, if they were on show."""
+    killed: bool = False
+
+
+@dataclass
+class _Shown:
+    begun: float
+    ended: float
+    is_on_show: bool
+
+
+@dataclass
+class History:
+    """Events as they end; `faults` judges them."""
+
+    reads_agree: bool = True
+    """Whether reads are held against what other reads saw, and not only against writes that were answered."""
+    events: list[_Event] = field(default_factory=list)
+    _shown: dict[str, list[_Shown]] = field(default_factory=lambda: defaultdict(list))
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @contextmanager
+    def write(self, show: Mapping[str, bool] | None = None) -> Iterator[dict[str, float]]:
+        """One write; it fills in the versions that it was answered. ``show``: which courses it shows or hides."""
+        begun, versions = time.monotonic(), dict[str, float]()
+        killed = True
+        try:
+            yield versions
+            killed = False
+        finally:
+            ended = time.monotonic()
+            with self._lock:
+                self.events.append(_Event(begun, ended, versions, is_read=False, killed=killed))
+                for course, is_on_show in (show or {}).items():
+                    self._shown[course].append(_Shown(begun, ended, is_on_show))
+
+    @contextmanager
+    def read(self, looked_for: frozenset[str]) -> Iterator[dict[str, float]]:
+        """One read; it fills in what it saw."""
+        begun, versions = time.monotonic(), dict[str, float]()
+        yield versions
+        with self._lock:
+            self.events.append(_Event(begun, time.monotonic(), versions, is_read=True, looked_for=looked_for))
+
+    def faults(self) -> list[str]:
+        """All that no order of events explains."""
+        return [*self._old_versions(), *self._wrongly_shown()]
+
+    def verdict(self) -> str:
+        """How much there was to judge."""
+        reads = sum(event.is_read for event in self.events)
+        killed = sum(event.killed for event in self.events)
+        return f"{reads} reads and {len(self.events) - reads} writes ({killed} killed), {len(self.faults())} faults"
+
+    def _old_versions(self) -> Iterator[str]:
+        by_begin = sorted((event for event in self.events if event.is_read), key=lambda event: event.begun)
+        told = [event for event in self.events if not event.killed and (self.reads_agree or not event.is_read)]
+        told.sort(key=lambda event: event.ended)
+        known: dict[str, float] = {}
+        at = 0
+        for read in by_begin:
+            while at < len(told) and told[at].ended < read.begun:
+                for course, version in told[at].versions.items():
+                    known[course] = max(version, known.get(course, 0))
+                at += 1
+            for course, version in read.versions.items():
+                if version < known.get(course, 0):
+                    yield f"{course}: version {version} at {read.begun:.3f}, after {known[course]} was known"
+
+    def _wrongly_shown(self) -> Iterator[str]:
+        for read in (event for event in self.events if event.is_read):
+            for course in read.looked_for:
+                certain = self._certainly(course, read)
+                if certain is not None and certain != (course in read.versions):
+                    yield f"{course}: {'not ' if certain else ''}shown at {read.begun:.3f} to {read.ended:.3f}"
+
+    def _certainly(self, course: str, read: _Event) -> bool | None:
+        """Whether a course was on show, or hidden, as long as a read took; None if that changed or is unknown."""
+        last = None
+        for change in self._shown[course]:  # one writer each: in their order
+            if change.ended < read.begun:
+                last = change.is_on_show
+            elif change.begun < read.ended:
+                return None
+        return last

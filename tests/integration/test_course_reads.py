@@ -1,0 +1,210 @@
+"""Courses read through the cache while they are written, and everything goes wrong: is anything old ever shown?"""
+
+import contextlib
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chalicelib import cache
+from chalicelib.callers import Caller
+from chalicelib.errors import NotFound
+from chalicelib.models import base
+from chalicelib.models.courses import Course
+from chalicelib.paging import PageRequest
+from chalicelib.roles import Role
+from chalicelib.services import courses, lessons
+from tests.history import History
+from tests.people import joins, makes_course
+from tests.support import unique
+from tests.valkeys import Valkey, cached_in
+
+ORDERINGS = ["-created_at", "created_at", "price", "-price"]
+KINDS = ("entry", "token", "lease")
+LESSON = {"title": "A lesson", "content": "", "duration_min": 5, "order_index": 1}
+
+
+class _Killed(BaseException):
+    """The process ends here."""
+
+
+@pytest.fixture
+def valkey(local_aws: None, tmp_path: Path) -> Iterator[Valkey]:
+    valkey = Valkey(tmp_path)
+    with cached_in(valkey.straight_url):
+        yield valkey
+    valkey.close()
+
+
+@pytest.fixture
+def faults(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Readers pause in the middle of a fill, writers die between database and cache."""
+    settle, tell = cache._settle, cache._tell
+
+    def paused_settle(*arguments: Any) -> None:
+        if random.random() < 0.1:
+            time.sleep(random.uniform(0, 0.5))
+        settle(*arguments)
+
+    def killed_tell(script: str, *arguments: Any) -> bool:
+        if script == cache._END and getattr(_mortal, "now", False) and random.random() < 0.2:
+            raise _Killed
+        return tell(script, *arguments)
+
+    monkeypatch.setattr(cache, "_settle", paused_settle)
+    monkeypatch.setattr(cache, "_tell", killed_tell)
+    monkeypatch.setattr(cache, "WRITER_SECONDS", 1)  # or nothing would be cached any more
+
+
+_mortal = threading.local()
+
+
+@pytest.fixture
+def inconsistent_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was read of courses and their lists by an index, or not consistently: such a read may show the past."""
+    found: list[str] = []
+    call = base._SharedConnection._make_api_call
+
+    def noting_call(self: Any, operation: str, arguments: dict[str, Any]) -> Any:
+        requests = arguments.get("RequestItems") or {arguments.get("TableName"): arguments}
+        for table, request in requests.items():
+            is_read = operation in ("GetItem", "Query", "BatchGetItem") and "eduflow-course" in str(table)
+            if is_read and (not request.get("ConsistentRead") or "IndexName" in request):
+                found.append(f"{operation} {table}")
+        return call(self, operation, arguments)
+
+    monkeypatch.setattr(base._SharedConnection, "_make_api_call", noting_call)
+    return found
+
+
+_long = [pytest.mark.long, pytest.mark.timeout(900)]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "evicted"),
+    [
+        pytest.param(10, KINDS, id="short"),
+        pytest.param(600, KINDS, marks=_long, id="long"),
+        pytest.param(120, (*KINDS, "writers"), marks=_long, id="long, with marks evicted"),
+    ],
+)
+def test_no_read_shows_what_was_before_an_answered_write(
+    valkey: Valkey, faults: None, inconsistent_reads: list[str], seconds: int, evicted: tuple[str, ...]
+) -> None:
+    """Losing a writer's mark as well as its process is one fault more than reads among themselves survive."""
+    history = History(reads_agree="writers" not in evicted)
+    teacher = joins(Role.INSTRUCTOR)
+    edited = [makes_course(teacher, title="Edited") for _ in range(3)]
+    toggled = makes_course(teacher, title="Toggled")
+    watched = frozenset(course.id for course in (*edited, toggled))
+    inconsistent_reads.clear()
+    end = time.monotonic() + seconds
+    school = _School(history, teacher, watched, end)
+
+    work: list[Callable[[], None]] = [
+        *(partial(school.edits, course) for course in edited),
+        lambda: school.edits(edited[0]),
+        lambda: school.teaches(edited[1]),
+        lambda: school.toggles(toggled),
+        school.comes_and_goes,
+        *[lambda: school.reads_one(None)] * 3,
+        lambda: school.reads_one(teacher),
+        *[school.reads_lists] * 3,
+        lambda: school.evicts(valkey, evicted),
+    ]
+    with ThreadPoolExecutor(len(work)) as pool:
+        for future in [pool.submit(task) for task in work]:
+            future.result()
+
+    print(f"\n{history.verdict()}; {school.served}")
+    assert history.faults() == []
+    assert inconsistent_reads == []
+    assert len(history.events) > 20 * seconds
+    assert school.served["hit"] > 5 * seconds
+    assert all(isinstance(found, Course) for found in (Course.find(course.id) for course in edited))
+
+
+class _School:
+    """Who works until the end."""
+
+    def __init__(self, history: History, teacher: Caller, watched: frozenset[str], end: float) -> None:
+        self.history = history
+        self.teacher = teacher
+        self.watched = watched
+        self.end = end
+        self.served = {"hit": 0, "miss": 0, "bypass": 0}
+        self._passing: frozenset[str] = frozenset()
+
+    def goes_on(self) -> bool:
+        time.sleep(random.uniform(0, 0.01))
+        return time.monotonic() < self.end
+
+    def edits(self, course: Course) -> None:
+        _mortal.now = True
+        while self.goes_on():
+            fields = {"title": unique("Edited"), "price_cents": random.randrange(10_000)}
+            try:
+                with self.history.write() as versions:
+                    versions[course.id] = courses.update(self.teacher, course.id, fields, None).version
+            except _Killed:
+                pass
+            time.sleep(random.uniform(0, 1))
+
+    def teaches(self, course: Course) -> None:
+        _mortal.now = True
+        while self.goes_on():
+            try:
+                with self.history.write():
+                    lesson = lessons.create(self.teacher, course.id, LESSON)
+                with self.history.write():
+                    lessons.delete(self.teacher, lesson.id, None)
+            except _Killed:
+                pass
+            time.sleep(random.uniform(0, 1.2))
+
+    def toggles(self, course: Course) -> None:
+        is_on_show = True
+        while self.goes_on():
+            is_on_show = not is_on_show
+            with self.history.write({course.id: is_on_show}) as versions:
+                changed = courses.update(self.teacher, course.id, {"is_published": is_on_show}, None)
+                versions[course.id] = changed.version
+            time.sleep(random.uniform(0, 1.2))
+
+    def comes_and_goes(self) -> None:
+        while self.goes_on():
+            course = makes_course(self.teacher, title="Passing")
+            with self.history.write({course.id: True}):
+                pass  # it was answered just now
+            self._passing |= {course.id}
+            time.sleep(random.uniform(0, 1.5))
+            with self.history.write({course.id: False}):
+                courses.delete(self.teacher, course.id, None)
+
+    def reads_one(self, visitor: Caller | None) -> None:
+        while self.goes_on():
+            wanted = random.choice([*self.watched, *[*self._passing][-3:]])
+            looked_for = frozenset({wanted}) if visitor is None or wanted in self._passing else frozenset()
+            with self.history.read(looked_for) as versions, contextlib.suppress(NotFound):
+                versions[wanted] = courses.read(visitor, wanted).version
+            self.served[cache.outcome.get()] += 1
+
+    def reads_lists(self) -> None:
+        while self.goes_on():
+            looked_for = self.watched | self._passing
+            with self.history.read(looked_for) as versions:
+                page = courses.browse(None, PageRequest(100), ordering=random.choice(ORDERINGS), own=False)
+                versions |= {course.id: course.version for course in page.items}
+            self.served[cache.outcome.get()] += 1
+
+    def evicts(self, valkey: Valkey, kinds: tuple[str, ...]) -> None:
+        while self.goes_on():
+            for key in random.choices(valkey.client.keys(f"*:{random.choice(kinds)}*") or [b""], k=2):
+                valkey.client.delete(key)
+            time.sleep(0.1)
