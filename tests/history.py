@@ -75,6 +75,12 @@ class History:
         killed = sum(event.killed for event in self.events)
         return f"{reads} reads and {len(self.events) - reads} writes ({killed} killed), {len(self.faults())} faults"
 
+    def durations(self, begun: float, ended: float) -> tuple[list[float], list[float]]:
+        """Seconds of each read, and of each write, that began in some time."""
+        within = [event for event in self.events if begun <= event.begun < ended]
+        reads, writes = ([e.ended - e.begun for e in within if e.is_read is kind] for kind in (True, False))
+        return reads, writes
+
     def _old_versions(self) -> Iterator[str]:
         by_begin = sorted((event for event in self.events if event.is_read), key=lambda event: event.begun)
         told = [event for event in self.events if not event.killed and (self.reads_agree or not event.is_read)]

@@ -18,6 +18,7 @@ from chalicelib import cache
 from chalicelib.settings import settings
 
 HOST = "127.0.0.1"
+FAULTS = ["killed", "hung", "slow", "full", "random bytes", "another protocol", "errors", "other types", "lies"]
 
 
 class Valkey:
@@ -63,6 +64,30 @@ class Valkey:
     def talk_nonsense(self, nonsense: bytes | None) -> None:
         """Answer this, or random bytes if it is empty, to everything; None for the truth again."""
         self._proxy.nonsense = nonsense
+
+    def suffer(self, how: str) -> None:
+        """Have one of FAULTS, until it is healed."""
+        match how:
+            case "killed":
+                self.kill()
+            case "hung":
+                self.hang()
+            case "slow":
+                self.slow_down(0.2)
+            case "full":
+                self.fill_up()
+            case "random bytes":
+                self.talk_nonsense(b"")
+            case "another protocol":
+                self.talk_nonsense(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            case "errors":
+                self.talk_nonsense(b"-LOADING the dataset in memory\r\n")
+            case "other types":
+                self.talk_nonsense(b"*2\r\n:1\r\n*1\r\n$1\r\nx\r\n")
+            case "lies":
+                self.talk_nonsense(b"*2\r\n$11\r\nabc|it|9999\r\n$3\r\nabc\r\n")
+            case _:
+                raise ValueError(how)
 
     def heal(self) -> None:
         """Well again, whatever it had."""

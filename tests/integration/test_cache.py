@@ -11,7 +11,7 @@ import pytest
 
 from chalicelib import cache
 from chalicelib.cache import Entry
-from tests.valkeys import Valkey, cached_in, forget
+from tests.valkeys import FAULTS, Valkey, cached_in, forget
 
 _numbers = itertools.count()
 
@@ -230,37 +230,12 @@ def test_what_was_written_while_the_cache_was_dead_is_seen_when_it_is_back(valke
     assert _eventually(lambda: thing.read() == (2, "hit"), 10)
 
 
-def _break(valkey: Valkey, how: str) -> None:
-    match how:
-        case "killed":
-            valkey.kill()
-        case "hung":
-            valkey.hang()
-        case "slow":
-            valkey.slow_down(0.2)
-        case "full":
-            valkey.fill_up()
-        case "random bytes":
-            valkey.talk_nonsense(b"")
-        case "another protocol":
-            valkey.talk_nonsense(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-        case "errors":
-            valkey.talk_nonsense(b"-LOADING the dataset in memory\r\n")
-        case "other types":
-            valkey.talk_nonsense(b"*2\r\n:1\r\n*1\r\n$1\r\nx\r\n")
-        case _:
-            valkey.talk_nonsense(b"*2\r\n$11\r\nabc|it|9999\r\n$3\r\nabc\r\n")
-
-
-FAULTS = ["killed", "hung", "slow", "full", "random bytes", "another protocol", "errors", "other types", "lies"]
-
-
 @pytest.mark.parametrize("how", FAULTS)
 def test_whatever_is_wrong_with_it_reads_are_right_and_quick_and_hits_come_back(
     valkey: Valkey, thing: Thing, how: str
 ) -> None:
     thing.read()
-    _break(valkey, how)
+    valkey.suffer(how)
     times = []
     for _ in range(60):
         started = time.monotonic()
@@ -277,7 +252,7 @@ def test_whatever_is_wrong_with_it_reads_are_right_and_quick_and_hits_come_back(
 @pytest.mark.parametrize("how", FAULTS)
 def test_whatever_is_wrong_with_it_what_was_written_meanwhile_is_seen(valkey: Valkey, thing: Thing, how: str) -> None:
     thing.read()
-    _break(valkey, how)
+    valkey.suffer(how)
     started = time.monotonic()
     thing.raise_to(2)
     assert time.monotonic() - started < cache.TOKEN_SECONDS + 3

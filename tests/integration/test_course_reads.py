@@ -23,7 +23,7 @@ from chalicelib.services import courses, lessons
 from tests.history import History
 from tests.people import joins, makes_course
 from tests.support import unique
-from tests.valkeys import Valkey, cached_in
+from tests.valkeys import FAULTS, Valkey, cached_in
 
 ORDERINGS = ["-created_at", "created_at", "price", "-price"]
 KINDS = ("entry", "token", "lease")
@@ -130,6 +130,57 @@ def test_no_read_shows_what_was_before_an_answered_write(
     assert all(isinstance(found, Course) for found in (Course.find(course.id) for course in edited))
 
 
+@pytest.mark.parametrize(
+    ("seconds", "token_seconds"),
+    [pytest.param(1.2, 1, id="short"), pytest.param(15, cache.TOKEN_SECONDS, marks=_long, id="long")],
+)
+def test_whatever_the_cache_suffers_nobody_gets_an_error_or_the_past(
+    local_aws: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, token_seconds: int
+) -> None:
+    """Each fault under load, for so long, and then health for twice as long."""
+    monkeypatch.setattr(cache, "TOKEN_SECONDS", token_seconds)
+    history, teacher = History(), joins(Role.INSTRUCTOR)
+    edited = [makes_course(teacher, title="Edited") for _ in range(3)]
+    school = _School(history, teacher, frozenset(course.id for course in edited), float("inf"))
+    valkey = Valkey(tmp_path)
+    phases: list[tuple[str, float, float]] = []
+
+    def suffers() -> None:
+        try:
+            for how in ("nothing", *FAULTS):
+                begun = time.monotonic()
+                if how != "nothing":
+                    valkey.suffer(how)
+                time.sleep(seconds)
+                phases.append((how, begun, time.monotonic()))
+                valkey.heal()
+                time.sleep(2 * seconds)
+        finally:
+            school.end = 0
+
+    work = [*[lambda: school.reads_one(None)] * 4, *[school.reads_lists] * 3, suffers]
+    work += [partial(school.edits, course) for course in edited]
+    with cached_in(valkey.url), ThreadPoolExecutor(len(work)) as pool:
+        for future in [pool.submit(task) for task in work]:
+            future.result()  # no exception: an API would have answered with 500
+        before = school.served["hit"]
+        school.end = time.monotonic() + 2
+        school.reads_one(None)
+    valkey.close()
+
+    print(f"\n{history.verdict()}; {school.served}")
+    print(f"{'fault':<18}{'reads':>6}{'p50 ms':>8}{'p99 ms':>8}{'slowest write s':>17}")
+    for how, begun, ended in phases:
+        reads, writes = history.durations(begun, ended)
+        p50, p99 = (1000 * sorted(reads)[int(share * len(reads))] for share in (0.5, 0.99))
+        print(f"{how:<18}{len(reads):>6}{p50:>8.1f}{p99:>8.1f}{max(writes, default=0):>17.2f}")
+        assert len(reads) > 10 * seconds, how
+        assert p99 < 1000, how
+        assert max(writes, default=0) < token_seconds + 3, how
+    assert history.faults() == []
+    assert school.served["hit"] > before
+
+
 class _School:
     """Who works until the end."""
 
@@ -146,7 +197,7 @@ class _School:
         return time.monotonic() < self.end
 
     def edits(self, course: Course) -> None:
-        _mortal.now = True
+        _mortal.now = True  # where faults are wanted
         while self.goes_on():
             fields = {"title": unique("Edited"), "price_cents": random.randrange(10_000)}
             try:

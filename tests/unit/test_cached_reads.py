@@ -1,0 +1,188 @@
+"""The course routes with a cache and without: the same bodies for everybody, and what each answer costs."""
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import permutations
+from typing import Any
+
+import pytest
+from chalice.test import Client
+
+from app import app
+from chalicelib import clock, tokens
+from chalicelib.callers import Caller
+from chalicelib.models.courses import Course
+from chalicelib.roles import Role
+from chalicelib.services import courses, enrollments
+from tests.people import joins, makes_course
+from tests.valkeys import Valkey, cached_in, forget
+
+WHO = ("owner", "rival", "student", "anonymous", "admin")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    valkey = Valkey(tmp_path_factory.mktemp("valkey"))
+    yield valkey
+    valkey.close()
+
+
+@pytest.fixture
+def valkey(server: Valkey, aws: None) -> Iterator[Valkey]:
+    server.client.flushall()
+    with cached_in(server.straight_url):
+        yield server
+
+
+class School:
+    """Two instructors with a published course and a draft each, and who looks at them."""
+
+    def __init__(self) -> None:
+        self.people: dict[str, Caller] = {
+            "owner": joins(Role.INSTRUCTOR),
+            "rival": joins(Role.INSTRUCTOR),
+            "student": joins(Role.STUDENT),
+            "admin": joins(Role.ADMIN),
+        }
+        made = [
+            makes_course(self.people[who], title=f"{kind} of {who}", description="words", is_published=kind == "Course")
+            for who in ("owner", "rival")
+            for kind in ("Course", "Draft")
+        ]
+        self.courses: list[Course] = made
+        lists = ["/courses", "/courses?limit=1", "/courses?ordering=price", "/courses?search=words", "/courses-public"]
+        self.routes = [*lists, "/courses?owner=me", *(f"/courses/{course.id}" for course in made)]
+        self._headers = {who: _authorization(caller) for who, caller in self.people.items()} | {"anonymous": {}}
+
+    def get(self, client: Any, who: str, route: str) -> tuple[int, Any, str]:
+        """Status, body without what differs from request to request, and X-Cache."""
+        answer = client.http.get(f"/api/v1{route}", headers=self._headers[who])
+        body = {k: v for k, v in answer.json_body.items() if k not in ("timestamp", "request_id")}
+        return answer.status_code, body, answer.headers["X-Cache"]
+
+
+def _authorization(caller: Caller) -> dict[str, str]:
+    token, _ = tokens.issue(
+        tokens.ACCESS,
+        user_id=caller.id,
+        username=caller.username,
+        role=caller.role,
+        session_id=caller.session_id,
+        now=clock.now(),
+    )
+    return {"Authorization": f"Bearer {token}"}
+
+
+@pytest.fixture
+def client() -> Iterator[Any]:
+    with Client(app, stage_name="test") as client:
+        yield client
+
+
+# Everybody fills the cache, and everybody else is next; every order at all takes minutes.
+_EVERY = [*permutations(WHO)]
+_EACH_PAIR_FIRST = [order for order in _EVERY if list(order[2:]) == sorted(order[2:])]
+
+
+@pytest.mark.parametrize(
+    "orders", [pytest.param(_EACH_PAIR_FIRST, id="short"), pytest.param(_EVERY, id="long", marks=pytest.mark.long)]
+)
+def test_no_body_crosses_cold_or_warm_in_any_order(
+    valkey: Valkey, client: Any, monkeypatch: pytest.MonkeyPatch, orders: list[tuple[str, ...]]
+) -> None:
+    school = School()
+    with monkeypatch.context() as patch:
+        patch.setenv("ENABLE_CACHE", "false")
+        forget()
+        expected = {(who, route): school.get(client, who, route) for who in WHO for route in school.routes}
+    forget()
+    assert {cache for _, _, cache in expected.values()} == {"bypass"}
+    assert len({str(expected[who, "/courses"][1]) for who in WHO}) == 4  # students see what anonymous ones see
+    served = Counter[str]()
+
+    for order in orders:
+        valkey.client.flushall()
+        for who in (*order, *order):
+            for route in school.routes:
+                *answer, how = school.get(client, who, route)
+                assert answer == [*expected[who, route][:2]], (order, who, route)
+                served[how] += 1
+
+    assert served["hit"] > served["miss"] > 0
+
+
+def test_who_may_see_it_is_decided_after_the_cache(valkey: Valkey, client: Any) -> None:
+    school = School()
+    draft = school.courses[1]
+
+    assert school.get(client, "owner", f"/courses/{draft.id}")[::2] == (200, "miss")
+    assert school.get(client, "admin", f"/courses/{draft.id}")[::2] == (200, "hit")
+    for who in ("rival", "student", "anonymous"):
+        status, body, how = school.get(client, who, f"/courses/{draft.id}")
+        assert (status, how) == (404, "hit")
+        assert draft.title not in str(body)
+
+
+def test_a_course_that_is_taken_down_is_gone_from_everything(valkey: Valkey, client: Any) -> None:
+    school = School()
+    course = school.courses[0]
+    routes = ["/courses", "/courses?search=words", f"/courses/{course.id}"]
+    for route in routes:
+        assert course.title in str(school.get(client, "anonymous", route)[1])
+
+    courses.update(school.people["owner"], course.id, {"is_published": False}, None)
+
+    for route in routes:
+        assert course.title not in str(school.get(client, "anonymous", route)[1])
+    assert school.get(client, "owner", f"/courses/{course.id}")[0] == 200
+
+
+def test_an_etag_is_the_same_out_of_the_cache(valkey: Valkey, client: Any) -> None:
+    route = f"/api/v1/courses/{School().courses[0].id}"
+    cold, warm = client.http.get(route), client.http.get(route)
+
+    not_modified = client.http.get(route, headers={"If-None-Match": cold.headers["ETag"]})
+
+    assert cold.headers["ETag"] == warm.headers["ETag"]
+    assert (not_modified.status_code, not_modified.headers["X-Cache"]) == (304, "hit")
+
+
+@pytest.mark.parametrize(
+    ("route", "miss"),
+    [("detail", ["GetItem"]), ("list", ["Query", "BatchGetItem"]), ("search", ["Query", "BatchGetItem"])],
+)
+def test_what_an_answer_costs(
+    valkey: Valkey, client: Any, dynamodb_calls: list[str], route: str, miss: list[str]
+) -> None:
+    """DESIGN's budgets: a hit is one round trip to the cache and nothing else; a miss three, and what is read."""
+    school = School()
+    path = {"detail": f"/courses/{school.courses[0].id}", "list": "/courses", "search": "/courses?search=words"}[route]
+    school.get(client, "anonymous", "/courses-public?limit=1")  # the connection is there
+    costs = []
+    for _ in range(2):
+        dynamodb_calls.clear()
+        before = _round_trips(valkey)
+        how = school.get(client, "anonymous", path)[2]
+        costs.append((how, [*dynamodb_calls], _round_trips(valkey) - before))
+
+    assert costs == [("miss", miss, 3), ("hit", [], 1)]
+
+
+def test_enrolling_looks_at_the_course_in_the_cache(valkey: Valkey, dynamodb_calls: list[str], sent: Any) -> None:
+    school = School()
+    first, second = joins(Role.STUDENT), joins(Role.STUDENT)
+    enrollments.enroll(first, school.courses[0].id)
+    dynamodb_calls.clear()
+    before = _round_trips(valkey)
+
+    enrollments.enroll(second, school.courses[0].id)
+
+    assert (dynamodb_calls, _round_trips(valkey) - before) == (["PutItem"], 1)
+
+
+def _round_trips(valkey: Valkey) -> int:
+    """How often the cache was asked: its commands, those of one pipeline or script once."""
+    stats = valkey.client.info("commandstats")
+    calls = Counter({name.removeprefix("cmdstat_"): found["calls"] for name, found in stats.items()})
+    # Of a miss: mget; the script that claims; and one pipeline of the entry and the script that lets go.
+    return int(calls["mget"] + calls["eval"] + calls["pexpire"])
