@@ -71,9 +71,9 @@ def test_ended_in_the_middle_of_a_deploy_it_leaves_nothing(own_copy: RunningStac
 
 
 def test_a_killed_parent_takes_the_local_aws_with_it(tmp_path: Path) -> None:
-    aws_port, api_port = free_ports(2)
+    aws_port, api_port, cache_port = free_ports(3)
     command = [sys.executable, "-m", "devstack.server", "--stage", "local", "--home", str(tmp_path)]
-    command += ["--aws-port", str(aws_port), "--api-port", str(api_port)]
+    command += ["--aws-port", str(aws_port), "--api-port", str(api_port), "--cache-port", str(cache_port)]
     server = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert server.stdin is not None
     eventually((tmp_path / "valkey" / "valkey.log").exists)

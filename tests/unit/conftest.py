@@ -3,16 +3,21 @@
 import json
 import warnings
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import boto3
 import pytest
+from botocore.loaders import JSONFileLoader
 from moto import mock_aws
 
 from chalicelib import keys, queue
 from chalicelib.models.base import connection
 from chalicelib.settings import settings
 from infra.provision import provision
+
+# Each test's AWS is a new one, with new clients: the descriptions of AWS that these read from disk stay the same.
+JSONFileLoader.load_file = cache(JSONFileLoader.load_file)
 
 FIRST_KEY = "1970-01-01T00:00:00Z"
 

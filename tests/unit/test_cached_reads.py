@@ -9,7 +9,7 @@ import pytest
 from chalice.test import Client
 
 from app import app
-from chalicelib import clock, tokens
+from chalicelib import cache, clock, tokens
 from chalicelib.callers import Caller
 from chalicelib.models.courses import Course
 from chalicelib.roles import Role
@@ -28,7 +28,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
 
 
 @pytest.fixture
-def valkey(server: Valkey, aws: None) -> Iterator[Valkey]:
+def valkey(server: Valkey, aws: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Valkey]:
+    monkeypatch.setattr(cache, "_ANSWER_SECONDS", 2)  # a busy machine is no ill cache
     server.client.flushall()
     with cached_in(server.straight_url):
         yield server
@@ -96,7 +97,7 @@ def test_no_body_crosses_cold_or_warm_in_any_order(
         forget()
         expected = {(who, route): school.get(client, who, route) for who in WHO for route in school.routes}
     forget()
-    assert {cache for _, _, cache in expected.values()} == {"bypass"}
+    assert {how for _, _, how in expected.values()} == {"bypass"}
     assert len({str(expected[who, "/courses"][1]) for who in WHO}) == 4  # students see what anonymous ones see
     served = Counter[str]()
 
