@@ -19,9 +19,10 @@ def main() -> int:
     options = _parser().parse_args()
     try:
         _enter(options.stage)
-        from botocore.exceptions import BotoCoreError
+        from botocore.exceptions import BotoCoreError, ClientError
 
         from chalicelib.errors import EduFlowError
+        from chalicelib.keys import BadSigningKeys
 
         try:
             status: int = options.run(options)
@@ -29,6 +30,10 @@ def main() -> int:
             raise _Refused("\n".join([error.detail, *(f"{f.field}: {f.message}" for f in error.fields)])) from error
         except BotoCoreError as error:
             raise _Refused(f"AWS does not answer for the stage {options.stage}: {error}") from error
+        except ClientError as error:
+            raise _Refused(f"AWS refused on the stage {options.stage}: {error}") from error
+        except BadSigningKeys as error:
+            raise _Refused(str(error)) from error
     except _Refused as refused:
         print(refused, file=sys.stderr)
         return 1

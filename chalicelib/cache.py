@@ -30,7 +30,9 @@ LEASE_SECONDS = 2
 WRITER_SECONDS = 35  # longer than any function that writes courses has for one of them
 PATIENCE_SECONDS = 0.5
 REST_SECONDS = 2
-MAX_ENTRY_BYTES = 1_000_000
+MAX_ENTRY_BYTES = 400_000
+SHORT_TTL_SECONDS = 10
+"""For what says only that there is nothing to keep."""
 
 _CONNECT_SECONDS = 0.1
 _ANSWER_SECONDS = 0.05
@@ -38,6 +40,7 @@ _POLL_SECONDS = 0.04
 _RETRY_SECONDS = 0.1
 _MARGIN_SECONDS = 1
 _WRITING, _LOADING = b"writing", b"loading"
+_VALUE, _NOTHING, _TOO_LARGE = b"=", b"0", b"-"
 
 # What must work when the memory is full is allowed to: it takes little, and gives back.
 _CLAIM = """#!lua flags=allow-oom
@@ -92,7 +95,7 @@ class Entry(Generic[Value]):
 
 @dataclass(frozen=True)
 class _Hit(Generic[Value]):
-    value: Value
+    value: Value | None
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,7 @@ class _Claim:
 
 
 def fetch(entry: Entry[Value], load: Callable[[], Value | None]) -> Value | None:
-    """The entry's value from the cache, or else from ``load``; None is not kept."""
+    """The entry's value from the cache, or else from ``load``; None is kept for some seconds."""
     outcome.set("bypass")
     found = _seek(entry) if is_on() and not _resting() else None
     if isinstance(found, _Hit):
@@ -118,30 +121,51 @@ def fetch(entry: Entry[Value], load: Callable[[], Value | None]) -> Value | None
     try:
         value = load()
         metrics.count("CacheLoads")
-        packed = entry.pack(value) if value is not None else None
+        packed = _packed(entry, value)
     finally:
         _settle(entry, found, packed)
     return value
 
 
+def _packed(entry: Entry[Value], value: Value | None) -> bytes:
+    if value is None:
+        return _NOTHING
+    packed = _VALUE + entry.pack(value).encode()
+    return packed if len(packed) <= MAX_ENTRY_BYTES else _TOO_LARGE
+
+
 @contextmanager
-def changing(*scopes: str) -> Iterator[None]:
+def changing(*scopes: str, refusals: tuple[type[Exception], ...] = ()) -> Iterator[None]:
     """Around a write to the database: once it has ended, nobody is given what was before.
 
-    If the cache can't be told, the answer waits until its tokens have ended: TOKEN_SECONDS and one more.
+    If the cache can't be told, the answer waits until its tokens have ended: TOKEN_SECONDS and one
+    more. ``refusals`` are the exceptions after which nothing was written. After any other one that is
+    not known: then nothing is kept until the writer's mark has ended, and whatever comes late is in the database.
     """
     if not is_on():
         yield
         return
     writer = secrets.token_hex(8)
-    marked = _tell(_BEGIN, scopes, writer, WRITER_SECONDS) or _tell(_BEGIN, scopes, writer, WRITER_SECONDS)
-    deadline = time.monotonic() + TOKEN_SECONDS + _MARGIN_SECONDS
+    marked = _mark(scopes, writer)
     try:
         yield
-    finally:
-        # Where its mark stands, nobody fills anything for WRITER_SECONDS: one attempt will do.
-        while not _tell(_END, scopes, writer) and not marked and time.monotonic() < deadline:
-            time.sleep(_RETRY_SECONDS)
+    except refusals:
+        _tell(_END, scopes, writer)
+        raise
+    except BaseException:
+        if not marked:
+            _mark(scopes, writer)
+        raise
+    if _tell(_END, scopes, writer) or _tell(_END, scopes, writer) or marked:
+        return  # where its mark stands, nobody fills anything in for WRITER_SECONDS
+    deadline = time.monotonic() + TOKEN_SECONDS + _MARGIN_SECONDS
+    while not _tell(_END, scopes, writer) and time.monotonic() < deadline:
+        time.sleep(_RETRY_SECONDS)
+
+
+def _mark(scopes: tuple[str, ...], writer: str) -> bool:
+    """Take the tokens away and leave a mark; once more if that fails, on another connection."""
+    return any(_tell(_BEGIN, scopes, writer, WRITER_SECONDS) for _ in range(2))
 
 
 def is_on() -> bool:
@@ -154,9 +178,9 @@ def _seek(entry: Entry[Value]) -> _Hit[Value] | _Claim | None:
     with _guarded():
         end = time.monotonic() + PATIENCE_SECONDS
         while True:
-            value = _read(entry)
-            if value is not None:
-                return value
+            found = _read(entry)
+            if found is not None:
+                return found if isinstance(found, _Hit) else None
             claim = _claim(entry)
             if isinstance(claim, _Claim):
                 return claim
@@ -166,7 +190,8 @@ def _seek(entry: Entry[Value]) -> _Hit[Value] | _Claim | None:
     return None
 
 
-def _read(entry: Entry[Value]) -> _Hit[Value] | None:
+def _read(entry: Entry[Value]) -> _Hit[Value] | bytes | None:
+    """What is kept under the token that is there now; _TOO_LARGE for what never is, None for nothing."""
     answer = _client().mget(entry.key, _token_key(entry.scope))
     match answer:
         case [bytes(text), bytes(token)]:
@@ -174,8 +199,11 @@ def _read(entry: Entry[Value]) -> _Hit[Value] | None:
             if not text.startswith(head):
                 return None
             _renew(entry.scope)
+            kind, packed = text[len(head) : len(head) + 1], text[len(head) + 1 :]
+            if kind in (_NOTHING, _TOO_LARGE):
+                return _Hit(None) if kind == _NOTHING else kind
             try:
-                return _Hit(entry.unpack(text[len(head) :].decode()))
+                return _Hit(entry.unpack(packed.decode()))
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 _report("An entry of the cache makes no sense", error)
                 return None
@@ -197,17 +225,17 @@ def _claim(entry: Entry[Any]) -> _Claim | bytes:
     return _Claim(answer, lease)
 
 
-def _settle(entry: Entry[Any], claim: _Claim, packed: str | None) -> None:
-    """Fill the entry in, if there is something to, and let the lease go."""
+def _settle(entry: Entry[Any], claim: _Claim, packed: bytes | None) -> None:
+    """Fill the entry in, if it was loaded, and let the lease go."""
     with _guarded():
         steps = _client().pipeline(transaction=False)
-        if packed is not None and len(packed) <= MAX_ENTRY_BYTES:
-            milliseconds = int(1000 * TTL_SECONDS * random.uniform(0.8, 1))
+        if packed is not None:
+            seconds = TTL_SECONDS if packed.startswith(_VALUE) else SHORT_TTL_SECONDS
             # With its key inside, so that an answer to another question is none to this one.
-            text = b"|".join((claim.token, entry.key.encode(), packed.encode()))
-            steps.set(entry.key, text, px=milliseconds)
+            text = b"|".join((claim.token, entry.key.encode(), packed))
+            steps.set(entry.key, text, px=int(1000 * seconds * random.uniform(0.8, 1)))
         steps.eval(_RELEASE, 1, _lease_key(entry), claim.lease)
-        steps.execute(raise_on_error=False)  # a memory that is full is no failure: it is not kept, and that is all
+        steps.execute()  # all of it, before it fails because the memory is full
 
 
 _renewed_at: dict[str, float] = {}
@@ -294,7 +322,8 @@ def _client() -> Any:
         socket_connect_timeout=_CONNECT_SECONDS,
         socket_timeout=_ANSWER_SECONDS,
         # Once more when a connection is found closed: Lambda freezes for minutes between two requests.
-        retry=Retry(NoBackoff(), 1, supported_errors=(Disconnected,)),
+        retry=Retry(NoBackoff(), 1),
+        retry_on_error=[Disconnected],
         lib_name=None,
         lib_version=None,
     )

@@ -30,6 +30,8 @@ def decode(cursor: str, scope: str) -> Place:
         data = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
     except (binascii.Error, ValueError):
         data = b""
+    if base64.urlsafe_b64encode(data).decode().rstrip("=") != cursor:  # one spelling only
+        data = b""
     mac, payload = data[:_MAC_BYTES], data[_MAC_BYTES:]
     trusted = signing_keys().trusted(time.time()).values()
     if not any(hmac.compare_digest(mac, _mac(key, payload, scope)) for key in trusted):

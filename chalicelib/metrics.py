@@ -25,14 +25,20 @@ def count(name: str, number: int = 1) -> None:
 
 
 def flush_if_due() -> None:
-    """Write the counts as one line of the log, if FLUSH_SECONDS have passed since the last one."""
+    """Write the counts, if FLUSH_SECONDS have passed since the last time."""
+    if time.monotonic() - _flushed_at >= FLUSH_SECONDS:
+        flush()
+
+
+def flush() -> None:
+    """Write the counts as one line of the log; nothing if there are none."""
     global _flushed_at
     with _lock:
-        if not _counts or time.monotonic() - _flushed_at < FLUSH_SECONDS:
-            return
         counts = dict(_counts)
         _counts.clear()
         _flushed_at = time.monotonic()
+    if not counts:
+        return
     directive = {
         "Namespace": PROJECT,
         "Dimensions": [["Stage"]],

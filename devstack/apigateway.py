@@ -103,6 +103,7 @@ async def _serve_api(scope: dict[str, Any], receive: Any, send: Any, stage: str)
             key, text = name.decode("latin-1").lower(), value.decode("latin-1")
             headers[key] = f"{headers[key]}, {text}" if key in headers else text
         headers["x-forwarded-for"] = scope["client"][0]  # nobody is told apart by what they claim
+        headers["x-forwarded-proto"] = "http"
         query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         path = unquote(scope["raw_path"].decode("latin-1").partition("?")[0])
         _at_root.set(True)

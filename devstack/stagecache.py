@@ -37,6 +37,8 @@ def install() -> None:
             **named,
         )  # fmt: skip
         if on:
+            for old in [old for old, (end, _) in _kept.items() if end < time.monotonic()]:
+                del _kept[old]
             _kept[key] = time.monotonic() + int(settings["cacheTtlInSeconds"]), new
         return new
 

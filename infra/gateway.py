@@ -43,7 +43,7 @@ STAGE_CACHED: dict[str, list[str]] = {
     "/api/docs/{asset}": ["path.asset"],
 }
 """What API Gateway's stage cache may keep: no token is read there. With all of a request that shapes the answer,
-beside its Host, which is in links: what is not declared as a key is not part of it."""
+beside its Host and scheme, which are in links: what is not declared as a key is not part of it."""
 
 
 def extend(swagger: dict[str, Any], integration_uri: Any) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def extend(swagger: dict[str, Any], integration_uri: Any) -> dict[str, Any]:
     swagger["x-amazon-apigateway-gateway-responses"] = _gateway_responses()
     for path, methods in swagger["paths"].items():
         if path in STAGE_CACHED:
-            _declare_cache_keys(methods["get"], ["header.Host", *STAGE_CACHED[path]])
+            _declare_cache_keys(methods["get"], ["header.Host", "header.X-Forwarded-Proto", *STAGE_CACHED[path]])
         # A method that the path does not have goes to the app, which knows what to allow.
         methods["x-amazon-apigateway-any-method"] = {
             "responses": {},

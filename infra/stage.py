@@ -42,13 +42,26 @@ def _set_stage_cache(api_id: str, stage: str) -> None:
     STAGE_CACHE_SIZE (GB, billed by the hour; without it there is none) and STAGE_CACHE_SECONDS say how.
     """
     client = boto3.client("apigateway")
+    now = client.get_stage(restApiId=api_id, stageName=stage)
     patch = cache_settings(os.environ)
-    if patch == _OFF and not client.get_stage(restApiId=api_id, stageName=stage).get("cacheClusterEnabled"):
+    if patch == _OFF and not now.get("cacheClusterEnabled"):
         return
+    patch = _no_longer_kept(now.get("methodSettings", {})) | patch
     operations = [{"op": "replace", "path": path, "value": value} for path, value in patch.items()]
     client.update_stage(restApiId=api_id, stageName=stage, patchOperations=operations)
-    if patch != _OFF:
+    if patch["/cacheClusterEnabled"] == "true":
         client.flush_stage_cache(restApiId=api_id, stageName=stage)
+
+
+def _no_longer_kept(methods: dict[str, Any]) -> dict[str, str]:
+    """What switches the cache off for routes that an earlier deploy kept: settings outlive the routes' declaration."""
+    patch = {}
+    for method, settings in methods.items():
+        path, _, verb = method.rpartition("/")
+        path = "/" + path.replace("~1", "/").lstrip("/")
+        if settings.get("cachingEnabled") and path != "/*" and path not in STAGE_CACHED:
+            patch[f"/{path.replace('/', '~1')}/{verb}/caching/enabled"] = "false"
+    return patch
 
 
 _OFF = {"/cacheClusterEnabled": "false"}

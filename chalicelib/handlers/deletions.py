@@ -5,7 +5,7 @@ from typing import Any
 
 from chalice.app import Blueprint, SQSEvent
 
-from chalicelib import logs, queue
+from chalicelib import logs, metrics, queue
 from chalicelib.services import deletions
 from chalicelib.settings import settings
 
@@ -32,4 +32,5 @@ def delete_what_hangs_on(event: SQSEvent) -> None:
                 raise RuntimeError("There is more to delete, and the queue did not take it: this message comes again.")
             break
     extra = {"kind": message["kind"], "id": message["id"], "removed": removed}
+    metrics.flush()
     logs.events.info("Removed what hung on a deleted %s", message["kind"], extra={"extra": extra})

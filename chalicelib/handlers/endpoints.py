@@ -5,6 +5,7 @@ reading, checking, answering and the OpenAPI document follow from one declaratio
 """
 
 import inspect
+import re
 import time
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
@@ -47,6 +48,8 @@ CORS = CORSConfig(
     ],
     max_age=600,
 )
+
+_HOST = re.compile(r"[A-Za-z0-9.-]+(:\d+)?|\[[0-9A-Fa-f:.]+\](:\d+)?")
 
 Body = TypeVar("Body", bound=BaseModel | None)
 Query = TypeVar("Query", bound=BaseModel | None)
@@ -178,8 +181,10 @@ def base_url(request: Request) -> str:
         return settings().public_base_url
     route_length = request.path.count("/")
     prefix = "/".join(context.path(request).rstrip("/").split("/")[:-route_length])
-    scheme = request.headers.get("x-forwarded-proto", "http").partition(",")[0].strip()
-    return f"{scheme}://{request.headers.get('host', 'localhost')}{prefix}"
+    # What a client claims is in links that others may be given: nothing but what these can be.
+    scheme = "http" if request.headers.get("x-forwarded-proto", "http") == "http" else "https"
+    host = request.headers.get("host", "")
+    return f"{scheme}://{host if _HOST.fullmatch(host) else 'localhost'}{prefix}"
 
 
 def _answer(spec: Endpoint, view: View, parameters: dict[str, str]) -> Response:

@@ -11,6 +11,8 @@ from typing import Any
 
 from chalicelib import cache
 from chalicelib.cache import Entry
+from chalicelib.errors import Busy
+from chalicelib.models.base import ConditionFailed
 from chalicelib.models.courses import Course
 from chalicelib.paging import Page, PageRequest, Place
 
@@ -43,7 +45,7 @@ def changing(*courses: Course | None) -> AbstractContextManager[None]:
     scopes = {f"course:{course.id}" for course in known}
     if any(course.is_published for course in known):
         scopes.add(_LISTS)
-    return cache.changing(*scopes)
+    return cache.changing(*scopes, refusals=(ConditionFailed, Busy))
 
 
 def _pack(course: Course) -> str:

@@ -157,7 +157,7 @@ def search(request: PageRequest, text: str) -> Page[Course]:
     One word's list is walked, and the courses themselves say whether they have the others: so a
     page can be short, and even empty, with more to come.
     """
-    wanted = course_lists.distinct_words(text)
+    wanted = sorted(course_lists.distinct_words(text))  # the same search in any order
     if not wanted or len(wanted) > course_lists.MAX_WORDS:
         return Page([], None, None)
     rarest = max(wanted, key=len)  # likely

@@ -127,3 +127,24 @@ def test_where_no_stage_asks_for_it_there_is_none(variables: dict[str, str]) -> 
 def test_older_than_the_contract_it_can_not_be_made(seconds: str) -> None:
     with pytest.raises(stage.BadStageSettings, match=seconds):
         stage.cache_settings({"STAGE_CACHE_SIZE": "0.5", "STAGE_CACHE_SECONDS": seconds})
+
+
+def test_what_a_client_claims_of_itself_is_in_nobodys_page(stack: RunningStack, gateway: Api) -> None:
+    evil = '"></script><script src=//evil.example></script>'
+    for path in ("/api/docs/", "/api/schema/", "/api/v1/courses-public/?limit=1"):
+        for headers in ({"X-Forwarded-Proto": evil}, {"Host": 'evil"><script>'}, {"X-Forwarded-Proto": "javascript"}):
+            answer = requests.get(stack.api.url + path, headers=headers, timeout=30)
+            assert "evil" not in answer.text
+            assert "javascript://" not in answer.text
+        assert stack.api.url in gateway.call("GET", path).text
+
+
+@pytest.mark.parametrize("key", ["/api/v1/users/GET", "~1api~1v1~1users/GET"])
+def test_what_is_kept_no_longer_is_switched_off(key: str) -> None:
+    methods = {
+        key: {"cachingEnabled": True},
+        "*/*": {"cachingEnabled": True},
+        "/api/schema/GET": {"cachingEnabled": True},
+    }
+
+    assert stage._no_longer_kept(methods) == {"/~1api~1v1~1users/GET/caching/enabled": "false"}

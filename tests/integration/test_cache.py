@@ -152,8 +152,8 @@ def test_two_writers_at_once_both_count(valkey: Valkey, thing: Thing) -> None:
 def test_of_two_hundred_readers_that_miss_at_once_two_load_at_most(
     valkey: Valkey, thing: Thing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("_ANSWER_SECONDS", "_CONNECT_SECONDS", "PATIENCE_SECONDS"):
-        monkeypatch.setattr(cache, name, 5)  # so many threads take their time
+    for name in ("_ANSWER_SECONDS", "_CONNECT_SECONDS", "PATIENCE_SECONDS", "LEASE_SECONDS", "TOKEN_SECONDS"):
+        monkeypatch.setattr(cache, name, 10)  # so many threads take their time
     thing.load_seconds = 0.05
     together = Barrier(200)
 
@@ -289,13 +289,89 @@ def test_a_failed_load_is_the_callers_and_blocks_nobody(valkey: Valkey, thing: T
     assert thing.read() == (1, "miss")
 
 
-def test_what_is_too_large_or_not_there_is_not_kept(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
-    thing, nothing = Thing(), Thing()
-    monkeypatch.setattr(cache, "MAX_ENTRY_BYTES", 0)
-    assert [thing.read()[1] for _ in range(2)] == ["miss", "miss"]
-    for _ in range(2):
-        assert cache.fetch(nothing.entry, lambda: None) is None
-    assert valkey.client.keys("*entry*") == []
+def test_what_is_not_there_is_known_to_be_missing_until_it_is_written(valkey: Valkey, thing: Thing) -> None:
+    loads = []
+
+    def load() -> None:
+        loads.append(1)
+
+    assert [cache.fetch(thing.entry, load) for _ in range(3)] == [None] * 3
+    assert (len(loads), cache.outcome.get()) == (1, "hit")
+    thing.raise_to(2)
+    assert thing.read() == (2, "miss")
+
+
+@pytest.mark.parametrize("why", ["too large", "memory full"])
+def test_what_can_not_be_kept_makes_nobody_queue(
+    valkey: Valkey, thing: Thing, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if why == "too large":
+        monkeypatch.setattr(cache, "MAX_ENTRY_BYTES", 1)
+    else:
+        monkeypatch.setattr(cache, "REST_SECONDS", 5)
+        valkey.fill_up()
+    thing.load_seconds = 0.05
+    thing.read()
+    started = time.monotonic()
+
+    with ThreadPoolExecutor(40) as pool:
+        assert {*pool.map(lambda _: thing.read(), range(40))} == {(1, "bypass")}
+    assert time.monotonic() - started < 1  # one by one, they would take twice as long
+
+
+class _Refused(Exception):
+    pass
+
+
+def test_a_write_that_was_refused_ends_its_mark_and_waits_for_nothing(valkey: Valkey, thing: Thing) -> None:
+    thing.read()
+    with pytest.raises(_Refused), cache.changing(thing.scope, refusals=(_Refused,)):
+        raise _Refused
+    assert [thing.read()[1], thing.read()[1]] == ["miss", "hit"]
+
+    valkey.hang()
+    started = time.monotonic()
+    with pytest.raises(_Refused), cache.changing(thing.scope, refusals=(_Refused,)):
+        raise _Refused
+    assert time.monotonic() - started < 1
+
+
+def test_a_write_that_may_yet_land_keeps_its_mark(
+    valkey: Valkey, thing: Thing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "WRITER_SECONDS", 2)
+    thing.read()
+    with pytest.raises(TimeoutError), cache.changing(thing.scope, refusals=(_Refused,)):
+        raise TimeoutError("no answer from the database")
+
+    assert thing.read() == (1, "bypass")
+    thing.number = 2  # the write was on its way
+    assert thing.read() == (2, "bypass")
+    assert _eventually(lambda: thing.read() == (2, "hit"), 5)
+
+
+def test_a_long_write_waits_after_its_end_not_before(
+    valkey: Valkey, thing: Thing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "_mark", lambda *_: False)  # its mark got lost on its way
+    thing.read()
+    with cache.changing(thing.scope):
+        end = time.monotonic() + cache.TOKEN_SECONDS + 2  # a crowd can take so long
+        while time.monotonic() < end:
+            assert thing.read() == (1, "hit")
+            time.sleep(0.1)
+        valkey.hang()
+        thing.number = 2
+        threading.Timer(0.7, valkey.resume).start()
+
+    assert [thing.read()[0] for _ in range(10)] == [2] * 10
+
+
+def test_a_connection_that_was_closed_meanwhile_is_made_anew(valkey: Valkey, thing: Thing) -> None:
+    thing.read()
+    valkey.client.client_kill_filter(_type="normal", skipme=True)
+
+    assert thing.read() == (1, "hit")
 
 
 def test_without_a_cache_everything_is_read_past_it(

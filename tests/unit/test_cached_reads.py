@@ -187,3 +187,15 @@ def _round_trips(valkey: Valkey) -> int:
     calls = Counter({name.removeprefix("cmdstat_"): found["calls"] for name, found in stats.items()})
     # Of a miss: mget; the script that claims; and one pipeline of the entry and the script that lets go.
     return int(calls["mget"] + calls["eval"] + calls["pexpire"])
+
+
+def test_a_search_is_one_whatever_the_order_of_its_words(valkey: Valkey, client: Any) -> None:
+    school = School()
+
+    served = [
+        school.get(client, "anonymous", f"/courses?search={words}") for words in ("of+words", "words+of", "WORDS+Of")
+    ]
+
+    assert [how for _, _, how in served] == ["miss", "hit", "hit"]
+    assert len(served[0][1]["results"]) == 2
+    assert served[0][1]["results"] == served[1][1]["results"]

@@ -1,3 +1,4 @@
+import string
 from dataclasses import dataclass
 
 import pytest
@@ -71,3 +72,15 @@ def test_a_cursor_of_another_scope_or_changed_is_refused(aws: None) -> None:
         with pytest.raises(Invalid) as refused:
             cursors.decode(text_, scope)
         assert [fault.field for fault in refused.value.fields] == ["cursor"]
+
+
+@pytest.mark.parametrize("length", range(6))
+def test_no_other_spelling_of_a_cursor_passes(aws: None, length: int) -> None:
+    cursor = cursors.encode(Place("x" * length), "scope")
+    letters = string.ascii_letters + string.digits + "-_"
+    spellings = [cursor[:-1] + letter for letter in letters if letter != cursor[-1]]
+    spellings += [cursor + "=", cursor + "\n", cursor[:4] + " " + cursor[4:], cursor[:4] + "!" + cursor[4:]]
+
+    for spelling in spellings:
+        with pytest.raises(Invalid):
+            cursors.decode(spelling, "scope")
