@@ -9,6 +9,7 @@ from ministack.services import lambda_svc
 
 MAX_ENVIRONMENTS = 8  # at once; each is a Python process. More invocations wait, where AWS would scale out.
 _QUIET_SECONDS = (0.005, 0.002, 0.25)
+_ending = threading.Event()
 _PLATFORM = ("START RequestId:", "END RequestId:", "REPORT RequestId:")
 
 
@@ -21,12 +22,20 @@ def install() -> None:
     _print_logs()
 
 
+def end() -> None:
+    """End all environments, and begin no other: a queue would go on calling while the rest is ending."""
+    _ending.set()
+    lambda_runtime.reset()
+
+
 def _bound() -> None:
     free = threading.BoundedSemaphore(MAX_ENVIRONMENTS)
     execute = lambda_svc._execute_function_warm
 
     def execute_when_free(*arguments: Any, **named: Any) -> Any:
         with free:
+            if _ending.is_set():
+                raise RuntimeError("The local AWS is ending: no function begins any more.")
             return execute(*arguments, **named)
 
     lambda_svc._execute_function_warm = execute_when_free

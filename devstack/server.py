@@ -70,7 +70,6 @@ def main() -> None:
 async def _serve(aws_port: int, api_port: int, stage: str) -> None:
     from hypercorn.asyncio import serve
     from hypercorn.config import Config
-    from ministack.core import lambda_runtime
 
     from devstack import apigateway, functions
 
@@ -84,7 +83,7 @@ async def _serve(aws_port: int, api_port: int, stage: str) -> None:
     try:
         await serve(apigateway.front(api_port, stage), config, shutdown_trigger=_end_of_run)  # type: ignore[arg-type]
     finally:
-        lambda_runtime.reset()
+        functions.end()
 
 
 async def _end_of_run() -> None:

@@ -44,9 +44,22 @@ def test_data_survives_a_restart_and_nothing_stays_running(own_copy: RunningStac
     try:
         assert Actor(own_copy.api).get(f"/courses/{course['id']}/").json() == course
         assert logs_in(own_copy.api, teacher.username, PASSWORD).get("/auth/me/").status_code == 200
+        _keys_that_others_know_are_replaced(own_copy)
     finally:
         assert own_copy.stop(signal.SIGTERM) == 0
     assert _processes_of(own_copy.folder) == []
+
+
+def _keys_that_others_know_are_replaced(stack: RunningStack) -> None:
+    """Here, because everybody is logged out by it."""
+    before = stack.signing_keys()
+
+    replaced = stack.manage("rotate-keys", "--compromised")
+
+    assert replaced.returncode == 0, replaced.stderr
+    [(new, key)] = stack.signing_keys().items()
+    assert (new in before, key in before.values()) == (False, False)
+    assert key not in replaced.stdout + replaced.stderr
 
 
 def test_a_failed_deploy_says_so_and_leaves_nothing(own_copy: RunningStack) -> None:

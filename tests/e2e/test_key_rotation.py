@@ -31,20 +31,6 @@ def test_a_rotation_is_announced_once_and_disturbs_nobody(stack: RunningStack, g
     assert student.get("/auth/me/").status_code == 200
 
 
-def test_keys_that_others_know_are_replaced(own_copy: RunningStack) -> None:
-    own_copy.start()
-    try:
-        before = own_copy.signing_keys()
-
-        replaced = own_copy.manage("rotate-keys", "--compromised")
-
-        assert replaced.returncode == 0, replaced.stderr
-        [(new, key)] = own_copy.signing_keys().items()
-        assert (new in before, key in before.values()) == (False, False)
-    finally:
-        assert own_copy.stop() == 0
-
-
 @pytest.mark.long
 @pytest.mark.timeout(1200)
 def test_a_rotation_under_load_fails_no_request(own_copy: RunningStack) -> None:

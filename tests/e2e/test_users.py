@@ -165,7 +165,8 @@ def test_there_is_always_an_active_admin(stack: RunningStack, gateway: Api) -> N
                 lambda pair: pair[0].call("PATCH", f"/users/{pair[1]}/", json={"role": "student"}).status_code,
                 zip(admins, ids[::-1], strict=True),
             )
-            assert sorted(demoted) == [200, 409]
+            # Met as the last one (409), or no admin any more when it was their turn (401).
+            assert sorted(demoted) in ([200, 409], [200, 401])
         [left] = [admin for admin in admins if logs_in(gateway, admin.username).get("/users/").status_code == 200]
         for attempt in ({"role": "student"}, {"is_active": False}):
             assert left.call("PATCH", f"/users/{_id(left)}/", json=attempt).status_code == 409

@@ -132,7 +132,7 @@ def test_no_read_shows_what_was_before_an_answered_write(
 
 @pytest.mark.parametrize(
     ("seconds", "token_seconds"),
-    [pytest.param(1.2, 1, id="short"), pytest.param(15, cache.TOKEN_SECONDS, marks=_long, id="long")],
+    [pytest.param(0.8, 1, id="short"), pytest.param(15, cache.TOKEN_SECONDS, marks=_long, id="long")],
 )
 def test_whatever_the_cache_suffers_nobody_gets_an_error_or_the_past(
     local_aws: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, token_seconds: int
