@@ -164,8 +164,12 @@ def changing(*scopes: str, refusals: tuple[type[Exception], ...] = ()) -> Iterat
 
 
 def _mark(scopes: tuple[str, ...], writer: str) -> bool:
-    """Take the tokens away and leave a mark; once more if that fails, on another connection."""
-    return any(_tell(_BEGIN, scopes, writer, WRITER_SECONDS) for _ in range(2))
+    """Take the tokens away and leave a mark; a moment that the cache does not answer is waited out."""
+    for wait in (0, _RETRY_SECONDS, 2 * _RETRY_SECONDS):
+        time.sleep(wait)
+        if _tell(_BEGIN, scopes, writer, WRITER_SECONDS):
+            return True
+    return False
 
 
 def is_on() -> bool:
@@ -235,7 +239,7 @@ def _settle(entry: Entry[Any], claim: _Claim, packed: bytes | None) -> None:
             text = b"|".join((claim.token, entry.key.encode(), packed))
             steps.set(entry.key, text, px=int(1000 * seconds * random.uniform(0.8, 1)))
         steps.eval(_RELEASE, 1, _lease_key(entry), claim.lease)
-        steps.execute()  # all of it, before it fails because the memory is full
+        _run(steps)  # all of it, before it fails because the memory is full
 
 
 _renewed_at: dict[str, float] = {}
@@ -261,10 +265,19 @@ def _tell(script: str, scopes: tuple[str, ...], *arguments: str | int) -> bool:
         steps = _client().pipeline(transaction=False)
         for scope in scopes:
             steps.eval(script, 2, _token_key(scope), _writers_key(scope), *arguments)
-        if steps.execute() == [1] * len(scopes):
+        if _run(steps) == [1] * len(scopes):
             return True
         raise Nonsense("a writer's script was not answered as it should be")
     return False
+
+
+def _run(steps: Any) -> list[Any]:
+    """The answers of a pipeline; the first error as the cache said it, without the command and what it carried."""
+    answers: list[Any] = steps.execute(raise_on_error=False)
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise answer
+    return answers
 
 
 _resting_until = float("-inf")
