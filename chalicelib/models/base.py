@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import count
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import botocore.session
 from pynamodb.connection import Connection, TableConnection
@@ -73,6 +73,14 @@ class Table(Model):
                 shared.add_meta_table(meta)
             own.connection = shared
         return cls._connection  # type: ignore[return-value]
+
+    @classmethod
+    def row(cls, hash_key: str, range_key: str | None = None) -> Self | None:
+        """The row of these keys, read consistently; None if there is none."""
+        try:
+            return cls.get(hash_key, range_key, consistent_read=True)
+        except cls.DoesNotExist:
+            return None
 
 
 class ConditionFailed(Exception):

@@ -31,11 +31,8 @@ class Course(Table):
     @classmethod
     def find(cls, course_id: str) -> "Course | None":
         """The course of this id unless it is deleted, read consistently."""
-        try:
-            course = cls.get(course_id, consistent_read=True)
-        except cls.DoesNotExist:
-            return None
-        return None if course.deleted_at else course
+        course = cls.row(course_id)
+        return None if course is None or course.deleted_at else course
 
     @classmethod
     def find_all(cls, course_ids: Sequence[str]) -> "dict[str, Course]":

@@ -109,10 +109,7 @@ class Enrollment(Table):
     @classmethod
     def find_pair(cls, student: str, course: str) -> "Enrollment | None":
         """The enrollment of a student in a course, read consistently."""
-        try:
-            return cls.get(student, course, consistent_read=True)
-        except cls.DoesNotExist:
-            return None
+        return cls.row(student, course)
 
     def insert(self) -> bool:
         """Save it unless the student is in the course already; whether it was saved."""

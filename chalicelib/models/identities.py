@@ -28,7 +28,5 @@ class Identity(Table):
     def owner(cls, login: str) -> str | None:
         """The id of the user whose username or email address this is, read consistently."""
         wanted = cls.of_email(login) if "@" in login else cls.of_username(login)
-        try:
-            return cls.get(wanted.name, consistent_read=True).user_id
-        except cls.DoesNotExist:
-            return None
+        found = cls.row(wanted.name)
+        return found.user_id if found else None

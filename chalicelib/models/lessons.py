@@ -49,12 +49,7 @@ class Lesson(Table):
     def find(cls, lesson_id: str) -> "Lesson | None":
         """The lesson of this id, read consistently."""
         keys = ids.split_lesson(lesson_id)
-        if keys is None:
-            return None
-        try:
-            return cls.get(*keys, consistent_read=True)
-        except cls.DoesNotExist:
-            return None
+        return None if keys is None else cls.row(*keys)
 
     @classmethod
     def keys_of(cls, course: str, *, after: str | None, back: bool, limit: int) -> "list[tuple[str, str]]":

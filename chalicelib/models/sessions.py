@@ -23,10 +23,7 @@ class Session(Table):
     @classmethod
     def find(cls, user_id: str, session_id: str) -> "Session | None":
         """The session of this user and id, read consistently."""
-        try:
-            return cls.get(user_id, session_id, consistent_read=True)
-        except cls.DoesNotExist:
-            return None
+        return cls.row(user_id, session_id)
 
     def rotate(self, used: str, new: str, expires_at: int) -> bool:
         """Put a new refresh token in the used one's place; False if the used one is not the good one."""

@@ -47,10 +47,7 @@ class Throttle(Table):
     @classmethod
     def find(cls, subject: str) -> "Throttle | None":
         """The window of a subject, read consistently."""
-        try:
-            return cls.get(subject, consistent_read=True)
-        except cls.DoesNotExist:
-            return None
+        return cls.row(subject)
 
     def forget(self) -> None:
         """Delete a window that is over, unless a new one has begun."""

@@ -49,11 +49,8 @@ class User(Table):
     @classmethod
     def find(cls, user_id: str) -> "User | None":
         """The user of this id unless they are erased, read consistently."""
-        try:
-            user = cls.get(user_id, consistent_read=True)
-        except cls.DoesNotExist:
-            return None
-        return None if user.deleted_at else user
+        user = cls.row(user_id)
+        return None if user is None or user.deleted_at else user
 
     def change_password_hash(self, new: str) -> None:
         """Keep the same password under a new hash; nothing if the password was changed meanwhile."""

@@ -4,6 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from chalicelib.models.courses import Course
+from chalicelib.models.enrollments import Enrollment
+from chalicelib.models.lessons import Lesson
 from chalicelib.models.sessions import Session
 from chalicelib.models.users import User
 from chalicelib.roles import Role
@@ -152,9 +155,9 @@ class ExportOut(Schema):
         """What the API shows of a part, and where the rest is."""
         return cls(
             user=UserOut.of(part.user),
-            sessions=[SessionOut.of(session) for session in part.sessions],
-            courses=[CourseOut.of(course) for course in part.courses],
-            lessons=[LessonOut.of(lesson) for lesson in part.lessons],
-            enrollments=[EnrollmentOut.of(enrollment) for enrollment in part.enrollments],
+            sessions=[SessionOut.of(session) for session in part.every(Session)],
+            courses=[CourseOut.of(course) for course in part.every(Course)],
+            lessons=[LessonOut.of(lesson) for lesson in part.every(Lesson)],
+            enrollments=[EnrollmentOut.of(enrollment) for enrollment in part.every(Enrollment)],
             next=rest,
         )

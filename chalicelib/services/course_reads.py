@@ -37,11 +37,10 @@ def page(what: str, request: PageRequest, load: Callable[[], Page[Course]]) -> P
     return cache.fetch(entry, load) or load()  # a page is never missing, whatever a cache says
 
 
-def changing(*courses: Course | None) -> AbstractContextManager[None]:
+def changing(*states: Course) -> AbstractContextManager[None]:
     """Around a write, with the course as it was and as it will be."""
-    known = [course for course in courses if course is not None]
-    scopes = {f"course:{course.id}" for course in known}
-    if any(course.is_published for course in known):
+    scopes = {f"course:{course.id}" for course in states}
+    if any(course.is_published for course in states):
         scopes.add(_LISTS)
     return cache.changing(*scopes, refusals=(ConditionFailed, Busy))
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from chalicelib import paging
 from chalicelib.callers import Caller
@@ -20,6 +21,7 @@ MAX_ITEMS = 2000
 _ITEM_BYTES = 500  # of an item without its long text
 
 Item = Session | Course | Lesson | Enrollment
+Kind = TypeVar("Kind", Session, Course, Lesson, Enrollment)
 _Found = Iterator[tuple[str, Item]]
 
 
@@ -28,22 +30,13 @@ class Part:
     """The user, and some of what is theirs."""
 
     user: User
-    sessions: list[Session] = field(default_factory=list)
-    courses: list[Course] = field(default_factory=list)
-    lessons: list[Lesson] = field(default_factory=list)
-    enrollments: list[Enrollment] = field(default_factory=list)
+    items: list[Item] = field(default_factory=list)
     next: Place | None = None
     """Where it goes on, if this is not all."""
 
-    def add(self, item: Item) -> None:
-        """Put an item where it belongs."""
-        kinds: dict[type[Item], list[object]] = {
-            Session: self.sessions,  # type: ignore[dict-item]
-            Course: self.courses,  # type: ignore[dict-item]
-            Lesson: self.lessons,  # type: ignore[dict-item]
-            Enrollment: self.enrollments,  # type: ignore[dict-item]
-        }
-        kinds[type(item)].append(item)
+    def every(self, kind: type[Kind]) -> list[Kind]:
+        """The items of a kind."""
+        return [item for item in self.items if isinstance(item, kind)]
 
 
 def export(caller: Caller, place: Place | None) -> Part:
@@ -52,14 +45,14 @@ def export(caller: Caller, place: Place | None) -> Part:
     Raises NotAuthenticated when their session has ended.
     """
     part = Part(sessions.live_user(caller))
-    position, size, count = place.position if place else "", 0, 0
+    position, size = place.position if place else "", 0
     for after, item in _items(caller.id, position):
         size += _ITEM_BYTES + len(json.dumps(_text_of(item)))
-        if count and (count == MAX_ITEMS or size > paging.MAX_PAGE_BYTES):
+        if part.items and (len(part.items) == MAX_ITEMS or size > paging.MAX_PAGE_BYTES):
             part.next = Place(position)
             break
-        part.add(item)
-        position, count = after, count + 1
+        part.items.append(item)
+        position = after
     return part
 
 

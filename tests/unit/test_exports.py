@@ -3,6 +3,8 @@
 import pytest
 
 from chalicelib import clock, paging
+from chalicelib.models.enrollments import Enrollment
+from chalicelib.models.lessons import Lesson
 from chalicelib.paging import Place
 from chalicelib.roles import Role
 from chalicelib.services import enrollments, exports, lessons
@@ -27,7 +29,7 @@ def test_followed_to_its_end_it_has_everything_once(aws: None, monkeypatch: pyte
     while first or place:
         part = exports.export(teacher, place)
         assert part.user.id == teacher.id
-        held += [item.id for kind in (part.sessions, part.courses, part.lessons) for item in kind]
+        held += [item.id for item in part.items]
         place, first = part.next, False
 
     assert sorted(held) == sorted(wanted | {"s"})
@@ -39,8 +41,8 @@ def test_a_students_enrollments_are_in_it_and_nobody_elses(aws: None) -> None:
 
     part = exports.export(ada, None)
 
-    assert ([found.id for found in part.enrollments], part.next) == ([mine.id], None)
-    assert exports.export(ada, Place(f"enrollments|{course.id}")).enrollments == []
+    assert ([found.id for found in part.every(Enrollment)], part.next) == ([mine.id], None)
+    assert exports.export(ada, Place(f"enrollments|{course.id}")).items == []
 
 
 def test_a_part_ends_before_it_is_too_large_for_an_answer(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,5 +55,5 @@ def test_a_part_ends_before_it_is_too_large_for_an_answer(aws: None, monkeypatch
     first = exports.export(teacher, None)
     second = exports.export(teacher, first.next)
 
-    assert [len(first.lessons), len(second.lessons)] == [1, 1]
-    assert first.lessons[0].id != second.lessons[0].id
+    assert [len(first.every(Lesson)), len(second.every(Lesson))] == [1, 1]
+    assert first.every(Lesson)[0].id != second.every(Lesson)[0].id
