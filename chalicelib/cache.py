@@ -18,10 +18,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Generic, TypeVar
 
-from chalicelib import logs, metrics
+from chalicelib import cache_connection as connection
+from chalicelib import metrics
 from chalicelib.settings import settings
 
 TTL_SECONDS = 300
@@ -29,13 +29,10 @@ TOKEN_SECONDS = 5
 LEASE_SECONDS = 2
 WRITER_SECONDS = 35  # longer than any function that writes courses has for one of them
 PATIENCE_SECONDS = 0.5
-REST_SECONDS = 2
 MAX_ENTRY_BYTES = 400_000
 SHORT_TTL_SECONDS = 10
 """For what says only that there is nothing to keep."""
 
-_CONNECT_SECONDS = 0.1
-_ANSWER_SECONDS = 0.05
 _POLL_SECONDS = 0.04
 _RETRY_SECONDS = 0.1
 _MARGIN_SECONDS = 1
@@ -74,10 +71,6 @@ outcome: ContextVar[str] = ContextVar("outcome", default="bypass")
 """How the request at work was served: hit, miss or bypass."""
 
 
-class Nonsense(Exception):
-    """The cache answered something that it was never told."""
-
-
 @dataclass(frozen=True)
 class Entry(Generic[Value]):
     """One thing that can be cached: its scope and name, and how it becomes text and a thing again."""
@@ -109,7 +102,7 @@ class _Claim:
 def fetch(entry: Entry[Value], load: Callable[[], Value | None]) -> Value | None:
     """The entry's value from the cache, or else from ``load``; None is kept for some seconds."""
     outcome.set("bypass")
-    found = _seek(entry) if is_on() and not _resting() else None
+    found = _seek(entry) if is_on() and not connection.is_resting() else None
     if isinstance(found, _Hit):
         _note("hit", "CacheHits")
         return found.value
@@ -179,7 +172,7 @@ def is_on() -> bool:
 
 def _seek(entry: Entry[Value]) -> _Hit[Value] | _Claim | None:
     """The value, or the right to fill it in; None when neither can be had in time."""
-    with _guarded():
+    with connection.guarded():
         end = time.monotonic() + PATIENCE_SECONDS
         while True:
             found = _read(entry)
@@ -196,7 +189,7 @@ def _seek(entry: Entry[Value]) -> _Hit[Value] | _Claim | None:
 
 def _read(entry: Entry[Value]) -> _Hit[Value] | bytes | None:
     """What is kept under the token that is there now; _TOO_LARGE for what never is, None for nothing."""
-    answer = _client().mget(entry.key, _token_key(entry.scope))
+    answer = connection.client().mget(entry.key, _token_key(entry.scope))
     match answer:
         case [bytes(text), bytes(token)]:
             head = token + b"|" + entry.key.encode() + b"|"
@@ -209,21 +202,23 @@ def _read(entry: Entry[Value]) -> _Hit[Value] | bytes | None:
             try:
                 return _Hit(entry.unpack(packed.decode()))
             except (ValueError, KeyError, TypeError, AttributeError) as error:
-                _report("An entry of the cache makes no sense", error)
+                connection.report("An entry of the cache makes no sense", error)
                 return None
         case [None | bytes(), None | bytes()]:
             return None
-    raise Nonsense(repr(answer)[:200])
+    raise connection.Nonsense(repr(answer)[:200])
 
 
 def _claim(entry: Entry[Any]) -> _Claim | bytes:
     token, lease = secrets.token_hex(8), secrets.token_hex(8)
     keys = (_token_key(entry.scope), _writers_key(entry.scope), _lease_key(entry))
-    answer = _client().eval(_CLAIM, len(keys), *keys, token, lease, 1000 * TOKEN_SECONDS, 1000 * LEASE_SECONDS)
+    answer = connection.client().eval(
+        _CLAIM, len(keys), *keys, token, lease, 1000 * TOKEN_SECONDS, 1000 * LEASE_SECONDS
+    )
     if answer in (_WRITING, _LOADING):
         return bytes(answer)
     if not isinstance(answer, bytes) or len(answer) != len(token):
-        raise Nonsense(repr(answer)[:200])
+        raise connection.Nonsense(repr(answer)[:200])
     if answer == token.encode():
         _renewed_at[entry.scope] = time.monotonic()
     return _Claim(answer, lease)
@@ -231,15 +226,15 @@ def _claim(entry: Entry[Any]) -> _Claim | bytes:
 
 def _settle(entry: Entry[Any], claim: _Claim, packed: bytes | None) -> None:
     """Fill the entry in, if it was loaded, and let the lease go."""
-    with _guarded():
-        steps = _client().pipeline(transaction=False)
+    with connection.guarded():
+        steps = connection.client().pipeline(transaction=False)
         if packed is not None:
             seconds = TTL_SECONDS if packed.startswith(_VALUE) else SHORT_TTL_SECONDS
             # With its key inside, so that an answer to another question is none to this one.
             text = b"|".join((claim.token, entry.key.encode(), packed))
             steps.set(entry.key, text, px=int(1000 * seconds * random.uniform(0.8, 1)))
         steps.eval(_RELEASE, 1, _lease_key(entry), claim.lease)
-        _run(steps)  # all of it, before it fails because the memory is full
+        connection.run(steps)  # all of it, before it fails because the memory is full
 
 
 _renewed_at: dict[str, float] = {}
@@ -255,54 +250,20 @@ def _renew(scope: str) -> None:
     if now - _renewed_at.get(scope, float("-inf")) > TOKEN_SECONDS / 3:
         if len(_renewed_at) > 10_000:
             _renewed_at.clear()
-        _client().pexpire(_token_key(scope), 1000 * TOKEN_SECONDS)
+        connection.client().pexpire(_token_key(scope), 1000 * TOKEN_SECONDS)
         _renewed_at[scope] = now
 
 
 def _tell(script: str, scopes: tuple[str, ...], *arguments: str | int) -> bool:
     """Run a writer's script for each scope; whether the cache did it. Writers never leave it alone."""
-    with _guarded():
-        steps = _client().pipeline(transaction=False)
+    with connection.guarded():
+        steps = connection.client().pipeline(transaction=False)
         for scope in scopes:
             steps.eval(script, 2, _token_key(scope), _writers_key(scope), *arguments)
-        if _run(steps) == [1] * len(scopes):
+        if connection.run(steps) == [1] * len(scopes):
             return True
-        raise Nonsense("a writer's script was not answered as it should be")
+        raise connection.Nonsense("a writer's script was not answered as it should be")
     return False
-
-
-def _run(steps: Any) -> list[Any]:
-    """The answers of a pipeline; the first error as the cache said it, without the command and what it carried."""
-    answers: list[Any] = steps.execute(raise_on_error=False)
-    for answer in answers:
-        if isinstance(answer, Exception):
-            raise answer
-    return answers
-
-
-_resting_until = float("-inf")
-
-
-def _resting() -> bool:
-    return time.monotonic() < _resting_until
-
-
-@contextmanager
-def _guarded() -> Iterator[None]:
-    """Let nothing that a cache does reach a caller, and leave it alone for a while afterwards."""
-    global _resting_until
-    try:
-        yield
-    except Exception as error:  # whatever it is: a client's parser meets anything
-        if not _resting():
-            _report("The cache failed, and is left alone for a while", error)
-            metrics.count("CacheBreakerOpened")
-        metrics.count("CacheErrors")
-        _resting_until = time.monotonic() + REST_SECONDS
-
-
-def _report(message: str, error: Exception) -> None:
-    logs.errors.warning(message, extra={"extra": {"error": type(error).__name__, "detail": str(error)[:200]}})
 
 
 def _note(how: str, metric: str) -> None:
@@ -320,23 +281,3 @@ def _writers_key(scope: str) -> str:
 
 def _lease_key(entry: Entry[Any]) -> str:
     return f"{{{entry.scope}}}:lease:{entry.name}"
-
-
-@cache
-def _client() -> Any:
-    """The client; made on first use, because its import costs a cold start more than all else here."""
-    from valkey import Valkey
-    from valkey.backoff import NoBackoff
-    from valkey.exceptions import ConnectionError as Disconnected
-    from valkey.retry import Retry
-
-    return Valkey.from_url(
-        settings().cache_url,
-        socket_connect_timeout=_CONNECT_SECONDS,
-        socket_timeout=_ANSWER_SECONDS,
-        # Once more when a connection is found closed: Lambda freezes for minutes between two requests.
-        retry=Retry(NoBackoff(), 1),
-        retry_on_error=[Disconnected],
-        lib_name=None,
-        lib_version=None,
-    )

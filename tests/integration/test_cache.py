@@ -10,7 +10,7 @@ from threading import Barrier
 
 import pytest
 
-from chalicelib import cache
+from chalicelib import cache, cache_connection
 from chalicelib.cache import Entry
 from tests.valkeys import FAULTS, Proxy, Valkey, cached_in, forget, tls_for_this_machine
 
@@ -28,8 +28,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
 @pytest.fixture
 def valkey(server: Valkey, monkeypatch: pytest.MonkeyPatch) -> Iterator[Valkey]:
     monkeypatch.setattr(cache, "TOKEN_SECONDS", 1)  # what is waited for here is the same, only sooner
-    monkeypatch.setattr(cache, "REST_SECONDS", 0.5)
-    monkeypatch.setattr(cache, "_ANSWER_SECONDS", 0.15)  # a busy machine is no ill cache
+    monkeypatch.setattr(cache_connection, "REST_SECONDS", 0.5)
+    monkeypatch.setattr(cache_connection, "ANSWER_SECONDS", 0.15)  # a busy machine is no ill cache
     server.heal()
     server.client.flushall()
     forget()
@@ -152,7 +152,9 @@ def test_two_writers_at_once_both_count(valkey: Valkey, thing: Thing) -> None:
 def test_of_two_hundred_readers_that_miss_at_once_two_load_at_most(
     valkey: Valkey, thing: Thing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("_ANSWER_SECONDS", "_CONNECT_SECONDS", "PATIENCE_SECONDS", "LEASE_SECONDS", "TOKEN_SECONDS"):
+    for name in ("ANSWER_SECONDS", "CONNECT_SECONDS"):
+        monkeypatch.setattr(cache_connection, name, 10)
+    for name in ("PATIENCE_SECONDS", "LEASE_SECONDS", "TOKEN_SECONDS"):
         monkeypatch.setattr(cache, name, 10)  # so many threads take their time
     thing.load_seconds = 0.05
     together = Barrier(200)
@@ -308,7 +310,7 @@ def test_what_can_not_be_kept_makes_nobody_queue(
     if why == "too large":
         monkeypatch.setattr(cache, "MAX_ENTRY_BYTES", 1)
     else:
-        monkeypatch.setattr(cache, "REST_SECONDS", 5)
+        monkeypatch.setattr(cache_connection, "REST_SECONDS", 5)
         valkey.fill_up()
     thing.load_seconds = 0.05
     thing.read()
