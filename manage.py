@@ -61,8 +61,11 @@ def _parser() -> argparse.ArgumentParser:
     admin.add_argument("email")
     add("demo", _demo, "Make a school that looks real, once.")
     job = add("run", _run, "Run a scheduled job now.")
-    job.add_argument("job", choices=["daily-report"])
+    job.add_argument("job", choices=_JOBS)
     job.add_argument("--date", type=date.fromisoformat, help="this day's report anew (YYYY-MM-DD), and those after it")
+    queues = add("queue", _queue_status, "What the queues hold, as JSON lines.")
+    queues.add_argument("what", choices=["status"])
+    add("redrive", _redrive, "Put the dead letters of all queues back to work.")
     rotation = add("rotate-keys", _rotate_keys, "A new key for tokens; nobody is logged out.")
     rotation.add_argument(
         "--compromised", action="store_true", help="trust the old keys no more: everybody has to log in again"
@@ -121,6 +124,12 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.date and options.job != "daily-report":
+        raise _Refused("--date is for the daily report.")
+    return _JOBS[options.job](options)
+
+
+def _daily_report(options: argparse.Namespace) -> int:
     from chalicelib import clock
     from chalicelib.services import reports
 
@@ -133,6 +142,53 @@ def _run(options: argparse.Namespace) -> int:
     if not count:
         print("Every whole day has its report.", file=sys.stderr)
     return 0
+
+
+def _clean_up(options: argparse.Namespace) -> int:
+    from chalicelib import clock
+    from chalicelib.services import cleanup
+
+    def tell(step: str, number: int) -> bool:
+        _progress(f"{step}: {number}")
+        return True
+
+    try:
+        print(json.dumps(cleanup.run(clock.now(), go_on=tell)))
+    except cleanup.CleanupFailed as failed:
+        raise _Refused(f"These steps failed (the log above says why): {failed}") from failed
+    return 0
+
+
+_JOBS = {"daily-report": _daily_report, "cleanup": _clean_up}
+
+
+def _queue_status(options: argparse.Namespace) -> int:
+    from chalicelib import dead_letters
+
+    for name in dead_letters.QUEUES:
+        print(json.dumps({"queue": name} | dead_letters.status(name)))
+    return 0
+
+
+def _redrive(options: argparse.Namespace) -> int:
+    from chalicelib import dead_letters
+
+    for name in dead_letters.QUEUES:
+        moved = 0
+        try:
+            for number in dead_letters.redrive(name):
+                moved += number
+                _progress(f"{name}: {moved} redriven")
+        except dead_letters.NotTaken as refused:
+            raise _Refused(f"{name}: {moved} redriven, then the queue refused: {refused}") from refused
+        print(json.dumps({"queue": name, "redriven": moved}))
+    return 0
+
+
+def _progress(text: str) -> None:
+    """Show how far a long work is, on one line of a terminal."""
+    end = "\r" if sys.stderr.isatty() else "\n"
+    print(f"  {text}", end=end, file=sys.stderr, flush=True)
 
 
 def _rotate_keys(options: argparse.Namespace) -> int:

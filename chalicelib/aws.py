@@ -21,11 +21,15 @@ def session() -> botocore.session.Session:
 
 
 @cache
-def client(service: str) -> Any:
+def client(service: str, read_seconds: float = READ_SECONDS, attempts: int = ATTEMPTS) -> Any:
     """The client of an AWS service, such as ``sqs``. Thread-safe."""
-    config = Config(
+    return session().create_client(service, config=config(read_seconds, attempts))
+
+
+def config(read_seconds: float = READ_SECONDS, attempts: int = ATTEMPTS) -> Config:
+    """How long a client waits, and how often it tries: botocore's own defaults outlive a Lambda."""
+    return Config(
         connect_timeout=CONNECT_SECONDS,
-        read_timeout=READ_SECONDS,
-        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        read_timeout=read_seconds,
+        retries={"mode": "standard", "total_max_attempts": attempts},
     )
-    return session().create_client(service, config=config)

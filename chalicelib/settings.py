@@ -21,6 +21,8 @@ class Settings:
     mail_from: str
     enrollment_shards: int
     """Partitions of each enrollment index; never lower it, or rows become unreachable."""
+    mail_reports: bool
+    """Whether the admins get each daily report by mail."""
     cache_url: str
     """The Valkey that course reads are cached in, ``valkey://`` or ``valkeys://`` (TLS); empty for none."""
 
@@ -59,5 +61,6 @@ def settings() -> Settings:
         public_base_url=os.environ.get("PUBLIC_BASE_URL", "").rstrip("/"),
         mail_from=_required("MAIL_FROM"),
         enrollment_shards=int(os.environ.get("ENROLLMENT_SHARDS", "1")),
+        mail_reports=_flag("MAIL_REPORTS", "false"),
         cache_url=os.environ.get("CACHE_URL", "") if _flag("ENABLE_CACHE", "true") else "",
     )

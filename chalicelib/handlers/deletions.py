@@ -1,36 +1,44 @@
-"""The queue's door for deletions: what hangs on a deleted course or user goes, some time after it."""
+"""The queue's door for deletions: what hangs on something that ended goes, some time after it."""
 
 import json
 from typing import Any
 
 from chalice.app import Blueprint, SQSEvent
 
-from chalicelib import logs, metrics, queue
+from chalicelib import clock, logs, metrics, queue
 from chalicelib.services import deletions
 from chalicelib.settings import settings
 
-WORK = {queue.COURSE: deletions.of_course, queue.USER: deletions.of_user}
-_RESERVE_MS = 30_000
+_RESERVE_MS = 20_000
 
 logs.configure()
 blueprint = Blueprint(__name__)
 
 
+class MoreToDelete(RuntimeError):
+    """Time ran out, and the queue did not take the request for the rest: this message has to come again."""
+
+
 @blueprint.on_sqs_message(queue=settings().resource(queue.DELETIONS), batch_size=1)
 @logs.reporting_errors
 def delete_what_hangs_on(event: SQSEvent) -> None:
-    """Remove what hangs on one deleted thing; what time does not suffice for is asked for again."""
+    """Remove what hangs on one thing that ended; what time does not suffice for is asked for again."""
     context: Any = event.context
     [record] = event
     message = json.loads(record.body)
     logs.request_id.set(message["request_id"])
-    removed = 0
-    for count in WORK[message["kind"]](message["id"]):
-        removed += count
-        if context.get_remaining_time_in_millis() < _RESERVE_MS:
-            if not queue.send_deletion(message["kind"], message["id"]):
-                raise RuntimeError("There is more to delete, and the queue did not take it: this message comes again.")
-            break
-    extra = {"kind": message["kind"], "id": message["id"], "removed": removed}
+    removed, done = 0, True
+    try:
+        for count in deletions.sweep(message["kind"], message["id"], clock.now()):
+            removed += count
+            if context.get_remaining_time_in_millis() < _RESERVE_MS:
+                done = False
+                if not queue.send(queue.DELETIONS, message, DelaySeconds=0):
+                    raise MoreToDelete(message["id"])
+                break
+    except deletions.NotEnded as error:
+        logs.errors.error("Asked to remove what hangs on something that is there", extra={"extra": {"why": str(error)}})
+    metrics.count("RowsRemoved", removed)
     metrics.flush()
+    extra = {"kind": message["kind"], "id": message["id"], "removed": removed, "done": done}
     logs.events.info("Removed what hung on a deleted %s", message["kind"], extra={"extra": extra})

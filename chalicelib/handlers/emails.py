@@ -4,31 +4,26 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
-from aws_lambda_powertools.utilities.idempotency import (
-    DynamoDBPersistenceLayer,
-    IdempotencyConfig,
-    idempotent_function,
-)
+from aws_lambda_powertools.utilities.idempotency import idempotent_function
 from chalice.app import Blueprint, SQSEvent
 
-from chalicelib import logs, queue
+from chalicelib import clock, logs, metrics, queue
+from chalicelib.handlers import once
 from chalicelib.services import emails
 from chalicelib.settings import settings
 
 BATCH_SIZE = 10
-REMEMBERED_SECONDS = 30 * 24 * 3600  # beyond the 14 days that the dead-letter queue keeps a message
 
 logs.configure()
 blueprint = Blueprint(__name__)
 
-_processor = BatchProcessor(event_type=EventType.SQS)
-_records = DynamoDBPersistenceLayer(table_name=settings().resource("idempotency"))
-_config = IdempotencyConfig(
-    event_key_jmespath="enrollment",
-    raise_on_no_idempotency_key=True,
-    expires_after_seconds=REMEMBERED_SECONDS,
-    hash_function="sha256",
-)
+# A batch that failed as a whole is answered like any other: as the list of its messages.
+_processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+_config = once.by("enrollment")
+
+
+class TooLate(RuntimeError):
+    """Too little time is left to begin: killed in the middle, an email could be sent twice."""
 
 
 @blueprint.on_sqs_message(queue=settings().resource(queue.ENROLLMENT_EMAILS), batch_size=BATCH_SIZE)
@@ -36,23 +31,35 @@ def enrollment_emails(event: SQSEvent) -> dict[str, Any]:
     """Send what the batch asks for; only what failed comes again."""
     context: Any = event.context
     _config.register_lambda_context(context)
-    return dict(
-        process_partial_response(event=event.to_dict(), record_handler=_handle, processor=_processor, context=context)
+    answer = process_partial_response(
+        event=event.to_dict(), record_handler=_handle, processor=_processor, context=context
     )
+    metrics.flush()
+    return dict(answer)
 
 
-def _handle(record: SQSRecord) -> None:
-    message = record.json_body
-    logs.request_id.set(message["request_id"])
+def _handle(record: SQSRecord, lambda_context: Any) -> None:
+    message: dict[str, str] = {}
     try:
+        message = dict(record.json_body)
+        logs.request_id.set(message["request_id"])
+        if lambda_context.get_remaining_time_in_millis() < 1000 * emails.LONGEST_SECONDS:
+            raise TooLate
         _send_once(message=message)
         # Not within what is done once: if only the mark fails, the mail must not be sent again.
         emails.mark_enrollment_email_sent(message["enrollment"])
+        metrics.count("EmailsDone")
     except Exception:
-        logs.errors.exception("An enrollment's email failed", extra={"extra": {"message_id": record.message_id}})
+        receives = int(record.attributes.approximate_receive_count)
+        extra = {"message_id": record.message_id, "enrollment": message.get("enrollment"), "receives": receives}
+        logs.errors.exception("An enrollment's email failed", extra={"extra": extra})
+        metrics.count("EmailsFailed")
+        if receives >= queue.MAX_RECEIVES:
+            emails.give_up(message.get("enrollment", ""), clock.now())
+            metrics.count("EmailsGivenUp")
         raise
 
 
-@idempotent_function(data_keyword_argument="message", config=_config, persistence_store=_records)  # type: ignore[untyped-decorator]
+@idempotent_function(data_keyword_argument="message", config=_config, persistence_store=once.records())  # type: ignore[untyped-decorator]
 def _send_once(message: dict[str, str]) -> None:
     emails.send_enrollment_email(message["enrollment"])

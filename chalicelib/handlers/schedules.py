@@ -2,13 +2,23 @@
 
 from typing import Any
 
+from aws_lambda_powertools.utilities.idempotency import idempotent_function
 from chalice.app import Blueprint, CloudWatchEvent, Rate
 
-from chalicelib import clock, logs
-from chalicelib.services import reports
+from chalicelib import clock, logs, metrics
+from chalicelib.handlers import once
+from chalicelib.services import cleanup, report_mails, reports
+from chalicelib.settings import settings
+
+_RESERVE_MS = 30_000
 
 logs.configure()
 blueprint = Blueprint(__name__)
+_config = once.by("[report, to]")
+
+
+class ReportNotMailed(RuntimeError):
+    """Some admins did not get the daily report."""
 
 
 @blueprint.schedule(Rate(1, unit=Rate.HOURS))
@@ -17,4 +27,42 @@ def daily_report(event: CloudWatchEvent) -> dict[str, list[str]]:
     """Store the report of every whole day that has none; hourly, so that a missed hour mends itself."""
     context: Any = event.context
     logs.request_id.set(context.aws_request_id)
-    return {"stored": [report.date for report in reports.fill(clock.now())]}
+    stored = [report.date for report in reports.fill(clock.now())]
+    if settings().mail_reports:
+        _config.register_lambda_context(context)
+        _mail_newest_report()
+    return {"stored": stored}
+
+
+@blueprint.schedule(Rate(1, unit=Rate.HOURS))
+@logs.reporting_errors
+def clean_up(event: CloudWatchEvent) -> dict[str, int]:
+    """Ask again for what was owed and may have been lost; what time does not suffice for waits for the next hour."""
+    context: Any = event.context
+    logs.request_id.set(context.aws_request_id)
+    try:
+        return cleanup.run(clock.now(), go_on=lambda *_: context.get_remaining_time_in_millis() > _RESERVE_MS)
+    finally:
+        metrics.flush()
+
+
+def _mail_newest_report() -> None:
+    due = report_mails.due()
+    if due is None:
+        return
+    report, admins = due
+    failed = 0
+    for admin in admins:
+        try:
+            _mail_once(mail={"report": str(report.date), "to": str(admin.email)})
+        except Exception:
+            logs.errors.exception("A report's mail failed", extra={"extra": {"admin": admin.id}})
+            failed += 1
+    if failed:
+        raise ReportNotMailed(f"{failed} of {len(admins)} admins have no mail yet; the next hour tries again.")
+    report_mails.note_sent(report, clock.now())
+
+
+@idempotent_function(data_keyword_argument="mail", config=_config, persistence_store=once.records())  # type: ignore[untyped-decorator]
+def _mail_once(mail: dict[str, str]) -> None:
+    report_mails.send(mail["report"], mail["to"])

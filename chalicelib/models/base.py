@@ -23,6 +23,8 @@ from chalicelib.settings import settings
 PATIENCE_SECONDS = 15
 _FIRST_WAIT_SECONDS = 0.02
 _LONGEST_WAIT_SECONDS = 0.5
+_PASSING = ("TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded")
+"""Reasons to refuse a transaction that are gone a moment later."""
 
 Result = TypeVar("Result")
 
@@ -106,7 +108,7 @@ def held(write: Callable[[], object]) -> bool:
 
 
 def transact(fill: Callable[[TransactWrite], None]) -> None:
-    """Run one write transaction, again with jitter when another one held an item.
+    """Run one write transaction, again with jitter when another one held an item or a partition was too busy.
 
     ``fill`` adds the items, and is called anew for each attempt. DynamoDB refuses a transaction
     that meets another on the same item instead of waiting, and botocore does not retry that
@@ -124,7 +126,7 @@ def transact(fill: Callable[[TransactWrite], None]) -> None:
             codes = [reason.code if reason else None for reason in error.cancellation_reasons]
             if failed := _numbers(codes, "ConditionalCheckFailed"):
                 raise ConditionFailed(failed) from error
-            if not _numbers(codes, "TransactionConflict"):
+            if not any(_numbers(codes, code) for code in _PASSING):
                 raise
 
 

@@ -86,9 +86,10 @@ class CourseListRow(Table):
         return [*islice(once, limit)]
 
     @classmethod
-    def count_created(cls, name: str, first: str, last: str) -> int:
-        """How many courses of a list by date were created from ``first`` to ``last`` (RFC 3339)."""
-        return cls.count(by_date(name), cls.position.between(first, last + "#~"), consistent_read=True)
+    def ids_created(cls, name: str, first: str, last: str) -> set[str]:
+        """The ids of the courses of a list that were created from ``first`` to ``last`` (RFC 3339); consistent."""
+        created = cls.position.between(first, last + "#~")
+        return {row.course_id for row in cls.query(by_date(name), created, consistent_read=True)}
 
 
 def course_at(position: str) -> str:

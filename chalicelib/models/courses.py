@@ -1,10 +1,22 @@
 """Courses, by id."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from pynamodb.attributes import BooleanAttribute, NumberAttribute, UnicodeAttribute
+from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
 
-from chalicelib.models.base import Table, table_name
+from chalicelib.models.base import Table, held, table_name
+
+DELETED = "deleted"
+
+
+class _Ended(GlobalSecondaryIndex["Course"]):
+    class Meta:
+        index_name = "ended"
+        projection = KeysOnlyProjection()
+
+    ended = UnicodeAttribute(hash_key=True)
+    deleted_at = UnicodeAttribute(range_key=True)
 
 
 class Course(Table):
@@ -27,6 +39,9 @@ class Course(Table):
     """Not PynamoDB's version attribute: that one can't be checked without being bumped."""
     deleted_at = UnicodeAttribute(null=True)
     """The tombstone: to every reader the course is gone from this moment on."""
+    ended = UnicodeAttribute(null=True)
+    """DELETED on a tombstone, which the index of them is made of."""
+    of_ended = _Ended()
 
     @classmethod
     def find(cls, course_id: str) -> "Course | None":
@@ -39,3 +54,14 @@ class Course(Table):
         """Those of these ids that exist and are not deleted, read consistently."""
         found = cls.batch_get(list(dict.fromkeys(course_ids)), consistent_read=True)
         return {course.id: course for course in found if not course.deleted_at}
+
+    @classmethod
+    def deleted_before(cls, moment: str) -> "Iterator[Course]":
+        """The ids, as rows, of the courses that were deleted before a moment (RFC 3339), by the index."""
+        rows: Iterator[Course] = cls.of_ended.query(DELETED, cls.deleted_at < moment)
+        return rows
+
+    @classmethod
+    def bury(cls, course_id: str, before: str) -> bool:
+        """Remove the tombstone of a course that was deleted before a moment (RFC 3339); whether there was one."""
+        return held(lambda: cls(course_id).delete(cls.deleted_at < before))

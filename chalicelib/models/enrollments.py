@@ -3,6 +3,7 @@
 import heapq
 import zlib
 from collections.abc import Iterator
+from itertools import islice
 
 from pynamodb.attributes import UnicodeAttribute
 from pynamodb.expressions.condition import Condition
@@ -11,6 +12,8 @@ from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection, KeysOnlyPr
 from chalicelib import ids
 from chalicelib.models.base import Table, held, table_name
 from chalicelib.settings import settings
+
+_READ_AT_ONCE = 100  # BatchGetItem's limit
 
 
 class _OfStudent(LocalSecondaryIndex["Enrollment"]):
@@ -66,6 +69,10 @@ class Enrollment(Table):
     """The request that made it; what follows from it logs under this id."""
     email_pending = UnicodeAttribute(null=True)
     """The shard of the email that is owed; gone once it is sent, and the row from the index with it."""
+    email_asked_at = UnicodeAttribute(null=True)
+    """When the sweeper put its message into the queue (RFC 3339); null if only enrolling did."""
+    email_failed_at = UnicodeAttribute(null=True)
+    """When its email was given up, and its message became a dead letter (RFC 3339)."""
     of_student = _OfStudent()
     of_course = _OfCourse()
     all = _All()
@@ -121,8 +128,26 @@ class Enrollment(Table):
 
     def mark_email_sent(self) -> None:
         """Take it off the list of those that owe an email; nothing if it ended meanwhile."""
-        same = Enrollment.nonce == self.nonce
-        held(lambda: self.update([Enrollment.email_pending.remove()], condition=same))
+        done = [Enrollment.email_pending.remove(), Enrollment.email_failed_at.remove()]
+        held(lambda: self.update([*done], condition=Enrollment.nonce == self.nonce))
+
+    def give_up_email(self, moment: str) -> None:
+        """Take it off the list of those that owe an email, and note that it was never sent."""
+        done = [Enrollment.email_pending.remove(), Enrollment.email_failed_at.set(moment)]
+        held(lambda: self.update([*done], condition=Enrollment.nonce == self.nonce))
+
+    def note_email_asked(self, moment: str) -> None:
+        """Note that the sweeper has put its message into the queue; nothing if the email is sent by now."""
+        owed = (Enrollment.nonce == self.nonce) & Enrollment.email_pending.exists()
+        held(lambda: self.update([Enrollment.email_asked_at.set(moment)], condition=owed))
+
+    @classmethod
+    def owing_emails(cls, before: str) -> "Iterator[Enrollment]":
+        """Those made before a moment (RFC 3339) that owe an email: found by the index, read consistently."""
+        for shard in all_shards():
+            keys = cls.awaiting_email.query(shard, cls.position < before)
+            while batch := [(row.student, row.course) for row in islice(keys, _READ_AT_ONCE)]:
+                yield from (row for row in cls.batch_get(batch, consistent_read=True) if row.email_pending)
 
     @classmethod
     def list_of_student(cls, student: str, *, after: str | None, back: bool, limit: int) -> "Rows":
@@ -149,9 +174,16 @@ class Enrollment(Table):
         return _merged(cls.all, all_shards(), after, back, limit)
 
     @classmethod
-    def count_created(cls, first: str, last: str) -> int:
-        """How many were made from ``first`` to ``last`` (RFC 3339), by the index."""
-        return sum(cls.all.count(shard, cls.position.between(first, last + "#~")) for shard in all_shards())
+    def ids_created(cls, first: str, last: str) -> set[str]:
+        """The ids of those made from ``first`` to ``last`` (RFC 3339), by the index."""
+        made = cls.position.between(first, last + "#~")
+        return {row.id for shard in all_shards() for row in cls.all.query(shard, made)}
+
+    @classmethod
+    def in_course(cls, course: str) -> "Iterator[Enrollment]":
+        """All of a course, by the index; each with what its deletion needs."""
+        for shard in all_shards():
+            yield from cls.of_course.query(f"{course}#{shard}")
 
 
 Rows = list[Enrollment]

@@ -35,6 +35,12 @@ class LedgerEntry(Table):
         return [cls.at(created_at, f"{kind}-made", thing), cls.at(deleted_at, f"{kind}-ended", thing)]
 
     @classmethod
+    def things(cls, event: str, day: str) -> set[str]:
+        """The things that an event happened to on a day."""
+        entries = cls.query(day, cls.entry.startswith(f"{event}#"), consistent_read=True)
+        return {str(row.entry).rpartition("#")[2] for row in entries}
+
+    @classmethod
     def count_of(cls, event: str, day: str) -> int:
         """How many entries of an event a day has."""
         return cls.count(day, cls.entry.startswith(f"{event}#"), consistent_read=True)

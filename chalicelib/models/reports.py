@@ -4,7 +4,7 @@ from datetime import date, timedelta
 
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 
-from chalicelib.models.base import Table, table_name
+from chalicelib.models.base import Table, held, table_name
 
 DAILY = "daily"
 
@@ -23,12 +23,18 @@ class Report(Table):
     enrollments = NumberAttribute()
     new_enrollments = NumberAttribute()
     new_users = NumberAttribute()
+    mailed_at = UnicodeAttribute(null=True)
+    """When the admins had it by mail (RFC 3339)."""
 
     @classmethod
     def latest(cls, until: str) -> "Report | None":
         """The newest daily report of ``until`` (a date) or before."""
         newest = cls.query(DAILY, cls.date <= until, scan_index_forward=False, limit=1, consistent_read=True)
         return next(newest, None)
+
+    def note_mailed(self, moment: str) -> None:
+        """Note that the admins have it."""
+        held(lambda: self.update([Report.mailed_at.set(moment)], condition=Report.kind.exists()))
 
     @property
     def position(self) -> str:

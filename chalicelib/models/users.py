@@ -6,12 +6,14 @@ from itertools import islice
 
 from pynamodb.attributes import BooleanAttribute, NumberAttribute, UnicodeAttribute
 from pynamodb.expressions.condition import Condition
-from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection
+from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection, KeysOnlyProjection
 
 from chalicelib.models.base import Table, held, table_name
 from chalicelib.roles import Role
 
 ACTIVE_ADMINS = "#active-admins"  # no id that the API makes
+ERASED = "erased"
+INACTIVE = "inactive"
 
 
 class _ByRole(GlobalSecondaryIndex["User"]):
@@ -21,6 +23,15 @@ class _ByRole(GlobalSecondaryIndex["User"]):
 
     role = UnicodeAttribute(hash_key=True)
     position = UnicodeAttribute(range_key=True)
+
+
+class _Ended(GlobalSecondaryIndex["User"]):
+    class Meta:
+        index_name = "ended"
+        projection = KeysOnlyProjection()
+
+    ended = UnicodeAttribute(hash_key=True)
+    ended_at = UnicodeAttribute(range_key=True)
 
 
 class User(Table):
@@ -44,7 +55,11 @@ class User(Table):
     """Their place among the users: `date_joined` and id; gone with the account."""
     deleted_at = UnicodeAttribute(null=True)
     """The tombstone: to every reader the user is gone from this moment on."""
+    ended = UnicodeAttribute(null=True)
+    """ERASED or INACTIVE, while the cleanup has something to do about it."""
+    ended_at = UnicodeAttribute(null=True)
     by_role = _ByRole()
+    of_ended = _Ended()
 
     @classmethod
     def find(cls, user_id: str) -> "User | None":
@@ -77,9 +92,37 @@ class User(Table):
         return [*islice(merged, limit)]
 
     @classmethod
-    def count_joined(cls, role: str, first: str, last: str) -> int:
-        """How many of a role joined from ``first`` to ``last`` (RFC 3339), by the index."""
-        return cls.by_role.count(role, cls.position.between(first, last + "#~"))
+    def ids_joined(cls, first: str, last: str) -> set[str]:
+        """The ids of those who joined from ``first`` to ``last`` (RFC 3339), by the index."""
+        joined = cls.position.between(first, last + "#~")
+        return {user.id for role in Role for user in cls.by_role.query(role, joined)}
+
+    @classmethod
+    def ended_before(cls, state: str, moment: str) -> "Iterator[User]":
+        """The ids, as rows, of those who were ERASED or INACTIVE before a moment (RFC 3339), by the index."""
+        rows: Iterator[User] = cls.of_ended.query(state, cls.ended_at < moment)
+        return rows
+
+    @classmethod
+    def find_inactive(cls, user_id: str, before: str) -> "User | None":
+        """The user, if they are inactive since before a moment (RFC 3339), read consistently."""
+        user = cls.row(user_id)
+        return user if user and user.ended == INACTIVE and str(user.ended_at) < before else None
+
+    def note_swept(self) -> None:
+        """Take an inactive one from the index of those whose enrollments are to end; nothing if they came back."""
+        same = (User.ended == INACTIVE) & (User.ended_at == self.ended_at)
+        held(lambda: self.update([User.ended.remove(), User.ended_at.remove()], condition=same))
+
+    @classmethod
+    def bury(cls, user_id: str, before: str) -> bool:
+        """Remove the tombstone of a user who was erased before a moment (RFC 3339); whether there was one."""
+        return held(lambda: cls(user_id).delete(cls.deleted_at < before))
+
+    @classmethod
+    def active_admins(cls) -> "list[User]":
+        """The admins who are active, with their names and addresses, by the index."""
+        return [user for user in cls.by_role.query(Role.ADMIN) if user.is_active]
 
     @classmethod
     def first_joined(cls, role: str) -> str | None:

@@ -14,7 +14,7 @@ from chalicelib.errors import Busy, Forbidden, Invalid, NotAuthenticated, NotFou
 from chalicelib.models import course_lists, ledger
 from chalicelib.models.base import ConditionFailed, retried, transact
 from chalicelib.models.course_lists import CourseListRow
-from chalicelib.models.courses import Course
+from chalicelib.models.courses import DELETED, Course
 from chalicelib.models.ledger import LedgerEntry
 from chalicelib.models.users import User
 from chalicelib.paging import Page, PageRequest, fitted, turn_to
@@ -124,7 +124,12 @@ def delete(caller: Caller, course_id: str, versions: Versions) -> None:
             content = [Course.title, Course.description, Course.owner]
             transaction.update(
                 course,
-                [Course.deleted_at.set(moment), Course.version.add(1), *(part.remove() for part in content)],
+                [
+                    Course.deleted_at.set(moment),
+                    Course.ended.set(DELETED),
+                    Course.version.add(1),
+                    *(part.remove() for part in content),
+                ],
                 condition=Course.version == course.version,
             )
 
@@ -132,7 +137,7 @@ def delete(caller: Caller, course_id: str, versions: Versions) -> None:
             transact(write)
 
     retried(bury)
-    queue.send_deletion(queue.COURSE, course_id)
+    queue.send(queue.DELETIONS, queue.deletion_message(queue.COURSE, course_id))
 
 
 def browse(visitor: Caller | None, request: PageRequest, *, ordering: str, own: bool) -> Page[Course]:

@@ -1,37 +1,100 @@
-"""What hangs on a deleted course or user goes, one by one, and again from where it stopped."""
+"""What hangs on something that ended goes, and again from where it stopped, until nothing is left to go.
+
+The tombstone stays for a day and is swept each hour, for what was on its way when it was put
+there; it goes after a sweep that finds nothing.
+"""
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 
+from pynamodb.transactions import TransactWrite
+
+from chalicelib import clock, queue
 from chalicelib.callers import Caller
 from chalicelib.models import course_lists
+from chalicelib.models.base import ConditionFailed
 from chalicelib.models.course_lists import CourseListRow
-from chalicelib.models.enrollments import Enrollment, all_shards
+from chalicelib.models.courses import Course
+from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.lessons import Lesson
 from chalicelib.models.sessions import Session
+from chalicelib.models.users import User
 from chalicelib.roles import Role
 from chalicelib.services import courses, enrollments
 
+TOMBSTONE_STAYS = timedelta(days=1)
+"""Longer than any request runs, any access token lives and any index lags."""
 
-def of_course(course_id: str) -> Iterator[int]:
-    """Remove a deleted course's lessons and enrollments; gives 1 for each."""
+INACTIVE_STAYS = timedelta(days=30)
+"""How long a deactivated student's enrollments wait for them."""
+
+
+class NotEnded(Exception):
+    """Asked to remove what hangs on something that is there."""
+
+
+def sweep(kind: str, thing: str, now: datetime) -> Iterator[int]:
+    """Remove what hangs on a deleted course or user, or on a user inactive for long; gives how many rows, in steps.
+
+    Raises NotEnded for a course or user that is there.
+    """
+    yield from {queue.COURSE: _of_course, queue.USER: _of_user, queue.INACTIVE: _of_inactive}[kind](thing, now)
+
+
+def _of_course(course_id: str, now: datetime) -> Iterator[int]:
+    if Course.find(course_id) is not None:
+        raise NotEnded(f"The course {course_id} is not deleted.")
+    removed = 0
+    for count in _hanging_on_course(course_id):
+        removed += count
+        yield count
+    if not removed:
+        Course.bury(course_id, clock.rfc3339(now - TOMBSTONE_STAYS))
+
+
+def _hanging_on_course(course_id: str) -> Iterator[int]:
     with Lesson.batch_write() as batch:
         for lesson in Lesson.query(course_id, consistent_read=True):
             batch.delete(lesson)
             yield 1
-    for shard in all_shards():
-        for enrollment in Enrollment.of_course.query(f"{course_id}#{shard}"):
-            yield int(enrollments.remove(enrollment))
+    yield from enrollments.remove_all(Enrollment.in_course(course_id))
 
 
-def of_user(user_id: str) -> Iterator[int]:
-    """Remove an erased user's sessions, enrollments and drafts; gives 1 for each."""
+def _of_user(user_id: str, now: datetime) -> Iterator[int]:
+    if User.find(user_id) is not None:
+        raise NotEnded(f"The user {user_id} is not erased.")
+    removed = 0
+    for count in _hanging_on_user(user_id):
+        removed += count
+        yield count
+    if not removed:
+        User.bury(user_id, clock.rfc3339(now - TOMBSTONE_STAYS))
+
+
+def _hanging_on_user(user_id: str) -> Iterator[int]:
     with Session.batch_write() as batch:
         for session in Session.query(user_id, consistent_read=True):
             batch.delete(session)
             yield 1
-    for enrollment in Enrollment.query(user_id, consistent_read=True):
-        yield int(enrollments.remove(enrollment))
+    yield from enrollments.remove_all(Enrollment.query(user_id, consistent_read=True))
     for row in CourseListRow.query(course_lists.by_date(course_lists.owned_by(user_id)), consistent_read=True):
         courses.delete(Caller(user_id, "", Role.INSTRUCTOR, session_id=""), row.course_id, None)
         yield 1
-        yield from of_course(row.course_id)  # nobody could enroll in it any more when the account was erased
+        yield from _hanging_on_course(row.course_id)  # a draft: nobody can have been enrolling in it
+
+
+def _of_inactive(user_id: str, now: datetime) -> Iterator[int]:
+    before = clock.rfc3339(now - INACTIVE_STAYS)
+    user = User.find_inactive(user_id, before)
+    if user is None:
+        return  # they came back, or were erased
+
+    def still_inactive(transaction: TransactWrite) -> None:
+        same = User.ended_at == user.ended_at
+        transaction.condition_check(User, user_id, condition=same)
+
+    try:
+        yield from enrollments.remove_all(Enrollment.query(user_id, consistent_read=True), still_inactive)
+    except ConditionFailed:
+        return
+    user.note_swept()

@@ -1,14 +1,18 @@
 """Emails: what is told to whom."""
 
 import html
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from string import Template
 
-from chalicelib import logs, mailer
+from chalicelib import clock, logs, mailer
 from chalicelib.models.courses import Course
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.users import User
+
+LONGEST_SECONDS = mailer.LONGEST_SECONDS + 5
+"""What one email can take: SES, and the reads and writes around it."""
 
 _TEMPLATES = Path(__file__).parents[1] / "templates"
 
@@ -18,7 +22,7 @@ def send_enrollment_email(enrollment_id: str) -> None:
     enrollment = Enrollment.find(enrollment_id)
     student = User.find(enrollment.student) if enrollment else None
     course = Course.find(enrollment.course) if enrollment else None
-    extra = {"enrollment": enrollment_id}
+    extra: dict[str, object] = {"enrollment": enrollment_id}
     if enrollment is None or student is None or course is None:
         logs.events.info("No email for an enrollment that ended", extra={"extra": extra})
         return
@@ -29,8 +33,15 @@ def send_enrollment_email(enrollment_id: str) -> None:
 def mark_enrollment_email_sent(enrollment_id: str) -> None:
     """Note that an enrollment owes no email any more; nothing if it is gone."""
     enrollment = Enrollment.find(enrollment_id)
-    if enrollment is not None and enrollment.email_pending is not None:
+    if enrollment is not None and (enrollment.email_pending or enrollment.email_failed_at):
         enrollment.mark_email_sent()
+
+
+def give_up(enrollment_id: str, now: datetime) -> None:
+    """Note that an enrollment's email could not be sent, so that nobody asks for it until it is redriven."""
+    enrollment = Enrollment.find(enrollment_id)
+    if enrollment is not None and enrollment.email_pending:
+        enrollment.give_up_email(clock.rfc3339(now))
 
 
 def _enrollment_mail(student: User, course: Course) -> mailer.Mail:

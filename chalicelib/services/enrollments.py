@@ -1,6 +1,8 @@
 """Enrollments: who is in which course."""
 
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from itertools import islice
 
 from pynamodb.transactions import TransactWrite
 
@@ -14,6 +16,11 @@ from chalicelib.models.ledger import LedgerEntry
 from chalicelib.paging import Page, PageRequest, turn_to
 from chalicelib.roles import Role
 from chalicelib.services import course_reads
+
+Check = Callable[[TransactWrite], None]
+"""Adds a condition to a transaction."""
+
+_REMOVED_AT_ONCE = 33  # a transaction holds 100 items: three for each, and one condition
 
 
 def enroll(caller: Caller, course_id: str, now: datetime | None = None) -> Enrollment:
@@ -33,7 +40,7 @@ def enroll(caller: Caller, course_id: str, now: datetime | None = None) -> Enrol
     enrollment = Enrollment.new(caller.id, course.id, moment, logs.request_id.get())
     if not enrollment.insert():
         raise Conflict("You are enrolled in this course already.")
-    queue.send_enrollment(enrollment.id, enrollment.request_id)
+    queue.send(queue.ENROLLMENT_EMAILS, queue.enrollment_message(enrollment.id, enrollment.request_id))
     return enrollment
 
 
@@ -73,18 +80,44 @@ def end(caller: Caller, enrollment_id: str) -> None:
 
 def remove(enrollment: Enrollment) -> bool:
     """Delete an enrollment, and note it for the reports; False if it ended before."""
+    return any(remove_all([enrollment]))
+
+
+def remove_all(enrollments: Iterable[Enrollment], still: Check | None = None) -> Iterator[int]:
+    """Delete enrollments and note them for the reports, as many at once as a transaction holds.
+
+    ``still`` adds one condition to each transaction. Gives how many each transaction removed, without
+    those that had ended before.
+
+    Raises ConditionFailed when that condition does not hold.
+    """
+    rest = iter(enrollments)
+    while batch := [*islice(rest, _REMOVED_AT_ONCE)]:
+        yield _remove(batch, still)
+
+
+def _remove(batch: list[Enrollment], still: Check | None) -> int:
     moment = clock.rfc3339(clock.now())
+    checks = 1 if still else 0
+    while batch:
 
-    def write(transaction: TransactWrite) -> None:
-        transaction.delete(enrollment, condition=Enrollment.nonce == enrollment.nonce)
-        for entry in LedgerEntry.of_deleted(ledger.ENROLLMENT, enrollment.id, enrollment.created_at, moment):
-            transaction.save(entry)
+        def write(transaction: TransactWrite, batch: list[Enrollment] = batch) -> None:
+            if still:
+                still(transaction)
+            for enrollment in batch:
+                transaction.delete(enrollment, condition=Enrollment.nonce == enrollment.nonce)
+                for entry in LedgerEntry.of_deleted(ledger.ENROLLMENT, enrollment.id, enrollment.created_at, moment):
+                    transaction.save(entry)
 
-    try:
-        transact(write)
-    except ConditionFailed:
-        return False
-    return True
+        try:
+            transact(write)
+            break
+        except ConditionFailed as error:
+            if still and 0 in error.failed:
+                raise
+            # Somebody was faster with some of them; a transaction's deletions come behind its checks, in their order.
+            batch = [one for number, one in enumerate(batch, start=checks) if number not in error.failed]
+    return len(batch)
 
 
 def _unknown() -> NotFound:

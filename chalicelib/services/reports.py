@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from chalicelib import logs
 from chalicelib.callers import Caller
 from chalicelib.errors import Invalid
-from chalicelib.models import course_lists
+from chalicelib.models import course_lists, ledger
 from chalicelib.models.course_lists import CourseListRow
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.ledger import PUBLISHED, UNPUBLISHED, LedgerEntry
@@ -60,9 +60,13 @@ def _store(day: date) -> Report:
     def noted(event: str) -> int:
         return LedgerEntry.count_of(event, day.isoformat())
 
-    new_users = sum(User.count_joined(role, first, last) for role in Role) + noted("user-made")
-    new_courses = CourseListRow.count_created(course_lists.ALL, first, last) + noted("course-made")
-    new_enrollments = Enrollment.count_created(first, last) + noted("enrollment-made")
+    def made(there: set[str], kind: str) -> int:
+        """Those that are there, and those that were: what is deleted while this runs can be seen as both."""
+        return len(there | LedgerEntry.things(f"{kind}-made", day.isoformat()))
+
+    new_users = made(User.ids_joined(first, last), ledger.USER)
+    new_courses = made(CourseListRow.ids_created(course_lists.ALL, first, last), ledger.COURSE)
+    new_enrollments = made(Enrollment.ids_created(first, last), ledger.ENROLLMENT)
     report = Report(
         DAILY,
         day.isoformat(),

@@ -13,7 +13,7 @@ from chalicelib.models import ledger
 from chalicelib.models.base import ConditionFailed, retried, transact
 from chalicelib.models.identities import Identity
 from chalicelib.models.ledger import LedgerEntry
-from chalicelib.models.users import ACTIVE_ADMINS, ActiveAdmins, User
+from chalicelib.models.users import ACTIVE_ADMINS, ERASED, INACTIVE, ActiveAdmins, User
 from chalicelib.paging import Page, PageRequest, turn_to
 from chalicelib.roles import Role
 from chalicelib.services import sessions
@@ -89,6 +89,8 @@ def change(user_id: str, fields: Mapping[str, Any]) -> User:
                 transaction.save(Identity.of_email(email, user_id), condition=Identity.name.does_not_exist())
             actions: list[Action] = [getattr(User, name).set(value) for name, value in changed.items()]
             actions.append(User.auth_version.set(new.auth_version))
+            if "is_active" in changed:
+                actions += _ending(None if new.is_active else INACTIVE)
             transaction.update(old, actions, condition=_unchanged(old))
             _count_admins(transaction, _is_active_admin(new) - _is_active_admin(old))
 
@@ -123,6 +125,7 @@ def erase(user_id: str) -> None:
             gone = [User.username, User.email, User.password_hash, User.position]
             actions: list[Action] = [attribute.remove() for attribute in gone]
             actions += [User.is_active.set(False), User.deleted_at.set(moment), User.auth_version.add(1)]
+            actions += _ending(ERASED)
             transaction.update(user, actions, condition=_unchanged(user) & (User.published_courses == 0))
             _count_admins(transaction, -_is_active_admin(user))
 
@@ -135,7 +138,7 @@ def erase(user_id: str) -> None:
             raise
 
     retried(attempt)
-    queue.send_deletion(queue.USER, user_id)
+    queue.send(queue.DELETIONS, queue.deletion_message(queue.USER, user_id))
 
 
 def _existing(user_id: str) -> User:
@@ -147,6 +150,13 @@ def _existing(user_id: str) -> User:
 
 def _unchanged(user: User) -> Any:
     return User.is_there() & (User.auth_version == user.auth_version) & (User.email == user.email)
+
+
+def _ending(state: str | None) -> list[Action]:
+    """What puts a user among those whom the cleanup looks after, or takes them from there."""
+    if state is None:
+        return [User.ended.remove(), User.ended_at.remove()]
+    return [User.ended.set(state), User.ended_at.set(clock.rfc3339(clock.now()))]
 
 
 def _is_active_admin(user: User) -> int:

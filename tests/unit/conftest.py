@@ -34,7 +34,7 @@ def aws() -> Iterator[None]:
         )
         boto3.client("ses").verify_email_identity(EmailAddress="eduflow@example.org")
         keys._cached = None
-        queue._url.cache_clear()
+        queue.url.cache_clear()
         yield
 
 

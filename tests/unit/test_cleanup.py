@@ -1,0 +1,188 @@
+"""What was owed and got lost is asked for again: once, late, twice, and beside other things that fail."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+
+from chalicelib import clock, queue
+from chalicelib.callers import Caller
+from chalicelib.models.courses import Course
+from chalicelib.models.enrollments import Enrollment
+from chalicelib.models.lessons import Lesson
+from chalicelib.models.users import User
+from chalicelib.roles import Role
+from chalicelib.services import cleanup, courses, deletions, enrollments, lessons, users
+from tests.people import joins, makes_course
+
+NOW = datetime.now(UTC)
+
+
+def clean(now: datetime = NOW) -> dict[str, int]:
+    return cleanup.run(now, go_on=lambda step, number: True)
+
+
+@pytest.fixture
+def teacher(aws: None) -> Caller:
+    boto3.client("sqs").set_queue_attributes(QueueUrl=queue.url(queue.DELETIONS), Attributes={"DelaySeconds": "0"})
+    return joins(Role.INSTRUCTOR)
+
+
+@pytest.fixture
+def course(teacher: Caller) -> Course:
+    return makes_course(teacher)
+
+
+@pytest.fixture
+def unsent(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """No message reaches a queue until it is undone."""
+    monkeypatch.setattr(queue, "send", lambda *_, **__: False)
+    return monkeypatch
+
+
+def messages(name: str) -> list[dict[str, Any]]:
+    """What lies in a queue, taken out of it."""
+    sqs, url = boto3.client("sqs"), queue.url(name)
+    found = []
+    while batch := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
+        found += [json.loads(message["Body"]) for message in batch]
+        for message in batch:
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    return found
+
+
+def enroll(course: Course, ago: timedelta) -> Enrollment:
+    return enrollments.enroll(joins(Role.STUDENT), course.id, NOW - ago)
+
+
+@pytest.mark.usefixtures("unsent")
+def test_emails_whose_message_was_lost_are_asked_for_once_more(course: Course) -> None:
+    lost = [enroll(course, timedelta(hours=1)) for _ in range(23)]
+    enroll(course, timedelta(minutes=44))
+    enroll(course, timedelta(hours=1)).mark_email_sent()
+    enroll(course, timedelta(hours=1)).give_up_email("now")
+    enrollments.remove(enroll(course, timedelta(hours=1)))
+
+    assert clean()["EmailsAskedAgain"] == 23
+    assert {one["enrollment"] for one in messages(queue.ENROLLMENT_EMAILS)} == {one.id for one in lost}
+    assert clean()["EmailsAskedAgain"] == 0
+    assert clean(NOW + timedelta(hours=5))["EmailsAskedAgain"] == 1  # the young one
+    assert clean(NOW + timedelta(hours=7))["EmailsAskedAgain"] == 23
+
+
+def test_deleted_courses_are_swept_until_a_sweep_a_day_later_finds_nothing(
+    teacher: Caller, course: Course, unsent: pytest.MonkeyPatch
+) -> None:
+    enroll(course, timedelta(hours=1))
+    courses.delete(teacher, course.id, None)
+    unsent.undo()
+
+    assert clean()["DeletedCoursesSwept"] == 0
+    assert clean(NOW + timedelta(hours=1))["DeletedCoursesSwept"] == 1
+    [message] = messages(queue.DELETIONS)
+
+    def sweep(now: datetime) -> int:
+        return sum(deletions.sweep(message["kind"], message["id"], now))
+
+    def tombstone() -> bool:
+        return Course.row(course.id) is not None
+
+    assert sweep(NOW + timedelta(hours=1)) == 1
+    assert sweep(NOW + timedelta(hours=1)) == 0
+    assert tombstone(), "younger than a day"
+    Enrollment.new("0" * 16, course.id, clock.rfc3339(NOW), "late").insert()
+    assert sweep(NOW + timedelta(days=2)) == 1
+    assert tombstone(), "this sweep found something"
+    assert sweep(NOW + timedelta(days=2)) == 0
+    assert not tombstone()
+    assert sweep(NOW + timedelta(days=2)) == 0
+    assert clean(NOW + timedelta(days=2))["DeletedCoursesSwept"] == 0
+
+
+def test_erased_users_are_swept_likewise(course: Course) -> None:
+    student = joins(Role.STUDENT)
+    enrollments.enroll(student, course.id)
+    users.erase(student.id)
+
+    assert clean(NOW + timedelta(days=3))["ErasedUsersSwept"] == 1
+    assert sum(deletions.sweep(queue.USER, student.id, NOW + timedelta(days=3))) == 2  # enrollment and session
+    assert User.row(student.id) is not None
+    assert sum(deletions.sweep(queue.USER, student.id, NOW + timedelta(days=3))) == 0
+    assert User.row(student.id) is None
+
+
+def test_students_inactive_for_a_month_lose_their_enrollments(course: Course) -> None:
+    student, other = joins(Role.STUDENT), joins(Role.STUDENT)
+    mine, others = enrollments.enroll(student, course.id), enrollments.enroll(other, course.id)
+    users.change(student.id, {"is_active": False})
+
+    assert clean(NOW + timedelta(days=29))["InactiveStudentsSwept"] == 0
+    later = NOW + timedelta(days=31)
+    assert clean(later)["InactiveStudentsSwept"] == 1
+    assert sum(deletions.sweep(queue.INACTIVE, student.id, later)) == 1
+    assert Enrollment.find(mine.id) is None
+    assert Enrollment.find(others.id) is not None
+    assert clean(later)["InactiveStudentsSwept"] == 0
+
+
+def test_who_is_active_again_keeps_what_is_there(course: Course) -> None:
+    student = joins(Role.STUDENT)
+    mine = [enrollments.enroll(student, makes_course(joins(Role.INSTRUCTOR)).id) for _ in range(40)]
+    users.change(student.id, {"is_active": False})
+    later = NOW + timedelta(days=31)
+
+    sweep = deletions.sweep(queue.INACTIVE, student.id, later)
+    first = next(sweep)
+    users.change(student.id, {"is_active": True})
+
+    assert sum(sweep) == 0
+    assert len([one for one in mine if Enrollment.find(one.id)]) == 40 - first
+    assert sum(deletions.sweep(queue.INACTIVE, student.id, later)) == 0
+
+
+def test_what_is_there_is_not_swept(teacher: Caller, course: Course) -> None:
+    enroll(course, timedelta(0))
+    for kind, thing in ((queue.COURSE, course.id), (queue.USER, teacher.id)):
+        with pytest.raises(deletions.NotEnded):
+            [*deletions.sweep(kind, thing, NOW)]
+    assert sum(deletions.sweep(queue.INACTIVE, teacher.id, NOW)) == 0
+
+
+def test_a_deletion_goes_on_from_wherever_it_was_broken_off(teacher: Caller, course: Course) -> None:
+    for number in range(5):
+        fields = {"title": str(number), "content": "", "duration_min": 0, "order_index": number}
+        lessons.create(teacher, course.id, fields)
+    for _ in range(40):
+        enroll(course, timedelta(0))
+    courses.delete(teacher, course.id, None)
+
+    sweeps = 0
+    while next(deletions.sweep(queue.COURSE, course.id, NOW), None):  # each is broken off after one step
+        sweeps += 1
+
+    assert sweeps >= 3
+    assert [*Enrollment.scan(), *Lesson.scan()] == []
+
+
+def test_of_a_batch_those_that_ended_meanwhile_do_not_stop_the_others(course: Course) -> None:
+    some = [enroll(course, timedelta(0)) for _ in range(40)]
+    for one in (some[0], some[7], some[39]):
+        enrollments.remove(one)
+
+    assert [*enrollments.remove_all(some)] == [31, 6]
+    assert [*Enrollment.scan()] == []
+
+
+def test_a_step_that_fails_stops_no_other(
+    teacher: Caller, course: Course, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    courses.delete(teacher, course.id, None)
+    monkeypatch.setitem(cleanup.STEPS, "EmailsAskedAgain", lambda now: 1 / 0)
+
+    with pytest.raises(cleanup.CleanupFailed, match="EmailsAskedAgain"):
+        clean(NOW + timedelta(hours=1))
+
+    assert len(messages(queue.DELETIONS)) == 2  # the deletion's own, and the cleanup's
+    assert "A step of the cleanup failed" in caplog.text

@@ -1,0 +1,180 @@
+"""The emails' worker: what a batch's messages come to, one by one."""
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, ReadTimeoutError
+
+from chalicelib import aws as aws_clients
+from chalicelib import mailer, queue
+from chalicelib.handlers.emails import enrollment_emails
+from chalicelib.models.courses import Course
+from chalicelib.models.enrollments import Enrollment
+from chalicelib.roles import Role
+from chalicelib.services import emails, enrollments
+from infra.provision import TEMPLATE
+from tests.people import joins, makes_course
+
+
+def refusal(status: int, code: str) -> ClientError:
+    return ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, "SendEmail")
+
+
+class Ses:
+    """SES as it answers: each answer of ``says`` once, then with a message id."""
+
+    def __init__(self) -> None:
+        self.asked: list[dict[str, Any]] = []
+        self.says: list[Exception] = []
+
+    def send_email(self, **request: Any) -> dict[str, str]:
+        self.asked.append(request)
+        if self.says:
+            raise self.says.pop(0)
+        return {"MessageId": "taken"}
+
+    @property
+    def addresses(self) -> list[str]:
+        return [request["Destination"]["ToAddresses"][0] for request in self.asked]
+
+
+@pytest.fixture
+def ses(monkeypatch: pytest.MonkeyPatch) -> Ses:
+    ses = Ses()
+    real = aws_clients.client
+    monkeypatch.setattr("chalicelib.aws.client", lambda name, **o: ses if name == "sesv2" else real(name, **o))
+    monkeypatch.setattr("chalicelib.mailer._FIRST_WAIT_SECONDS", 0)
+    return ses
+
+
+@pytest.fixture
+def course(aws: None) -> Course:
+    return makes_course(joins(Role.INSTRUCTOR), title="Knots & links")
+
+
+def enrolled(course: Course, name: str) -> Enrollment:
+    return enrollments.enroll(joins(Role.STUDENT, name=name), course.id)
+
+
+def receive(*bodies: str, receives: int = 1, seconds_left: int = 60) -> list[str]:
+    """The bodies of those messages that are to come again."""
+    records = [
+        {
+            "messageId": str(number),
+            "body": body,
+            "eventSource": "aws:sqs",
+            "attributes": {"ApproximateReceiveCount": str(receives)},
+        }
+        for number, body in enumerate(bodies)
+    ]
+    context = SimpleNamespace(get_remaining_time_in_millis=lambda: 1000 * seconds_left, aws_request_id="r")
+    handler: Any = enrollment_emails  # Chalice's: it takes what Lambda gives
+    failed = handler({"Records": records}, context)["batchItemFailures"]
+    return [bodies[int(one["itemIdentifier"])] for one in failed]
+
+
+def message(enrollment: Enrollment) -> str:
+    return json.dumps(queue.enrollment_message(enrollment.id, "r"))
+
+
+def kept(enrollment: Enrollment) -> Enrollment:
+    found = Enrollment.find(enrollment.id)
+    assert found is not None
+    return found
+
+
+def owes(enrollment: Enrollment) -> bool:
+    return kept(enrollment).email_pending is not None
+
+
+def test_only_what_failed_comes_again(course: Course, ses: Ses) -> None:
+    ada, bob = enrolled(course, "ada"), enrolled(course, "bob")
+    ses.says = [refusal(400, "MessageRejected")]
+
+    assert receive(message(ada), message(bob)) == [message(ada)]
+    assert ses.addresses == ["ada@example.org", "bob@example.org"]
+    assert owes(ada) and not owes(bob)
+    assert receive(message(ada), message(bob)) == []
+    assert ses.addresses[2:] == ["ada@example.org"]
+
+
+def test_a_mark_that_failed_is_made_up_for_without_another_email(
+    course: Course, ses: Ses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada = enrolled(course, "ada")
+    with monkeypatch.context() as patch:
+        patch.setattr(emails, "mark_enrollment_email_sent", lambda _: 1 / 0)
+        assert receive(message(ada)) == [message(ada)]
+
+    assert receive(message(ada), message(ada)) == []
+    assert len(ses.asked) == 1
+    assert not owes(ada)
+
+
+def test_the_last_try_that_fails_takes_it_off_the_list_and_a_redriven_one_makes_it_good(
+    course: Course, ses: Ses
+) -> None:
+    ada = enrolled(course, "ada")
+    ses.says = [refusal(400, "MessageRejected")] * 2
+
+    receive(message(ada), receives=queue.MAX_RECEIVES - 1)
+    assert owes(ada)
+    receive(message(ada), receives=queue.MAX_RECEIVES)
+    assert kept(ada).email_failed_at and not owes(ada)
+
+    assert receive(message(ada)) == []
+    assert len(ses.asked) == 3
+    assert kept(ada).email_failed_at is None
+
+
+def test_the_queue_gives_up_when_the_worker_thinks_so() -> None:
+    assert f"maxReceiveCount: {queue.MAX_RECEIVES}" in TEMPLATE.read_text()
+
+
+@pytest.mark.parametrize("body", ["", "no json", "[]", "{}", '{"request_id": "r"}', '{"enrollment": "x"}'])
+def test_nonsense_becomes_a_dead_letter(aws: None, ses: Ses, body: str) -> None:
+    assert receive(body, receives=queue.MAX_RECEIVES) == [body]
+    assert ses.asked == []
+
+
+def test_nothing_is_begun_for_which_too_little_time_is_left(course: Course, ses: Ses) -> None:
+    ada = enrolled(course, "ada")
+
+    assert receive(message(ada), seconds_left=emails.LONGEST_SECONDS - 1) == [message(ada)]
+    assert ses.asked == []
+    assert receive(message(ada)) == []
+
+
+@pytest.mark.parametrize(("status", "code"), [(429, "TooManyRequestsException"), (503, "ServiceUnavailable")])
+def test_what_ses_refuses_for_a_moment_is_tried_again_at_once(course: Course, ses: Ses, status: int, code: str) -> None:
+    ada = enrolled(course, "ada")
+    ses.says = [refusal(status, code)] * (mailer.ATTEMPTS - 1)
+
+    assert receive(message(ada)) == []
+    assert len(ses.asked) == mailer.ATTEMPTS
+
+
+def test_what_ses_gave_no_answer_to_is_not_tried_again_at_once(course: Course, ses: Ses) -> None:
+    ada = enrolled(course, "ada")
+    ses.says = [ReadTimeoutError(endpoint_url="ses")]
+
+    assert receive(message(ada)) == [message(ada)]
+    assert len(ses.asked) == 1
+
+
+def test_who_left_gets_no_email_and_who_came_back_gets_one_anew(course: Course, ses: Ses) -> None:
+    ada = enrolled(course, "ada")
+    enrollments.remove(ada)
+
+    assert receive(message(ada)) == []
+    assert ses.asked == []
+
+
+def test_mails_say_how_to_have_no_more_of_them(course: Course, ses: Ses) -> None:
+    receive(message(enrolled(course, "ada")))
+
+    [request] = ses.asked
+    [header] = request["Content"]["Simple"]["Headers"]
+    assert header == {"Name": "List-Unsubscribe", "Value": "<mailto:eduflow@example.org?subject=unsubscribe>"}

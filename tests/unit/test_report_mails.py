@@ -1,0 +1,101 @@
+"""The daily report by mail: once for each admin, whatever fails in between."""
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from chalicelib import clock, mailer
+from chalicelib.handlers import schedules
+from chalicelib.models.reports import Report
+from chalicelib.roles import Role
+from chalicelib.services import enrollments, report_mails, reports, users
+from chalicelib.settings import settings
+from tests.people import joins, makes_course
+
+NOW = datetime.now(UTC)
+
+
+class Box:
+    """The mails that were sent; addresses that it refuses."""
+
+    def __init__(self) -> None:
+        self.mails: list[mailer.Mail] = []
+        self.refused: set[str] = set()
+
+    def send(self, mail: mailer.Mail) -> str:
+        if mail.to in self.refused:
+            raise RuntimeError("refused")
+        self.mails.append(mail)
+        return "id"
+
+    @property
+    def to(self) -> Counter[str]:
+        return Counter(mail.to for mail in self.mails)
+
+
+@pytest.fixture
+def box(aws: None, monkeypatch: pytest.MonkeyPatch) -> Box:
+    """A school of three days with three admins, one of them inactive, and mails switched on."""
+    box = Box()
+    monkeypatch.setattr(mailer, "send", box.send)
+    monkeypatch.setitem(settings().__dict__, "mail_reports", True)
+    for name in ("ada", "bob", "eve"):
+        admin = joins(Role.ADMIN, name=name)
+    users.change(admin.id, {"is_active": False})
+    for day in (3, 2):
+        then = NOW - timedelta(days=day)
+        enrollments.enroll(joins(Role.STUDENT, then), makes_course(joins(Role.INSTRUCTOR, then), then).id, then)
+    return box
+
+
+def hourly() -> None:
+    context = SimpleNamespace(aws_request_id="r", get_remaining_time_in_millis=lambda: 60_000)
+    event = dict.fromkeys(
+        ("version", "account", "region", "detail", "detail-type", "source", "time", "id", "resources")
+    )
+    schedules.daily_report(event, context)
+
+
+def test_each_active_admin_gets_the_newest_report_once(box: Box) -> None:
+    for _ in range(3):
+        hourly()
+
+    assert box.to == {"ada@example.org": 1, "bob@example.org": 1}
+    newest = Report.latest("9999")
+    assert newest is not None and newest.mailed_at
+    assert newest.date in box.mails[0].subject
+
+
+def test_one_that_fails_does_not_stop_the_others_and_is_tried_again(box: Box) -> None:
+    box.refused = {"ada@example.org"}
+    with pytest.raises(schedules.ReportNotMailed, match="1 of 2"):
+        hourly()
+    assert box.to == {"bob@example.org": 1}
+
+    box.refused = set()
+    hourly()
+    assert box.to == {"ada@example.org": 1, "bob@example.org": 1}
+
+
+def test_it_is_only_mailed_where_that_is_asked_for(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(settings().__dict__, "mail_reports", False)
+
+    hourly()
+
+    assert box.mails == []
+
+
+def test_it_has_the_days_numbers_and_a_bar_for_each_day(box: Box) -> None:
+    [*reports.fill(NOW)]
+    then = NOW - timedelta(days=2)
+    day = clock.rfc3339(then)[:10]
+
+    mail = report_mails.mail(day, "ada@example.org")
+
+    assert f"1 new enrollments on {day}" in mail.subject
+    assert f"{then:%A, %d %B %Y}" in mail.html
+    assert mail.html.count(f'title="{day}: 1"') == 1
+    assert mail.html.count('title="') == 2 * 2
+    assert "New enrollments:             1\n" in mail.text
