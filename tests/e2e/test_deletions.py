@@ -70,7 +70,8 @@ def test_of_an_erased_account_nothing_is_left_that_names_it(stack: RunningStack,
     eventually(lambda: not rows_that_name_it(), A_WHILE)
     [tombstone] = [client.get_item(TableName="eduflow-users-local", Key={"id": {"S": user_id}})["Item"]]
     assert set(tombstone) == {
-        "id", "role", "is_active", "auth_version", "published_courses", "date_joined", "deleted_at",
+        "id", "role", "is_active", "auth_version", "published_courses", "date_joined",
+        "deleted_at", "ended", "ended_at",
     }  # fmt: skip
     sessions = client.query(
         TableName="eduflow-sessions-local",

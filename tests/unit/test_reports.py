@@ -79,6 +79,20 @@ def test_what_is_deleted_leaves_the_totals_and_not_the_days_it_was_new_on(three_
     assert [*stored()["2026-11-01"].values()][3:5] == [2, 1]
 
 
+def test_what_is_deleted_while_an_index_still_shows_it_is_counted_once(
+    three_days: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {report.date: reports.numbers(report) for report in reports.fill(three_days)}
+    shown = {day: Enrollment.ids_created(f"{day}T00", f"{day}T23:59:59.999999Z") for day in before}
+    for enrollment in Enrollment.scan():
+        enrollments.remove(enrollment)
+
+    monkeypatch.setattr(Enrollment, "ids_created", lambda first, last: shown[first[:10]])
+    [*reports.redo(date(2026, 10, 30), three_days)]
+
+    assert stored() == before
+
+
 def test_a_day_is_over_an_hour_after_midnight(three_days: datetime) -> None:
     midnight = datetime(2026, 11, 2, tzinfo=UTC)
 

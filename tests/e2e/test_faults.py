@@ -1,0 +1,27 @@
+"""What is owed after an answer is done once, whatever fails: a few enrollments here, thousands in the long runs."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.support import PROJECT
+
+
+def _run(*arguments: str) -> None:
+    command = [sys.executable, "-m", "tests.faults", *arguments]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    print(done.stdout)
+
+
+@pytest.mark.timeout(600)
+def test_workers_that_are_killed_and_services_that_refuse_lose_nothing() -> None:
+    _run("emails.killed", "emails.poison", "emails.sqs_refuses", "reports.killed", "--number", "40")
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("kind", ["emails", "deletions", "reports"])
+def test_faults(kind: str) -> None:
+    _run(kind)

@@ -1,0 +1,163 @@
+"""A way to the local AWS on which calls can be refused, lost, repeated, or cost their caller's life."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import urllib3
+
+HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call to AWS: its operation, and what it is about."""
+
+    operation: str
+    body: dict[str, Any]
+
+    @property
+    def table(self) -> str:
+        """The table of a call to DynamoDB, without project and stage."""
+        return str(self.body.get("TableName", "")).removeprefix("eduflow-").removesuffix("-local")
+
+
+class Fault(Enum):
+    """What becomes of a call."""
+
+    REFUSED = "refused with 503"
+    THROTTLED = "refused with 429"
+    REJECTED = "refused with 400"
+    LOST = "done, and its answer lost"
+    THRICE = "done three times"
+    KILLED_BEFORE = "its caller killed before it"
+    KILLED_AFTER = "its caller killed after it"
+
+
+Rule = Callable[[Call], Fault | None]
+
+_ERRORS = {
+    Fault.REFUSED: (503, "ServiceUnavailable"),
+    Fault.THROTTLED: (429, "TooManyRequestsException"),
+    Fault.REJECTED: (400, "MessageRejected"),
+}
+
+
+class FaultyAws:
+    """An address of AWS that does what its rule says; without one it only passes on."""
+
+    def __init__(self, aws_url: str) -> None:
+        self.rule: Rule = lambda call: None
+        self.met: list[tuple[Call, Fault]] = []
+        self._aws = urllib3.PoolManager(maxsize=64, retries=False, timeout=60)
+        self._aws_url = aws_url
+        self._lock = threading.Lock()
+        faulty = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+
+            def do_POST(self) -> None:
+                faulty._serve(self)
+
+            do_GET = do_PUT = do_DELETE = do_POST
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+            request_queue_size = 128
+
+            def handle_error(self, *_: Any) -> None:
+                pass  # who was killed does not listen
+
+        self._server = Server((HOST, 0), Handler)
+        self.url = f"http://{HOST}:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _serve(self, request: BaseHTTPRequestHandler) -> None:
+        body = request.rfile.read(int(request.headers.get("Content-Length", 0)))
+        call = _call(request, body)
+        with self._lock:  # rules count
+            fault = self.rule(call)
+            if fault:
+                self.met.append((call, fault))
+        if fault in _ERRORS:
+            status, code = _ERRORS[fault]
+            _answer(request, status, json.dumps({"__type": code, "message": fault.value}).encode(), code)
+            return
+        if fault is not Fault.KILLED_BEFORE:
+            headers = {k: v for k, v in request.headers.items() if k.lower() not in ("connection", "content-length")}
+            for _ in range(3 if fault is Fault.THRICE else 1):
+                answer = self._aws.request(
+                    request.command, self._aws_url + request.path, body=body, headers=headers, preload_content=True
+                )
+        if fault in (Fault.KILLED_BEFORE, Fault.KILLED_AFTER):
+            _kill(request.client_address[1], self._server.server_port)
+        if fault in (Fault.KILLED_BEFORE, Fault.KILLED_AFTER, Fault.LOST):
+            request.close_connection = True
+            request.connection.close()
+            return
+        request.send_response_only(answer.status)
+        for name, value in answer.headers.items():
+            if name.lower() not in ("connection", "content-length", "transfer-encoding", "content-encoding"):
+                request.send_header(name, value)
+        request.send_header("Content-Length", str(len(answer.data)))
+        request.end_headers()
+        request.wfile.write(answer.data)
+
+
+def _call(request: BaseHTTPRequestHandler, body: bytes) -> Call:
+    operation = request.headers.get("X-Amz-Target", "").rpartition(".")[2]
+    if request.path.startswith("/v2/email/outbound-emails"):
+        operation = "SendEmail"
+    with contextlib.suppress(ValueError):
+        return Call(operation, json.loads(body))
+    return Call(operation, {})
+
+
+def _answer(request: BaseHTTPRequestHandler, status: int, body: bytes, code: str) -> None:
+    request.send_response_only(status)
+    request.send_header("Content-Type", "application/json")
+    request.send_header("X-Amzn-ErrorType", code)
+    request.send_header("Content-Length", str(len(body)))
+    request.end_headers()
+    request.wfile.write(body)
+
+
+def _kill(port: int, to_port: int) -> None:
+    """Kill the process that called from a port."""
+    for process in _owners(port, to_port) - {os.getpid()}:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+
+
+def _owners(port: int, to_port: int) -> set[int]:
+    table = Path("/proc/net/tcp")
+    if not table.exists():  # not Linux
+        found = subprocess.run(["lsof", "-nP", "-t", f"-iTCP:{port}"], capture_output=True, text=True, check=False)
+        return {int(process) for process in found.stdout.split()}
+    rows = (line.split() for line in table.read_text().splitlines()[1:])
+    inodes = {row[9] for row in rows if row[1].endswith(f":{port:04X}") and row[2].endswith(f":{to_port:04X}")}
+    wanted = {f"socket:[{inode}]" for inode in inodes}
+    owners = set()
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):
+            if str(link.readlink()) in wanted:
+                owners.add(int(link.parts[2]))
+    return owners
