@@ -190,6 +190,12 @@ class RunningStack:
         keys: dict[str, str] = json.loads(secret["SecretString"])
         return keys
 
+    def reports_failed_messages(self) -> bool:
+        """Whether Lambda heeds the emails' worker's list of what failed."""
+        sources = self.aws("lambda").list_event_source_mappings()["EventSourceMappings"]
+        [emails] = [source for source in sources if "enrollment-emails" in source["EventSourceArn"]]
+        return bool(emails["FunctionResponseTypes"] == ["ReportBatchItemFailures"])
+
     def stage_host(self) -> str:
         """The host of the API Gateway stage URL, as a client without a custom domain uses it."""
         apis = self.aws("apigateway").get_rest_apis()["items"]

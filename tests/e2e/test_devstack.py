@@ -44,6 +44,7 @@ def test_data_survives_a_restart_and_nothing_stays_running(own_copy: RunningStac
     try:
         assert Actor(own_copy.api).get(f"/courses/{course['id']}/").json() == course
         assert logs_in(own_copy.api, teacher.username, PASSWORD).get("/auth/me/").status_code == 200
+        assert own_copy.reports_failed_messages(), "after a redeploy"
         _keys_that_others_know_are_replaced(own_copy)
     finally:
         assert own_copy.stop(signal.SIGTERM) == 0

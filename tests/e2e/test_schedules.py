@@ -7,13 +7,14 @@ from tests.support import RunningStack, eventually
 RULE_FIRES_WITHIN = 150
 
 
-def test_the_daily_report_is_scheduled_hourly(stack: RunningStack) -> None:
+@pytest.mark.parametrize("function", ["daily_report", "clean_up"])
+def test_they_are_scheduled_hourly(stack: RunningStack, function: str) -> None:
     events = stack.aws("events")
-    [rule] = [rule for rule in events.list_rules()["Rules"] if "daily_report" in rule["Name"]]
+    [rule] = [rule for rule in events.list_rules()["Rules"] if function in rule["Name"]]
     [target] = events.list_targets_by_rule(Rule=rule["Name"])["Targets"]
 
     assert (rule["ScheduleExpression"], rule["State"]) == ("rate(1 hour)", "ENABLED")
-    assert target["Arn"].endswith(":function:eduflow-local-daily_report")
+    assert target["Arn"].endswith(f":function:eduflow-local-{function}")
 
 
 @pytest.mark.timeout(RULE_FIRES_WITHIN + 30)
@@ -50,6 +51,32 @@ def test_a_day_that_is_not_over_has_no_report(stack: RunningStack) -> None:
 
     assert refused.returncode == 1
     assert "not over" in refused.stderr
+
+
+def test_a_cleanup_by_hand_says_what_it_asked_for(stack: RunningStack) -> None:
+    done = stack.manage("run", "cleanup")
+
+    assert done.returncode == 0, done.stderr
+    assert set(json.loads(done.stdout)) == {
+        "EmailsAskedAgain", "DeletedCoursesSwept", "ErasedUsersSwept", "InactiveStudentsSwept",
+    }  # fmt: skip
+    assert stack.manage("run", "cleanup", "--date", "2026-11-01").returncode == 1
+
+
+def test_the_queues_say_what_they_hold_and_dead_letters_come_back(stack: RunningStack) -> None:
+    sqs = stack.aws("sqs")
+    dead = sqs.get_queue_url(QueueName="eduflow-enrollment-emails-dead-local")["QueueUrl"]
+    sqs.send_message(QueueUrl=dead, MessageBody=json.dumps({"enrollment": "of nobody", "request_id": "redriven"}))
+
+    def held() -> dict[str, int]:
+        lines = stack.manage("queue", "status").stdout.splitlines()
+        return {line["queue"]: line["dead"] for line in map(json.loads, lines)}
+
+    assert held() == {"enrollment-emails": 1, "deletions": 0}
+    redriven = stack.manage("redrive")
+    assert json.loads(redriven.stdout.splitlines()[0]) == {"queue": "enrollment-emails", "redriven": 1}
+    assert held() == {"enrollment-emails": 0, "deletions": 0}
+    eventually(lambda: stack.says('"request_id": "redriven"'))
 
 
 def _dates(stack: RunningStack) -> list[str]:

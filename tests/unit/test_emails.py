@@ -14,7 +14,6 @@ from chalicelib.models.courses import Course
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.roles import Role
 from chalicelib.services import emails, enrollments
-from infra.provision import TEMPLATE
 from tests.people import joins, makes_course
 
 
@@ -127,10 +126,6 @@ def test_the_last_try_that_fails_takes_it_off_the_list_and_a_redriven_one_makes_
     assert receive(message(ada)) == []
     assert len(ses.asked) == 3
     assert kept(ada).email_failed_at is None
-
-
-def test_the_queue_gives_up_when_the_worker_thinks_so() -> None:
-    assert f"maxReceiveCount: {queue.MAX_RECEIVES}" in TEMPLATE.read_text()
 
 
 @pytest.mark.parametrize("body", ["", "no json", "[]", "{}", '{"request_id": "r"}', '{"enrollment": "x"}'])

@@ -8,6 +8,7 @@ from importlib.metadata import requires, version
 from pathlib import Path
 from typing import Any
 
+import cfnlint.decode.cfn_yaml
 import pytest
 from botocore.waiter import SingleWaiterConfig
 from chalice.cli.filewatch.stat import StatFileWatcher
@@ -17,10 +18,14 @@ from chalice.deploy.swagger import SwaggerGenerator
 
 from app import app
 from chalicelib import openapi
+from chalicelib.handlers import once
+from chalicelib.queue import MAX_RECEIVES
 from chalicelib.roles import ACCESS
 from infra import gateway, package
+from infra.provision import TEMPLATE
 from tests.support import PROJECT, copy_project
 
+RESOURCES = cfnlint.decode.cfn_yaml.load(str(TEMPLATE))["Resources"]
 RUNTIME = f"python3.{sys.version_info.minor}"
 
 
@@ -62,6 +67,18 @@ def test_the_shipped_requirements_are_whole() -> None:
         for wanted in map(Requirement, requires(name) or []):
             if wanted.marker is None or wanted.marker.evaluate({"extra": ""}):
                 assert wanted.name.lower().replace("_", "-") in pinned, f"{name} needs {wanted}"
+
+
+def test_a_message_stays_hidden_for_six_times_as_long_as_its_worker_may_run() -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html"""
+    functions = json.loads((PROJECT / ".chalice" / "config.json").read_text())["lambda_functions"]
+    queues = {"EnrollmentEmails": "enrollment_emails", "Deletions": "delete_what_hangs_on"}
+    for queue, worker in queues.items():
+        properties = RESOURCES[queue]["Properties"]
+        assert properties["VisibilityTimeout"] >= 6 * functions[worker]["lambda_timeout"]
+        assert properties["RedrivePolicy"]["maxReceiveCount"] == MAX_RECEIVES
+        dead = RESOURCES[f"{queue}Dead"]["Properties"]
+        assert properties["MessageRetentionPeriod"] <= dead["MessageRetentionPeriod"] <= once.REMEMBERED_SECONDS
 
 
 @pytest.fixture(scope="session")
