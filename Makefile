@@ -24,7 +24,7 @@ local: .venv/.installed  ## `chalice local` at http://127.0.0.1:8001 (LOCAL_PORT
 	@exec $(BIN)/python -m devstack.local
 
 lint: .venv/.installed  ## ruff, mypy, cfn-lint
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/cfn-lint infra/stack.yaml
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/cfn-lint infra/*.yaml
 
 test: .venv/.installed lint  ## lint, then unit, integration and end-to-end tests
 	@$(BIN)/python -m pytest -m "not long"

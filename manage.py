@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
-from devstack.stack import HOME, HOST, PROJECT, STAGE, aws_environment, running_environment
+from devstack.stack import HOME, HOST, STAGE, aws_environment, running_environment
+from infra import stages
 
 DEMO_PASSWORD = "learn-with-eduflow"  # noqa: S105  the local stage's, shown by `make run`
 
@@ -77,10 +78,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _enter(stage: str) -> None:
     """Set the environment that the stage's functions have, and for the local stage its AWS."""
-    config = json.loads((PROJECT / ".chalice" / "config.json").read_text(encoding="utf-8"))
-    if stage not in config["stages"]:
-        raise _Refused(f"There is no stage {stage!r}: .chalice/config.json has {', '.join(config['stages'])}.")
-    os.environ.update(config["environment_variables"] | config["stages"][stage]["environment_variables"])
+    try:
+        os.environ.update(stages.stage(stage).variables)
+    except stages.UnknownStage as error:
+        raise _Refused(str(error)) from error
     if stage == STAGE:
         default = f"http://{HOST}:{os.environ.get('AWS_PORT', '4566')}"
         os.environ.update(running_environment(HOME) or aws_environment(os.environ.get("AWS_ENDPOINT_URL") or default))

@@ -1,20 +1,24 @@
 """What Chalice can't be told by its config.json, put into `chalice deploy` and `chalice package`.
 
-app.py installs it when the Chalice CLI loads the app; it is never shipped. It replaces five of
+app.py installs it when the Chalice CLI loads the app; it is never shipped. It replaces six of
 Chalice's own methods, which are no public API: chalice is pinned, and a test holds their names.
 """
 
 import json
 import os
+from functools import cache
+from pathlib import Path
 from typing import Any
 
+import click
 from botocore.waiter import SingleWaiterConfig
 from chalice.config import Config
+from chalice.deploy.appgraph import ApplicationGraphBuilder
 from chalice.deploy.deployer import PolicyGenerator, ResultsRecorder
 from chalice.deploy.packager import LambdaDeploymentPackager
 from chalice.deploy.swagger import SwaggerGenerator
 
-from infra import gateway, package, stage
+from infra import gateway, network, package, stage, stages
 
 _LOCAL_POLL_SECONDS = 0.2
 
@@ -26,7 +30,8 @@ def install() -> None:
     SwaggerGenerator._eduflow = True  # type: ignore[attr-defined]
     _extend_swagger()
     _replace_packager()
-    _name_stage_in_policies()
+    _complete_policies()
+    _put_into_network()
     _finish_deploys()
     if os.environ.get("AWS_ENDPOINT_URL"):
         _poll_often()
@@ -43,17 +48,42 @@ def _extend_swagger() -> None:
 
 def _replace_packager() -> None:
     def create_deployment_package(self: Any, project_dir: str, python_version: str) -> str:
-        return str(package.build(project_dir, python_version, say=self._ui.write))
+        platforms = () if os.environ["STAGE"] == stages.LOCAL else package.LAMBDA_PLATFORMS
+        return str(package.build(project_dir, python_version, platforms, say=self._ui.write))
 
     LambdaDeploymentPackager.create_deployment_package = create_deployment_package  # type: ignore[method-assign]
 
 
-def _name_stage_in_policies() -> None:
+def _complete_policies() -> None:
     def handle_filebasediampolicy(self: Any, config: Config, resource: Any) -> None:
         text = self._osutils.get_file_contents(resource.filename, binary=False)
-        resource.document = json.loads(text.replace("${stage}", config.chalice_stage))
+        policy = json.loads(text.replace("${stage}", config.chalice_stage))
+        if Path(resource.filename).name in network.FUNCTIONS.values() and stages.stage(config.chalice_stage).cache:
+            policy["Statement"].append(network.RIGHTS)
+        resource.document = policy
 
     PolicyGenerator.handle_filebasediampolicy = handle_filebasediampolicy  # type: ignore[method-assign]
+
+
+def _put_into_network() -> None:
+    build = ApplicationGraphBuilder._build_lambda_function
+
+    def build_lambda_function(self: Any, config: Config, name: str, *arguments: Any, **named: Any) -> Any:
+        function = build(self, config, name, *arguments, **named)
+        if name in network.FUNCTIONS and stages.stage(config.chalice_stage).cache:
+            place = _place(config.chalice_stage)
+            function.subnet_ids, function.security_group_ids = place.subnet_ids, place.security_group_ids
+            function.environment_variables = function.environment_variables | {"CACHE_URL": place.cache_url}
+        return function
+
+    ApplicationGraphBuilder._build_lambda_function = build_lambda_function  # type: ignore[method-assign]
+
+
+@cache
+def _place(stage_name: str) -> network.Place:
+    context = click.get_current_context(silent=True)
+    is_packaging = context is not None and context.info_name == "package"
+    return network.imported(stage_name) if is_packaging else network.deployed(stage_name)
 
 
 def _finish_deploys() -> None:
@@ -61,7 +91,7 @@ def _finish_deploys() -> None:
 
     def record_results(self: Any, results: Any, chalice_stage_name: str, project_dir: str) -> None:
         record(self, results, chalice_stage_name, project_dir)
-        stage.finish(results["resources"], chalice_stage_name)
+        stage.finish(results["resources"], chalice_stage_name, stages.stage(chalice_stage_name).variables)
 
     ResultsRecorder.record_results = record_results  # type: ignore[method-assign]
 

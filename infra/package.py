@@ -6,7 +6,6 @@ ships no bytecode, which Lambda's read-only file system then compiles anew on ev
 
 import compileall
 import hashlib
-import os
 import py_compile
 import shutil
 import subprocess
@@ -20,7 +19,7 @@ import chalice
 import chalice.app
 
 # What Lambda's Amazon Linux runs, newest first: glibc 2.26 with Python 3.11, 2.34 from 3.12 on.
-_LAMBDA_PLATFORMS = ("manylinux_2_26_x86_64", "manylinux2014_x86_64")
+LAMBDA_PLATFORMS = ("manylinux_2_26_x86_64", "manylinux2014_x86_64")
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the oldest date that a zip can hold
 _KEPT_PACKAGES = 3
 
@@ -29,8 +28,11 @@ class PackagingFailed(RuntimeError):
     """pip could not install what ships."""
 
 
-def build(project_dir: str, python_version: str, say: Callable[[str], object]) -> Path:
+def build(project_dir: str, python_version: str, platforms: tuple[str, ...], say: Callable[[str], object]) -> Path:
     """The zip of the project, made anew only if something in it changed.
+
+    ``platforms`` are those whose wheels may be in it, LAMBDA_PLATFORMS or, where functions run on
+    this machine, none in particular.
 
     Raises PackagingFailed.
     """
@@ -38,7 +40,6 @@ def build(project_dir: str, python_version: str, say: Callable[[str], object]) -
     out = project / ".chalice" / "deployments"
     out.mkdir(parents=True, exist_ok=True)
     requirements = project / "requirements.txt"
-    platforms = _platforms()
     name = _digest([requirements], python_version, *platforms)
     dependencies = out / f"dependencies-{name}"
     if not dependencies.exists():
@@ -50,12 +51,8 @@ def build(project_dir: str, python_version: str, say: Callable[[str], object]) -
     if not package.exists():
         _zip(package, dependencies, sources)
         _forget_old(out)
+        say(f"Package: {_megabytes(package.stat().st_size)} MB, {_megabytes(_unpacked(package))} MB unpacked\n")
     return package
-
-
-def _platforms() -> tuple[str, ...]:
-    """The platforms whose wheels Lambda takes; none on a local AWS, which runs functions on this machine."""
-    return () if os.environ.get("AWS_ENDPOINT_URL") else _LAMBDA_PLATFORMS
 
 
 def _install(requirements: Path, target: Path, platforms: tuple[str, ...], python_version: str) -> None:
@@ -119,6 +116,15 @@ def _zip(package: Path, dependencies: Path, sources: dict[str, Path]) -> None:
                     info.external_attr = 0o644 << 16
                     archive.writestr(info, path.read_bytes())
         unfinished.rename(package)
+
+
+def _unpacked(package: Path) -> int:
+    with zipfile.ZipFile(package) as archive:
+        return sum(info.file_size for info in archive.infolist())
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1_000_000:.1f}"
 
 
 def _forget_old(out: Path) -> None:

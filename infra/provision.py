@@ -1,83 +1,203 @@
-"""Create or update a stage's CloudFormation stack: all that Chalice does not create."""
+"""Create or update a stage's CloudFormation stacks: all that Chalice does not create."""
 
-import json
 import os
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import boto3
 from botocore.exceptions import ClientError, WaiterError
 
-TEMPLATE = Path(__file__).with_name("stack.yaml")
+from infra import stages
+from infra.stages import Stage
+
+FOLDER = Path(__file__).parent
+TEMPLATE = FOLDER / "stack.yaml"
 _POLL_SECONDS = 2.0
 _LOCAL_POLL_SECONDS = 0.1
-_LONGEST_SECONDS = 1800
+_LONGEST_SECONDS = 3600
+_CHANGE_SET = "eduflow-deploy"
 
 
 class ProvisioningFailed(RuntimeError):
-    """CloudFormation could not make the stack; the message says which resource and why."""
+    """CloudFormation could not make a stack; the message says which resource and why."""
 
 
-def provision(stage: str, parameters: dict[str, str], poll_seconds: float = _POLL_SECONDS) -> None:
-    """Make the stage's stack as the template says; nothing if it is so already.
+@dataclass(frozen=True)
+class Stack:
+    """One CloudFormation stack of a stage."""
+
+    name: str
+    template: Path
+    parameters: dict[str, str]
+    is_wanted: bool = True
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a deploy does to one resource."""
+
+    stack: str
+    action: str
+    resource: str
+    kind: str
+    replaces: bool
+
+    def __str__(self) -> str:
+        loss = "  REPLACES IT: what it holds is left behind or lost" if self.replaces else ""
+        return f"{self.action:<7} {self.kind} {self.resource}{loss}"
+
+
+def stacks(stage: Stage) -> list[Stack]:
+    """The stacks of a stage, in the order in which they are made."""
+    name, parameters = f"eduflow-{stage.name}", {"Stage": stage.name}
+    told = {"AlarmEmail": stage.alarm_email, "MonthlyBudget": str(stage.monthly_budget)}
+    return [
+        Stack(name, TEMPLATE, parameters | {"MailFrom": stage.variables["MAIL_FROM"]}),
+        Stack(f"{name}-cache", FOLDER / "cache.yaml", parameters, is_wanted=stage.cache),
+        Stack(f"{name}-monitoring", FOLDER / "monitoring.yaml", parameters | told, is_wanted=bool(stage.alarm_email)),
+    ]
+
+
+def changes(stack: Stack) -> list[Change]:
+    """What would change if the stack were made as its template says; made ready for `apply`.
 
     Raises ProvisioningFailed.
     """
-    cloudformation = boto3.client("cloudformation")
-    name = f"eduflow-{stage}"
-    request = {
-        "StackName": name,
-        "TemplateBody": TEMPLATE.read_text(encoding="utf-8"),
-        "Parameters": [
-            {"ParameterKey": key, "ParameterValue": value} for key, value in ({"Stage": stage} | parameters).items()
-        ],
-    }
-    exists = _exists(cloudformation, name)
-    change: Callable[..., Any] = cloudformation.update_stack if exists else cloudformation.create_stack
+    client, state = boto3.client("cloudformation"), status(stack.name)
+    if state == "ROLLBACK_COMPLETE":  # a first creation that failed: CloudFormation can only delete what is left
+        remove(stack)
+        state = None
+    new = state in (None, "REVIEW_IN_PROGRESS")
     try:
-        change(**request)
+        made = client.create_change_set(
+            StackName=stack.name,
+            ChangeSetName=_CHANGE_SET,
+            ChangeSetType="CREATE" if new else "UPDATE",
+            TemplateBody=stack.template.read_text(encoding="utf-8"),
+            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in stack.parameters.items()],
+            Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+        )
     except ClientError as error:
-        if "No updates are to be performed" in str(error):
-            return
-        raise ProvisioningFailed(f"CloudFormation refused the stack {name}: {error}") from error
-    waiter = cloudformation.get_waiter("stack_update_complete" if exists else "stack_create_complete")
-    config = {"Delay": poll_seconds, "MaxAttempts": int(_LONGEST_SECONDS / poll_seconds)}
+        raise ProvisioningFailed(f"CloudFormation refused the stack {stack.name}: {error}") from error
+    return [*_described(client, stack, made["Id"])]
+
+
+def apply(stack: Stack) -> None:
+    """Do what `changes` made ready, and wait for its end.
+
+    Raises ProvisioningFailed.
+    """
+    client = boto3.client("cloudformation")
+    is_new = status(stack.name) == "REVIEW_IN_PROGRESS"
+    client.execute_change_set(StackName=stack.name, ChangeSetName=_CHANGE_SET)
+    _wait(client, stack, "stack_create_complete" if is_new else "stack_update_complete")
+
+
+def remove(stack: Stack) -> None:
+    """Delete a stack, save what it is told to retain; nothing if there is none.
+
+    Raises ProvisioningFailed.
+    """
+    if status(stack.name) is None:
+        return
+    client = boto3.client("cloudformation")
+    client.delete_stack(StackName=stack.name)
+    _wait(client, stack, "stack_delete_complete")
+
+
+def status(name: str) -> str | None:
+    """The state of a stack, once nothing is under way in it; None if there is no such stack."""
+    client, end = boto3.client("cloudformation"), time.monotonic() + _LONGEST_SECONDS
+    while True:
+        try:
+            [found] = client.describe_stacks(StackName=name)["Stacks"]
+        except ClientError as error:
+            if "does not exist" in str(error):
+                return None
+            raise
+        state = str(found["StackStatus"])
+        if state == "REVIEW_IN_PROGRESS" or not state.endswith("_IN_PROGRESS"):
+            return None if state == "DELETE_COMPLETE" else state
+        if time.monotonic() > end:
+            raise ProvisioningFailed(f"The stack {name} is {state} since an hour: see its events.")
+        time.sleep(_poll_seconds())
+
+
+def outputs(name: str) -> dict[str, str]:
+    """The outputs of a stack.
+
+    Raises ProvisioningFailed if there is none.
+    """
     try:
-        waiter.wait(StackName=name, WaiterConfig=config)
+        [found] = boto3.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
+    except ClientError as error:
+        raise ProvisioningFailed(f"There is no stack {name}: run `make deploy` first. ({error})") from error
+    return {one["OutputKey"]: one["OutputValue"] for one in found.get("Outputs", [])}
+
+
+def provision(stage: Stage) -> None:
+    """Make all stacks that the stage is to have.
+
+    Raises ProvisioningFailed.
+    """
+    for stack in stacks(stage):
+        if stack.is_wanted and changes(stack):
+            apply(stack)
+
+
+def _described(client: Any, stack: Stack, change_set: str) -> Iterator[Change]:
+    while (made := client.describe_change_set(ChangeSetName=change_set, StackName=stack.name))["Status"] in (
+        "CREATE_PENDING",
+        "CREATE_IN_PROGRESS",
+    ):
+        time.sleep(_poll_seconds())
+    if made["Status"] == "FAILED":
+        client.delete_change_set(ChangeSetName=change_set, StackName=stack.name)
+        if "didn't contain changes" in made["StatusReason"] or "No updates" in made["StatusReason"]:
+            return
+        raise ProvisioningFailed(f"CloudFormation refused the stack {stack.name}: {made['StatusReason']}")
+    while True:
+        for change in (one["ResourceChange"] for one in made["Changes"]):
+            replaces = change.get("Replacement") == "True" or change.get("PolicyAction") in (
+                "Delete",
+                "ReplaceAndDelete",
+            )
+            yield Change(stack.name, change["Action"], change["LogicalResourceId"], change["ResourceType"], replaces)
+        if not (token := made.get("NextToken")):
+            return
+        made = client.describe_change_set(ChangeSetName=change_set, StackName=stack.name, NextToken=token)
+
+
+def _wait(client: Any, stack: Stack, name: str) -> None:
+    config = {"Delay": _poll_seconds(), "MaxAttempts": int(_LONGEST_SECONDS / _poll_seconds())}
+    try:
+        client.get_waiter(name).wait(StackName=stack.name, WaiterConfig=config)
     except WaiterError as error:
         raise ProvisioningFailed(
-            f"CloudFormation failed on the stack {name}: {_reason(cloudformation, name)}"
+            f"CloudFormation failed on the stack {stack.name}: {_reason(client, stack.name)}"
         ) from error
 
 
-def _exists(cloudformation: Any, name: str) -> bool:
-    try:
-        cloudformation.describe_stacks(StackName=name)
-    except ClientError as error:
-        if "does not exist" in str(error):
-            return False
-        raise
-    return True
-
-
-def _reason(cloudformation: Any, name: str) -> str:
-    for event in cloudformation.describe_stack_events(StackName=name)["StackEvents"]:
+def _reason(client: Any, name: str) -> str:
+    for event in client.describe_stack_events(StackName=name)["StackEvents"]:
         if event["ResourceStatus"].endswith("_FAILED") and event.get("ResourceStatusReason"):
             return f"{event['LogicalResourceId']}: {event['ResourceStatusReason']}"
     return "see the stack's events"
 
 
+def _poll_seconds() -> float:
+    return _LOCAL_POLL_SECONDS if os.environ.get("AWS_ENDPOINT_URL") else _POLL_SECONDS
+
+
 def main() -> None:
     """``python -m infra.provision STAGE``."""
-    stage = sys.argv[1]
-    config = json.loads((TEMPLATE.parents[1] / ".chalice" / "config.json").read_text(encoding="utf-8"))
-    variables = config["environment_variables"] | config["stages"][stage]["environment_variables"]
-    poll_seconds = _LOCAL_POLL_SECONDS if os.environ.get("AWS_ENDPOINT_URL") else _POLL_SECONDS
     try:
-        provision(stage, {"MailFrom": variables["MAIL_FROM"]}, poll_seconds)
-    except ProvisioningFailed as error:
+        provision(stages.stage(sys.argv[1]))
+    except (ProvisioningFailed, stages.UnknownStage) as error:
         sys.exit(str(error))
 
 

@@ -1,6 +1,11 @@
-"""What is set after `chalice deploy`, because neither Chalice nor the API's definition can carry it."""
+"""The stage's settings: what neither Chalice nor the API's definition can carry.
 
-import os
+They are said once, as a CloudFormation template says them, and set in two ways: by API Gateway's
+patches after `chalice deploy`, or by the template of `chalice package`.
+"""
+
+import json
+from collections.abc import Mapping
 from typing import Any
 
 import boto3
@@ -8,13 +13,94 @@ import boto3
 from infra.gateway import STAGE_CACHED
 
 MAX_CACHE_SECONDS = 60  # how old the public list may be
+RATE_PER_SECOND = 2000
+BURST = 4000
+"""What the stage lets through, beyond which API Gateway answers 429: below what a new account may."""
+
+# One object a line, in the shape of the functions' own lines, so that one filter finds both.
+ACCESS_LOG = json.dumps(
+    {
+        "timestamp": "$context.requestTime",
+        "level": "INFO",
+        "logger": "gateway.access",
+        "message": "$context.httpMethod $context.path $context.status",
+        "request_id": "$context.requestId",
+        "extra": {
+            "ip": "$context.identity.sourceIp",
+            "user_agent": "$context.identity.userAgent",
+            "user_id": "$context.authorizer.principalId",
+            "duration_ms": "$context.responseLatency",
+            "function_ms": "$context.integration.latency",
+            "length": "$context.responseLength",
+            "gateway_error": "$context.error.responseType",
+        },
+    }
+)
+
+_METHOD_PATCHES = {
+    "CachingEnabled": "caching/enabled",
+    "CacheTtlInSeconds": "caching/ttlInSeconds",
+    "CacheDataEncrypted": "caching/dataEncrypted",
+    "ThrottlingRateLimit": "throttling/rateLimit",
+    "ThrottlingBurstLimit": "throttling/burstLimit",
+}
 
 
 class BadStageSettings(ValueError):
-    """A stage's settings contradict what the API promises."""
+    """A stage's settings contradict what the API promises, or what they need is not there."""
 
 
-def finish(resources: list[dict[str, Any]], stage: str) -> None:
+def properties(variables: Mapping[str, str], access_log: Any) -> dict[str, Any]:
+    """The stage's settings as a template says them, by the environment variables of its functions.
+
+    STAGE_CACHE_SIZE (GB, billed by the hour; without it there is no cache) and STAGE_CACHE_SECONDS
+    say how the routes that may be kept are.
+
+    Raises BadStageSettings.
+    """
+    throttling = {"ThrottlingRateLimit": RATE_PER_SECOND, "ThrottlingBurstLimit": BURST}
+    everything = {"ResourcePath": "/*", "HttpMethod": "*", "CachingEnabled": False} | throttling
+    found = {
+        "CacheClusterEnabled": False,
+        "AccessLogSetting": {"DestinationArn": access_log, "Format": ACCESS_LOG},
+        "MethodSettings": [everything],
+    }
+    size = variables.get("STAGE_CACHE_SIZE", "")
+    if not size or variables.get("ENABLE_CACHE", "true").lower() == "false":
+        return found
+    seconds = variables.get("STAGE_CACHE_SECONDS", str(MAX_CACHE_SECONDS))
+    if not seconds.isdigit() or not 0 < int(seconds) <= MAX_CACHE_SECONDS:
+        raise BadStageSettings(f"STAGE_CACHE_SECONDS={seconds} is not from 1 to {MAX_CACHE_SECONDS}")
+    kept = {"HttpMethod": "GET", "CachingEnabled": True, "CacheTtlInSeconds": int(seconds), "CacheDataEncrypted": True}
+    methods = [{"ResourcePath": _escaped(path)} | kept | throttling for path in STAGE_CACHED]
+    return found | {
+        "CacheClusterEnabled": True,
+        "CacheClusterSize": size,
+        "MethodSettings": [everything, *methods],
+    }
+
+
+def patches(wanted: Mapping[str, Any]) -> dict[str, str]:
+    """The same settings as API Gateway's patches: paths and values."""
+    log = wanted["AccessLogSetting"]
+    found = {
+        "/accessLogSettings/destinationArn": log["DestinationArn"],
+        "/accessLogSettings/format": log["Format"],
+        "/cacheClusterEnabled": _text(wanted["CacheClusterEnabled"]),
+    }
+    if "CacheClusterSize" in wanted:
+        found["/cacheClusterSize"] = wanted["CacheClusterSize"]
+    for method in wanted["MethodSettings"]:
+        start = f"{method['ResourcePath']}/{method['HttpMethod']}"
+        found |= {f"{start}/{patch}": _text(method[name]) for name, patch in _METHOD_PATCHES.items() if name in method}
+        if method["CachingEnabled"]:
+            # Nobody empties it by a header: that would be a way to the functions for anyone. A template can't say this.
+            found[f"{start}/caching/requireAuthorizationForCacheControl"] = "true"
+            found[f"{start}/caching/unauthorizedCacheControlHeaderStrategy"] = "SUCCEED_WITHOUT_RESPONSE_HEADER"
+    return found
+
+
+def finish(resources: list[dict[str, Any]], stage: str, variables: Mapping[str, str]) -> None:
     """Set what the deployed resources of a stage still lack; the same on every deploy.
 
     Raises BadStageSettings.
@@ -23,7 +109,20 @@ def finish(resources: list[dict[str, Any]], stage: str) -> None:
         if resource["resource_type"] == "sqs_event":
             _report_failed_messages(resource["event_uuid"])
         if resource["resource_type"] == "rest_api":
-            _set_stage_cache(resource["rest_api_id"], stage)
+            _set_stage(resource["rest_api_id"], stage, properties(variables, access_log_arn(stage)))
+
+
+def access_log_arn(stage: str) -> str:
+    """The log group of the stage's accesses, which the stage's stack made.
+
+    Raises BadStageSettings when there is none.
+    """
+    name = f"/eduflow/{stage}/access"
+    groups = boto3.client("logs").describe_log_groups(logGroupNamePrefix=name)["logGroups"]
+    found = [str(group["arn"]).removesuffix(":*") for group in groups if group["logGroupName"] == name]
+    if not found:
+        raise BadStageSettings(f"There is no log group {name}: run `python -m infra.provision {stage}` first.")
+    return found[0]
 
 
 def _report_failed_messages(event_source: str) -> None:
@@ -36,57 +135,33 @@ def _report_failed_messages(event_source: str) -> None:
     )
 
 
-def _set_stage_cache(api_id: str, stage: str) -> None:
-    """Switch the stage's cache on, for the routes that it may keep and no other, or off.
-
-    STAGE_CACHE_SIZE (GB, billed by the hour; without it there is none) and STAGE_CACHE_SECONDS say how.
-    """
+def _set_stage(api_id: str, stage: str, wanted: Mapping[str, Any]) -> None:
     client = boto3.client("apigateway")
     now = client.get_stage(restApiId=api_id, stageName=stage)
-    patch = cache_settings(os.environ)
-    if patch == _OFF and not now.get("cacheClusterEnabled"):
-        return
-    patch = _no_longer_kept(now.get("methodSettings", {})) | patch
+    patch = _no_longer_kept(now.get("methodSettings", {})) | patches(wanted)
+    if not wanted["CacheClusterEnabled"] and not now.get("cacheClusterEnabled"):
+        del patch["/cacheClusterEnabled"]
     operations = [{"op": "replace", "path": path, "value": value} for path, value in patch.items()]
     client.update_stage(restApiId=api_id, stageName=stage, patchOperations=operations)
-    if patch["/cacheClusterEnabled"] == "true":
+    if wanted["CacheClusterEnabled"]:
         client.flush_stage_cache(restApiId=api_id, stageName=stage)
 
 
-def _no_longer_kept(methods: dict[str, Any]) -> dict[str, str]:
+def _no_longer_kept(methods: Mapping[str, Any]) -> dict[str, str]:
     """What switches the cache off for routes that an earlier deploy kept: settings outlive the routes' declaration."""
     patch = {}
     for method, settings in methods.items():
         path, _, verb = method.rpartition("/")
         path = "/" + path.replace("~1", "/").lstrip("/")
         if settings.get("cachingEnabled") and path != "/*" and path not in STAGE_CACHED:
-            patch[f"/{path.replace('/', '~1')}/{verb}/caching/enabled"] = "false"
+            patch[f"{_escaped(path)}/{verb}/caching/enabled"] = "false"
     return patch
 
 
-_OFF = {"/cacheClusterEnabled": "false"}
+def _escaped(path: str) -> str:
+    """https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-apigateway-stage-methodsetting.html."""
+    return "/" + path.replace("/", "~1")
 
 
-def cache_settings(variables: Any) -> dict[str, str]:
-    """The paths of a stage's settings and their values, by the environment variables of its functions.
-
-    Raises BadStageSettings.
-    """
-    size = variables.get("STAGE_CACHE_SIZE", "")
-    if not size or variables.get("ENABLE_CACHE", "true").lower() == "false":
-        return _OFF
-    seconds = variables.get("STAGE_CACHE_SECONDS", str(MAX_CACHE_SECONDS))
-    if not seconds.isdigit() or not 0 < int(seconds) <= MAX_CACHE_SECONDS:
-        raise BadStageSettings(f"STAGE_CACHE_SECONDS={seconds} is not from 1 to {MAX_CACHE_SECONDS}")
-    patch = {"/cacheClusterEnabled": "true", "/cacheClusterSize": size, "/*/*/caching/enabled": "false"}
-    for path in STAGE_CACHED:
-        method = f"/{path.replace('/', '~1')}/GET/caching"
-        patch |= {
-            f"{method}/enabled": "true",
-            f"{method}/ttlInSeconds": seconds,
-            f"{method}/dataEncrypted": "true",
-            # Nobody empties it by a header: that would be a way to the functions for anyone.
-            f"{method}/requireAuthorizationForCacheControl": "true",
-            f"{method}/unauthorizedCacheControlHeaderStrategy": "SUCCEED_WITHOUT_RESPONSE_HEADER",
-        }
-    return patch
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -18,8 +18,10 @@ import boto3
 import requests
 
 from devstack.stack import aws_environment, free_ports
+from infra.stages import Stage
 
 PROJECT = Path(__file__).parents[1]
+TEST_STAGE = Stage("test", {"MAIL_FROM": "eduflow@example.org"}, cache=False, alarm_email="", monthly_budget=0)
 PASSWORD = "sphinx of black quartz"
 _START_SECONDS = 240
 

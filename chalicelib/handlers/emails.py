@@ -34,6 +34,7 @@ def enrollment_emails(event: SQSEvent) -> dict[str, Any]:
     answer = process_partial_response(
         event=event.to_dict(), record_handler=_handle, processor=_processor, context=context
     )
+    logs.request_id.set(context.aws_request_id)  # the counts are of no one request
     metrics.flush()
     return dict(answer)
 

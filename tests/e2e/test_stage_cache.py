@@ -120,13 +120,16 @@ def test_no_route_that_reads_a_token_is_kept() -> None:
 
 @pytest.mark.parametrize("variables", [{}, {"STAGE_CACHE_SIZE": "0.5", "ENABLE_CACHE": "false"}])
 def test_where_no_stage_asks_for_it_there_is_none(variables: dict[str, str]) -> None:
-    assert stage.cache_settings(variables) == {"/cacheClusterEnabled": "false"}
+    settings = stage.properties(variables, "log")
+
+    assert settings["CacheClusterEnabled"] is False
+    assert not any(method["CachingEnabled"] for method in settings["MethodSettings"])
 
 
 @pytest.mark.parametrize("seconds", ["0", "61", "300", "soon"])
 def test_older_than_the_contract_it_can_not_be_made(seconds: str) -> None:
     with pytest.raises(stage.BadStageSettings, match=seconds):
-        stage.cache_settings({"STAGE_CACHE_SIZE": "0.5", "STAGE_CACHE_SECONDS": seconds})
+        stage.properties({"STAGE_CACHE_SIZE": "0.5", "STAGE_CACHE_SECONDS": seconds}, "log")
 
 
 def test_what_a_client_claims_of_itself_is_in_nobodys_page(stack: RunningStack, gateway: Api) -> None:

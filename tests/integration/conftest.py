@@ -8,7 +8,7 @@ from chalicelib import aws, keys, queue
 from chalicelib.models import base
 from devstack.stack import Stack, aws_environment, free_ports
 from infra.provision import provision
-from tests.support import PROJECT
+from tests.support import PROJECT, TEST_STAGE
 
 
 @pytest.fixture(scope="package")
@@ -21,7 +21,7 @@ def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         _forget_clients()
         stack.start()
         try:
-            provision("test", {"MailFrom": "eduflow@example.org"}, poll_seconds=0.1)
+            provision(TEST_STAGE)
             yield
         finally:
             stack.stop()

@@ -15,6 +15,7 @@ from chalicelib import keys, queue
 from chalicelib.models.base import connection
 from chalicelib.settings import settings
 from infra.provision import provision
+from tests.support import TEST_STAGE
 
 # Each test's AWS is a new one, with new clients: the descriptions of AWS that these read from disk stay the same.
 JSONFileLoader.load_file = cache(JSONFileLoader.load_file)
@@ -27,8 +28,8 @@ def aws() -> Iterator[None]:
     """An empty stage ``test``, made by the template."""
     with mock_aws():
         with warnings.catch_warnings():  # moto makes neither secrets nor SES identities from a template
-            warnings.filterwarnings("ignore", "Tried to parse AWS::(SecretsManager|SES)")
-            provision("test", {"MailFrom": "eduflow@example.org"}, poll_seconds=0.01)
+            warnings.filterwarnings("ignore", "Tried to parse AWS::(SecretsManager|SES|ApiGateway::Account)")
+            provision(TEST_STAGE)
         boto3.client("secretsmanager").create_secret(
             Name=settings().signing_keys_secret, SecretString=json.dumps({FIRST_KEY: "x" * 64})
         )

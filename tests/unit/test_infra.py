@@ -12,6 +12,7 @@ import cfnlint.decode.cfn_yaml
 import pytest
 from botocore.waiter import SingleWaiterConfig
 from chalice.cli.filewatch.stat import StatFileWatcher
+from chalice.deploy.appgraph import ApplicationGraphBuilder
 from chalice.deploy.deployer import PolicyGenerator, ResultsRecorder
 from chalice.deploy.packager import LambdaDeploymentPackager
 from chalice.deploy.swagger import SwaggerGenerator
@@ -33,6 +34,7 @@ def test_chalice_has_what_the_plugin_replaces() -> None:
     assert version("chalice") == "1.34.0"
     for owner, name in (
         (SwaggerGenerator, "generate_swagger"),
+        (ApplicationGraphBuilder, "_build_lambda_function"),
         (LambdaDeploymentPackager, "create_deployment_package"),
         (PolicyGenerator, "handle_filebasediampolicy"),
         (ResultsRecorder, "record_results"),
@@ -87,10 +89,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def built(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def built(project: Path) -> Path:
     """The package for this machine."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
-    return package.build(str(project), RUNTIME, say=str)
+    return package.build(str(project), RUNTIME, (), say=str)
 
 
 def test_the_package_has_all_that_the_functions_import(built: Path, tmp_path: Path) -> None:
@@ -109,10 +110,8 @@ def test_the_package_has_all_that_the_functions_import(built: Path, tmp_path: Pa
 
 
 @pytest.mark.long
-def test_everything_that_ships_has_wheels_for_lambda(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-
-    built = package.build(str(project), "python3.12", say=str)
+def test_everything_that_ships_has_wheels_for_lambda(project: Path) -> None:
+    built = package.build(str(project), "python3.12", package.LAMBDA_PLATFORMS, say=str)
 
     names = zipfile.ZipFile(built).namelist()
     binaries = [name for name in names if name.endswith(".so")]
@@ -135,10 +134,10 @@ def test_the_package_has_bytecode_and_nothing_unneeded(built: Path) -> None:
 def test_the_same_input_makes_the_same_bytes_and_another_another_package(project: Path, built: Path) -> None:
     before = built.read_bytes()
     built.unlink()
-    again = package.build(str(project), RUNTIME, say=str)
+    again = package.build(str(project), RUNTIME, (), say=str)
     with (project / "app.py").open("a") as source:
         source.write("# another line\n")
-    other = package.build(str(project), RUNTIME, say=str)
+    other = package.build(str(project), RUNTIME, (), say=str)
 
     assert again == built
     assert again.read_bytes() == before

@@ -24,4 +24,4 @@ def test_an_unknown_stage_is_named_with_those_that_there_are() -> None:
     refused = _manage("rotate-keys", "--stage", "production")
 
     assert refused.returncode == 1
-    assert "local, dev, prod" in refused.stderr
+    assert "local, localstack, dev, prod" in refused.stderr

@@ -1,0 +1,44 @@
+"""The stages, as .chalice/config.json has them: the environment of their functions, and what they cost.
+
+``parameters`` beside Chalice's own keys says what of the infrastructure a stage has: ``cache``
+(a Valkey and its network), ``alarm_email`` (alarms, dashboard and budget, and who is told) and
+``monthly_budget`` (US dollars).
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+PROJECT = Path(__file__).parents[1]
+CONFIG = PROJECT / ".chalice" / "config.json"
+LOCAL = "local"
+"""The stage of the local AWS, which has a Valkey of its own and runs functions on this machine."""
+
+
+class UnknownStage(ValueError):
+    """There is no such stage; the message names those that there are."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage."""
+
+    name: str
+    variables: dict[str, str]
+    """The environment of all its functions."""
+    cache: bool
+    alarm_email: str
+    monthly_budget: int
+
+
+def stage(name: str, config: Path = CONFIG) -> Stage:
+    """The stage of this name.
+
+    Raises UnknownStage.
+    """
+    whole = json.loads(config.read_text(encoding="utf-8"))
+    if name not in whole["stages"]:
+        raise UnknownStage(f"There is no stage {name!r}: .chalice/config.json has {', '.join(whole['stages'])}.")
+    own = whole["stages"][name]
+    parameters = {"cache": False, "alarm_email": "", "monthly_budget": 50} | own.get("parameters", {})
+    return Stage(name, whole["environment_variables"] | own["environment_variables"], **parameters)
