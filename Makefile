@@ -3,7 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help run local test test-long lint schema clean
+STAGE ?= dev
+
+.PHONY: help run local test test-long lint schema deploy destroy package clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -35,5 +37,14 @@ test-long: .venv/.installed  ## the long runs: soaks, 200 generated requests an 
 schema: .venv/.installed  ## write the OpenAPI document anew
 	@STAGE=local MAIL_FROM=eduflow@example.org $(BIN)/python -m chalicelib.openapi
 
+deploy: .venv/.installed  ## all of a stage: STAGE=dev, prod or localstack; shows what changes first (YES=1 asks nothing)
+	@$(BIN)/python -m infra.deploy deploy $(STAGE) $(if $(YES),--yes)
+
+destroy: .venv/.installed  ## end a stage; its tables stay (CONFIRM=<stage> asks nothing)
+	@$(BIN)/python -m infra.deploy destroy $(STAGE) --confirm "$(CONFIRM)"
+
+package: .venv/.installed  ## the stage's functions as a CloudFormation (SAM) template in build/<stage>/
+	@$(BIN)/python -m infra.merge $(STAGE) build/$(STAGE)
+
 clean:  ## forget the local data and all that was built
-	@$(PYTHON) -c 'import shutil; [shutil.rmtree(p, ignore_errors=True) for p in (".local", ".venv", ".chalice/deployed", ".chalice/deployments", ".mypy_cache", ".ruff_cache", ".pytest_cache")]'
+	@$(PYTHON) -c 'import shutil; [shutil.rmtree(p, ignore_errors=True) for p in (".local", ".venv", ".chalice/deployed", ".chalice/deployments", "build", ".mypy_cache", ".ruff_cache", ".pytest_cache")]'

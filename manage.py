@@ -82,6 +82,7 @@ def _enter(stage: str) -> None:
         os.environ.update(stages.stage(stage).variables)
     except stages.UnknownStage as error:
         raise _Refused(str(error)) from error
+    stages.aim(stage)
     if stage == STAGE:
         default = f"http://{HOST}:{os.environ.get('AWS_PORT', '4566')}"
         os.environ.update(running_environment(HOME) or aws_environment(os.environ.get("AWS_ENDPOINT_URL") or default))

@@ -19,7 +19,6 @@ TEMPLATE = FOLDER / "stack.yaml"
 _POLL_SECONDS = 2.0
 _LOCAL_POLL_SECONDS = 0.1
 _LONGEST_SECONDS = 3600
-_CHANGE_SET = "eduflow-deploy"
 
 
 class ProvisioningFailed(RuntimeError):
@@ -51,6 +50,15 @@ class Change:
         return f"{self.action:<7} {self.kind} {self.resource}{loss}"
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What has to change in a stack, made ready under an id; no change and no id if nothing has to."""
+
+    stack: Stack
+    changes: list[Change]
+    change_set: str
+
+
 def stacks(stage: Stage) -> list[Stack]:
     """The stacks of a stage, in the order in which they are made."""
     name, parameters = f"eduflow-{stage.name}", {"Stage": stage.name}
@@ -62,7 +70,7 @@ def stacks(stage: Stage) -> list[Stack]:
     ]
 
 
-def changes(stack: Stack) -> list[Change]:
+def plan(stack: Stack) -> Plan:
     """What would change if the stack were made as its template says; made ready for `apply`.
 
     Raises ProvisioningFailed.
@@ -75,7 +83,7 @@ def changes(stack: Stack) -> list[Change]:
     try:
         made = client.create_change_set(
             StackName=stack.name,
-            ChangeSetName=_CHANGE_SET,
+            ChangeSetName=f"eduflow-{time.time_ns()}",  # one that a killed deploy left is in nobody's way
             ChangeSetType="CREATE" if new else "UPDATE",
             TemplateBody=stack.template.read_text(encoding="utf-8"),
             Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in stack.parameters.items()],
@@ -83,17 +91,20 @@ def changes(stack: Stack) -> list[Change]:
         )
     except ClientError as error:
         raise ProvisioningFailed(f"CloudFormation refused the stack {stack.name}: {error}") from error
-    return [*_described(client, stack, made["Id"])]
+    changes = [*_described(client, stack, made["Id"])]
+    return Plan(stack, changes, made["Id"] if changes else "")
 
 
-def apply(stack: Stack) -> None:
-    """Do what `changes` made ready, and wait for its end.
+def apply(plan: Plan) -> None:
+    """Do what was made ready, and wait for its end; nothing if there is nothing to do.
 
     Raises ProvisioningFailed.
     """
-    client = boto3.client("cloudformation")
+    if not plan.changes:
+        return
+    client, stack = boto3.client("cloudformation"), plan.stack
     is_new = status(stack.name) == "REVIEW_IN_PROGRESS"
-    client.execute_change_set(StackName=stack.name, ChangeSetName=_CHANGE_SET)
+    client.execute_change_set(StackName=stack.name, ChangeSetName=plan.change_set)
     _wait(client, stack, "stack_create_complete" if is_new else "stack_update_complete")
 
 
@@ -145,8 +156,8 @@ def provision(stage: Stage) -> None:
     Raises ProvisioningFailed.
     """
     for stack in stacks(stage):
-        if stack.is_wanted and changes(stack):
-            apply(stack)
+        if stack.is_wanted:
+            apply(plan(stack))
 
 
 def _described(client: Any, stack: Stack, change_set: str) -> Iterator[Change]:

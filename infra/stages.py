@@ -6,6 +6,7 @@
 """
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,9 @@ PROJECT = Path(__file__).parents[1]
 CONFIG = PROJECT / ".chalice" / "config.json"
 LOCAL = "local"
 """The stage of the local AWS, which has a Valkey of its own and runs functions on this machine."""
+
+LOCALSTACK = "localstack"
+"""The stage of localstack-compose.yml."""
 
 
 class UnknownStage(ValueError):
@@ -42,3 +46,12 @@ def stage(name: str, config: Path = CONFIG) -> Stage:
     own = whole["stages"][name]
     parameters = {"cache": False, "alarm_email": "", "monthly_budget": 50} | own.get("parameters", {})
     return Stage(name, whole["environment_variables"] | own["environment_variables"], **parameters)
+
+
+def aim(name: str) -> None:
+    """Lead this process's AWS clients to LocalStack, for its stage: never to an account by mistake."""
+    if name == LOCALSTACK:
+        port = os.environ.get("AWS_PORT", "4566")
+        os.environ.setdefault("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+        os.environ.update(AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test")  # noqa: S106  LocalStack's own
+        os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")

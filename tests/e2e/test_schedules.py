@@ -66,7 +66,7 @@ def test_a_cleanup_by_hand_says_what_it_asked_for(stack: RunningStack) -> None:
 def test_the_queues_say_what_they_hold_and_dead_letters_come_back(stack: RunningStack) -> None:
     sqs = stack.aws("sqs")
     dead = sqs.get_queue_url(QueueName="eduflow-enrollment-emails-dead-local")["QueueUrl"]
-    sqs.send_message(QueueUrl=dead, MessageBody=json.dumps({"enrollment": "of nobody", "request_id": "redriven"}))
+    sqs.send_message(QueueUrl=dead, MessageBody=json.dumps({"enrollment": "a dead one", "request_id": "redriven"}))
 
     def held() -> dict[str, int]:
         lines = stack.manage("queue", "status").stdout.splitlines()

@@ -1,0 +1,145 @@
+"""`make deploy` and `make destroy`, on an empty AWS: from nothing, again, after a kill, and to the end."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+import requests
+
+from devstack.stack import Stack, aws_environment, free_ports
+from infra.stage import RATE_PER_SECOND
+from tests.support import copy_project
+
+pytestmark = pytest.mark.timeout(600)
+
+
+class Empty:
+    """An AWS with nothing in it, and a project to deploy there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.project = copy_project(folder / "project")
+        self.aws = Stack(self.project, folder / "home", *free_ports(2))
+        self.environment = self.aws.environment | {"PYTHONPATH": str(self.project)}
+        del self.environment["CACHE_URL"]
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", *command],
+            cwd=self.project, env=self.environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    def killed_after(self, seconds: float, *command: str) -> None:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            cwd=self.project, env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )  # fmt: skip
+        time.sleep(seconds)
+        os.killpg(process.pid, 9)
+        process.wait()
+
+    def client(self, service: str) -> Any:
+        settings = aws_environment(self.aws.aws_url)
+        return boto3.client(
+            service, endpoint_url=self.aws.aws_url, region_name=settings["AWS_DEFAULT_REGION"],
+            aws_access_key_id="test", aws_secret_access_key="test",
+        )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Empty]:
+    empty = Empty(tmp_path_factory.mktemp("deploy"))
+    empty.aws.start()
+    yield empty
+    empty.aws.stop()
+
+
+DEPLOY = ("infra.deploy", "deploy", "local")
+
+
+def test_plain_chalice_deploy_without_infrastructure_says_what_to_do(empty: Empty) -> None:
+    missing = empty.run("infra.smoke", "local")
+
+    assert missing.returncode == 1
+    assert "was not deployed from here" in missing.stderr
+
+
+def test_killed_anywhere_it_goes_on(empty: Empty) -> None:
+    for seconds in (1.5, 4, 8, 12):
+        empty.killed_after(seconds, *DEPLOY)
+
+    done = empty.run(*DEPLOY)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "only failed messages of a batch come again" in done.stdout
+    url = done.stdout.rpartition("Deployed: ")[2].strip()
+    assert requests.get(f"{url}courses-public/?limit=1", timeout=30).json()["results"] == []
+    apis = [api["name"] for api in empty.client("apigateway").get_rest_apis()["items"]]
+    assert len(apis) == len(set(apis)), "one API, however often it was begun"
+
+
+def test_again_it_changes_nothing(empty: Empty) -> None:
+    functions = empty.client("lambda").list_functions()["Functions"]
+    before = {function["FunctionName"]: function["CodeSha256"] for function in functions}
+
+    done = empty.run(*DEPLOY)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "eduflow-local: nothing" in done.stdout
+    functions = empty.client("lambda").list_functions()["Functions"]
+    assert {function["FunctionName"]: function["CodeSha256"] for function in functions} == before
+
+
+def test_a_changed_template_is_shown_first(empty: Empty) -> None:
+    template = empty.project / "infra" / "stack.yaml"
+    before = template.read_text()
+    template.write_text(before.replace("VisibilityTimeout: 360", "VisibilityTimeout: 420", 1))
+    try:
+        done = empty.run(*DEPLOY)
+    finally:
+        template.write_text(before)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    shown = done.stdout.partition("Making eduflow-local")[0]
+    assert "Modify  AWS::SQS::Queue EnrollmentEmails" in shown
+
+
+def test_the_smoke_test_sees_each_setting_that_is_missing(empty: Empty) -> None:
+    gateway, functions = empty.client("apigateway"), empty.client("lambda")
+    [api] = [api for api in gateway.get_rest_apis()["items"] if api["name"] == "eduflow"]
+    [emails] = functions.list_event_source_mappings(FunctionName="eduflow-local-enrollment_emails")[
+        "EventSourceMappings"
+    ]
+
+    def throttle(rate: int) -> None:
+        patch = {"op": "replace", "path": "/*/*/throttling/rateLimit", "value": str(rate)}
+        gateway.update_stage(restApiId=api["id"], stageName="local", patchOperations=[patch])
+
+    throttle(1)
+    without_throttling = empty.run("infra.smoke", "local")
+    throttle(RATE_PER_SECOND)
+    functions.update_event_source_mapping(UUID=emails["UUID"], FunctionResponseTypes=[])
+    without_partial_failures = empty.run("infra.smoke", "local")
+
+    assert "the stage has its throttling" in without_throttling.stderr
+    assert "only failed messages of a batch" in without_partial_failures.stderr
+    assert empty.run(*DEPLOY).returncode == 0, "a deploy makes up for both"
+    assert empty.run("infra.smoke", "local").returncode == 0
+
+
+def test_destroyed_its_data_stays(empty: Empty) -> None:
+    refused = empty.run("infra.deploy", "destroy", "local", "--confirm", "prod")
+    assert refused.returncode != 0
+    assert empty.run("infra.smoke", "local").returncode == 0
+
+    done = empty.run("infra.deploy", "destroy", "local", "--confirm", "local")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert empty.client("lambda").list_functions()["Functions"] == []
+    assert "eduflow-users-local" in empty.client("dynamodb").list_tables()["TableNames"]
