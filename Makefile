@@ -44,7 +44,7 @@ destroy: .venv/.installed  ## end a stage; its tables stay (CONFIRM=<stage> asks
 	@$(BIN)/python -m infra.deploy destroy $(STAGE) --confirm "$(CONFIRM)"
 
 package: .venv/.installed  ## the stage's functions as a CloudFormation (SAM) template in build/<stage>/
-	@$(BIN)/python -m infra.merge $(STAGE) build/$(STAGE)
+	@$(BIN)/python -m infra.sam $(STAGE) build/$(STAGE)
 
 clean:  ## forget the local data and all that was built
 	@$(PYTHON) -c 'import shutil; [shutil.rmtree(p, ignore_errors=True) for p in (".local", ".venv", ".chalice/deployed", ".chalice/deployments", "build", ".mypy_cache", ".ruff_cache", ".pytest_cache")]'

@@ -1,0 +1,119 @@
+"""`chalice package` and `chalice deploy` make the same stage."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra import sam, stage
+from tests.support import RunningStack, copy_project
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def _packaged(project: Path, stage_name: str) -> dict[str, Any]:
+    out = project / "build"
+    done = subprocess.run(
+        [sys.executable, "-m", "infra.sam", stage_name, str(out)],
+        cwd=project, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    linted = subprocess.run(
+        [str(Path(sys.executable).with_name("cfn-lint")), *map(str, out.glob("*.yaml")), str(out / "sam.json")],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert linted.returncode == 0, linted.stdout
+    template: dict[str, Any] = json.loads((out / "sam.json").read_text())["Resources"]
+    return template
+
+
+@pytest.fixture(scope="module")
+def template(stack: RunningStack) -> dict[str, Any]:
+    """What `make package` makes of the stage that runs."""
+    return _packaged(stack.folder, "local")
+
+
+def test_the_functions_agree(stack: RunningStack, template: dict[str, Any]) -> None:
+    deployed = {one["FunctionName"]: one for one in stack.aws("lambda").list_functions()["Functions"]}
+
+    assert len(deployed) == len(sam.FUNCTIONS)
+    for resource in sam.FUNCTIONS:
+        packaged = template[resource]["Properties"]
+        function = deployed[packaged["FunctionName"]]
+        for name in ("Runtime", "Handler", "Timeout", "MemorySize"):
+            assert function[name] == packaged[name], (resource, name)
+        variables = function["Environment"]["Variables"]
+        assert {name: variables[name] for name in packaged["Environment"]["Variables"]} == (
+            packaged["Environment"]["Variables"]
+        )
+        assert "VpcConfig" not in packaged
+
+
+def test_the_rights_agree(stack: RunningStack, template: dict[str, Any]) -> None:
+    iam = stack.aws("iam")
+    roles = {"ApiHandlerRole": "api_handler", "AuthorizerRole": "authorizer", "CleanUpRole": "clean_up"}
+    roles |= {"DailyReportRole": "daily_report", "EnrollmentEmailsRole": "enrollment_emails"}
+    roles |= {"DeleteWhatHangsOnRole": "delete_what_hangs_on"}
+    for resource, name in roles.items():
+        role = f"eduflow-local-{name}"
+        [policy] = iam.list_role_policies(RoleName=role)["PolicyNames"]
+        deployed = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
+        assert template[resource]["Properties"]["Policies"][0]["PolicyDocument"] == deployed
+
+
+def test_the_queues_and_schedules_agree(stack: RunningStack, template: dict[str, Any]) -> None:
+    sources = stack.aws("lambda").list_event_source_mappings()["EventSourceMappings"]
+    for resource, queue in (("EnrollmentEmails", "enrollment-emails"), ("DeleteWhatHangsOn", "deletions")):
+        [source] = [one for one in sources if one["EventSourceArn"].endswith(f"eduflow-{queue}-local")]
+        packaged = template[resource]["Properties"]["Events"][f"{resource}SqsEventSource"]["Properties"]
+        assert packaged["BatchSize"] == source["BatchSize"]
+        assert packaged["FunctionResponseTypes"] == source["FunctionResponseTypes"]
+    for resource in ("DailyReport", "CleanUp"):
+        [event] = template[resource]["Properties"]["Events"].values()
+        assert event["Properties"]["Schedule"] == "rate(1 hour)"
+
+
+def test_the_stage_and_the_definition_agree(stack: RunningStack, template: dict[str, Any]) -> None:
+    client, packaged = stack.aws("apigateway"), template["RestAPI"]["Properties"]
+    [api] = [api for api in client.get_rest_apis()["items"] if api["name"] == "eduflow"]
+    deployed = client.get_stage(restApiId=api["id"], stageName="local")
+
+    assert (deployed["cacheClusterEnabled"], deployed["cacheClusterSize"]) == (
+        packaged["CacheClusterEnabled"], packaged["CacheClusterSize"],
+    )  # fmt: skip
+    assert deployed["accessLogSettings"]["format"] == packaged["AccessLogSetting"]["Format"]
+    settings = deployed["methodSettings"]
+    for method in packaged["MethodSettings"]:
+        path = method["ResourcePath"].replace("~1", "/").removeprefix("/").removeprefix("/") or "*"
+        key = "*/*" if method["HttpMethod"] == "*" else f"/{path}/{method['HttpMethod']}"
+        assert settings[key]["cachingEnabled"] == method["CachingEnabled"], key
+        assert settings[key]["throttlingRateLimit"] == method["ThrottlingRateLimit"] == stage.RATE_PER_SECOND
+    body = packaged["DefinitionBody"]
+    responses = {one["responseType"] for one in client.get_gateway_responses(restApiId=api["id"], limit=500)["items"]}
+    assert set(body["x-amazon-apigateway-gateway-responses"]) <= responses
+    pages = client.get_paginator("get_resources").paginate(restApiId=api["id"])
+    assert set(body["paths"]) <= {one["path"] for page in pages for one in page["items"]}
+
+
+def test_with_a_cache_only_its_users_are_in_its_network(tmp_path: Path) -> None:
+    project = copy_project(tmp_path)
+    config = project / ".chalice" / "config.json"
+    whole = json.loads(config.read_text())
+    whole["stages"]["prod"]["parameters"] |= {"cache": True, "alarm_email": "ops@example.org"}
+    config.write_text(json.dumps(whole))
+
+    template = _packaged(project, "prod")
+
+    inside = {name for name in sam.FUNCTIONS if "VpcConfig" in template[name]["Properties"]}
+    assert inside == {"APIHandler", "DeleteWhatHangsOn"}
+    for name, role in (("APIHandler", "ApiHandlerRole"), ("DeleteWhatHangsOn", "DeleteWhatHangsOnRole")):
+        properties = template[name]["Properties"]
+        assert properties["Environment"]["Variables"]["CACHE_URL"] == {"Fn::ImportValue": "eduflow-prod-cache-url"}
+        assert "ec2:CreateNetworkInterface" in json.dumps(template[role])
+    assert "ec2:CreateNetworkInterface" not in json.dumps(template["EnrollmentEmailsRole"])
+    assert {path.name for path in (project / "build").glob("*.yaml")} == {
+        "stack.yaml", "cache.yaml", "monitoring.yaml",
+    }  # fmt: skip
