@@ -3,6 +3,7 @@
 import random
 import time
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -10,10 +11,11 @@ from botocore.exceptions import ClientError
 from chalicelib import aws
 from chalicelib.settings import settings
 
-ATTEMPTS = 3
 READ_SECONDS = 10
-LONGEST_SECONDS = aws.CONNECT_SECONDS + READ_SECONDS + 1
+PATIENCE_SECONDS = 8
+LONGEST_SECONDS = PATIENCE_SECONDS + aws.CONNECT_SECONDS + READ_SECONDS
 _FIRST_WAIT_SECONDS = 0.2
+_LONGEST_WAIT_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -29,20 +31,22 @@ class Mail:
 def send(mail: Mail) -> str:
     """Hand a mail to SES; its message id there.
 
-    What SES says no to for a moment is tried again at once. What it gave no answer to is not: it may
-    have taken the mail.
+    What SES says no to for a moment, above all when it is asked too often, is tried again for
+    PATIENCE_SECONDS. What it gave no answer to is not: it may have taken the mail.
 
     Raises ClientError when SES refuses it, BotoCoreError when it gives no answer.
     """
-    for attempt in range(1, ATTEMPTS + 1):
+    end = time.monotonic() + PATIENCE_SECONDS
+    for attempt in count():
         try:
             return str(_client().send_email(**_request(mail))["MessageId"])
         except ClientError as error:
             status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-            if attempt == ATTEMPTS or not (status == 429 or status >= 500):
+            wait = random.uniform(0, min(_LONGEST_WAIT_SECONDS, _FIRST_WAIT_SECONDS * 2**attempt))
+            if not (status == 429 or status >= 500) or time.monotonic() + wait > end:
                 raise
-            time.sleep(random.uniform(0, _FIRST_WAIT_SECONDS * 2**attempt))
-    raise AssertionError("the last attempt returns or raises")
+            time.sleep(wait)
+    raise AssertionError("the attempts end with an exception")
 
 
 def _client() -> Any:

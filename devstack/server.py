@@ -16,7 +16,7 @@ from pathlib import Path
 
 from devstack.stack import HOST, cache_url
 
-MINISTACK = "1.5.33"  # devstack.apigateway and devstack.functions reach into exactly this one
+MINISTACK = "1.5.33"  # devstack.apigateway, .calls and .functions reach into exactly this one
 
 
 def main() -> None:
@@ -61,20 +61,21 @@ def main() -> None:
             REDIS_PORT=str(options.cache_port),
             CACHE_URL=cache_url(options.cache_port),
         )
-        asyncio.run(_serve(options.aws_port, options.api_port, options.stage))
+        asyncio.run(_serve(options.aws_port, options.api_port, options.stage, home))
     finally:
         if valkey.port is not None:
             valkey.stop()
 
 
-async def _serve(aws_port: int, api_port: int, stage: str) -> None:
+async def _serve(aws_port: int, api_port: int, stage: str, home: Path) -> None:
     from hypercorn.asyncio import serve
     from hypercorn.config import Config
 
-    from devstack import apigateway, functions
+    from devstack import apigateway, calls, functions
 
     apigateway.install()
     functions.install()
+    calls.install(home)
     config = Config()
     config.bind = [f"{HOST}:{aws_port}", f"{HOST}:{api_port}"]
     config.keep_alive_timeout = 75

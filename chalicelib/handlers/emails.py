@@ -13,6 +13,7 @@ from chalicelib.services import emails
 from chalicelib.settings import settings
 
 BATCH_SIZE = 10
+WORKERS = 5  # at once: SES lets an account send some 10 to 100 mails a second, and refuses what is beyond
 
 logs.configure()
 blueprint = Blueprint(__name__)
@@ -26,7 +27,9 @@ class TooLate(RuntimeError):
     """Too little time is left to begin: killed in the middle, an email could be sent twice."""
 
 
-@blueprint.on_sqs_message(queue=settings().resource(queue.ENROLLMENT_EMAILS), batch_size=BATCH_SIZE)
+@blueprint.on_sqs_message(
+    queue=settings().resource(queue.ENROLLMENT_EMAILS), batch_size=BATCH_SIZE, maximum_concurrency=WORKERS
+)
 def enrollment_emails(event: SQSEvent) -> dict[str, Any]:
     """Send what the batch asks for; only what failed comes again."""
     context: Any = event.context

@@ -12,6 +12,14 @@ from devstack.stack import free_ports
 from tests.support import PASSWORD, Actor, Api, RunningStack, copy_project, eventually, logs_in, registers, unique
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The policies' test looks back on what all others made the functions do."""
+    last = [item for item in items if item.path.name == "test_policies.py"]
+    others = [item for item in items if item not in last]
+    behind = max((n for n, item in enumerate(others, start=1) if item.path.parent == Path(__file__).parent), default=0)
+    items[:] = others[:behind] + last + others[behind:]
+
+
 @pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     """The stack that all of these tests call."""

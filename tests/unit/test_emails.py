@@ -145,10 +145,21 @@ def test_nothing_is_begun_for_which_too_little_time_is_left(course: Course, ses:
 @pytest.mark.parametrize(("status", "code"), [(429, "TooManyRequestsException"), (503, "ServiceUnavailable")])
 def test_what_ses_refuses_for_a_moment_is_tried_again_at_once(course: Course, ses: Ses, status: int, code: str) -> None:
     ada = enrolled(course, "ada")
-    ses.says = [refusal(status, code)] * (mailer.ATTEMPTS - 1)
+    ses.says = [refusal(status, code)] * 7
 
     assert receive(message(ada)) == []
-    assert len(ses.asked) == mailer.ATTEMPTS
+    assert len(ses.asked) == 8
+
+
+def test_it_is_given_back_to_the_queue_when_ses_refuses_for_longer(
+    course: Course, ses: Ses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada = enrolled(course, "ada")
+    monkeypatch.setattr(mailer, "PATIENCE_SECONDS", -1)
+    ses.says = [refusal(429, "TooManyRequestsException")]
+
+    assert receive(message(ada)) == [message(ada)]
+    assert len(ses.asked) == 1
 
 
 def test_what_ses_gave_no_answer_to_is_not_tried_again_at_once(course: Course, ses: Ses) -> None:

@@ -1,0 +1,88 @@
+"""What each function asks of AWS, as IAM names it: kept in a file, for the test that holds the policies against it.
+
+ministack does not enforce policies. So each function signs with its own name as its key, and what
+it calls is noted once: ``function action resource``, a line each.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from ministack.core import lambda_runtime
+
+FILE = "calls.txt"
+
+_KEY = re.compile(r"Credential=(eduflow-[^/]+)/")
+_TRANSACTED = {
+    # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html
+    "Put": "PutItem",
+    "Update": "UpdateItem",
+    "Delete": "DeleteItem",
+    "ConditionCheck": "ConditionCheckItem",
+}
+_seen: set[str] = set()
+
+
+def install(home: Path) -> None:
+    """Note what functions call, in this process."""
+    credentials = lambda_runtime.execution_credentials
+
+    def named_credentials(config: dict[str, Any]) -> dict[str, str]:
+        named: dict[str, str] = credentials(config) | {"AWS_ACCESS_KEY_ID": config["FunctionName"]}
+        return named
+
+    lambda_runtime.execution_credentials = named_credentials
+    for service in ("dynamodb", "sqs", "secretsmanager", "ses_v2"):
+        _listen(import_module(f"ministack.services.{service}"), home / FILE)
+
+
+def _listen(service: Any, file: Path) -> None:
+    handle = service.handle_request
+
+    async def handle_and_note(method: str, path: str, headers: Any, body: bytes, query: Any) -> Any:
+        if caller := _KEY.search(headers.get("authorization", "")):
+            for right in _rights(headers.get("x-amz-target", ""), path, body):
+                _note(f"{caller[1]} {right}", file)
+        return await handle(method, path, headers, body, query)
+
+    service.handle_request = handle_and_note
+
+
+def _note(line: str, file: Path) -> None:
+    if line not in _seen:
+        _seen.add(line)
+        with file.open("a", encoding="utf-8") as lines:
+            lines.write(line + "\n")
+
+
+def _rights(target: str, path: str, body: bytes) -> Iterator[str]:
+    """The actions that a call needs, and what they are on."""
+    if path.startswith("/v2/email/outbound-emails"):
+        sender = json.loads(body)["FromEmailAddress"]
+        yield f"ses:SendEmail identity/{sender}"
+        return
+    service, _, operation = target.partition(".")
+    asked = json.loads(body or b"{}")
+    if service.startswith("DynamoDB"):
+        yield from _on_tables(operation, asked)
+    elif service == "AmazonSQS":
+        queue = asked.get("QueueName") or asked.get("QueueUrl", "").rpartition("/")[2]
+        yield f"sqs:{operation.removesuffix('Batch')} {queue}"
+    elif service == "secretsmanager":
+        yield f"secretsmanager:{operation} secret:{asked['SecretId']}-xxxxxx"
+
+
+def _on_tables(operation: str, asked: dict[str, Any]) -> Iterator[str]:
+    if operation == "TransactWriteItems":
+        for item in asked["TransactItems"]:
+            [(kind, one)] = item.items()
+            yield f"dynamodb:{_TRANSACTED[kind]} table/{one['TableName']}"
+    elif "RequestItems" in asked:
+        for table in asked["RequestItems"]:
+            yield f"dynamodb:{operation} table/{table}"
+    else:
+        index = f"/index/{asked['IndexName']}" if "IndexName" in asked else ""
+        yield f"dynamodb:{operation} table/{asked['TableName']}{index}"

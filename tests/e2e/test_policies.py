@@ -1,0 +1,201 @@
+"""Each function's policy is what the function calls, all of it and nothing else.
+
+What the functions of the tests' stack called is noted as they do; what no other test may have made
+them do, this one does. It comes last, to see all of it.
+"""
+
+import contextlib
+import json
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+from itertools import product
+from typing import Any
+
+import pytest
+
+from devstack import calls
+from tests.support import PASSWORD, PROJECT, Actor, RunningStack, eventually, logs_in, registers, unique
+
+LONG_AGO = "2026-01-01T00:00:00.000000Z"
+WORKERS_NEED = 120
+
+FUNCTIONS = {
+    "eduflow-local": "api",
+    "eduflow-local-authorizer": "authorizer",
+    "eduflow-local-clean_up": "clean_up",
+    "eduflow-local-daily_report": "daily_report",
+    "eduflow-local-delete_what_hangs_on": "delete_what_hangs_on",
+    "eduflow-local-enrollment_emails": "enrollment_emails",
+}
+LAMBDAS_OWN = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
+"""What Lambda itself does with a function's rights when a queue calls it, as it writes its log."""
+
+Right = tuple[str, str]
+
+
+def granted(policy: str) -> set[Right]:
+    """Each action of a policy with each resource, as far as it is told apart."""
+    document = json.loads((PROJECT / ".chalice" / f"policy-{policy}.json").read_text().replace("${stage}", "local"))
+    return {
+        (action, resource.split(":", 5)[5])
+        for statement in document["Statement"]
+        for action, resource in product(statement["Action"], statement["Resource"])
+        if not action.startswith("logs:")
+    }
+
+
+def called(stack: RunningStack, function: str) -> set[Right]:
+    lines = (stack.folder / ".local" / calls.FILE).read_text().splitlines()
+    return {(line.split()[1], line.split()[2]) for line in lines if line.split()[0] == function}
+
+
+def missing(rights: set[Right], used: set[Right]) -> set[Right]:
+    return {(action, on) for action, on in used if not any(action == a and fnmatchcase(on, r) for a, r in rights)}
+
+
+def unused(rights: set[Right], used: set[Right]) -> set[Right]:
+    return {
+        (action, resource)
+        for action, resource in rights
+        if action not in LAMBDAS_OWN and not any(action == a and fnmatchcase(on, resource) for a, on in used)
+    }
+
+
+@pytest.fixture(scope="module")
+def toured(stack: RunningStack) -> RunningStack:
+    """The stack after everything that its functions can be made to do."""
+    admin = logs_in(stack.api, "admin", "learn-with-eduflow")
+    _call_the_api(stack, admin)
+    _lose_and_leave(stack, admin)
+    _forget_last_report(stack)
+    _refuse_mails(stack, lambda: _invoke(stack, "daily_report"))
+    _invoke(stack, "daily_report")
+    _invoke(stack, "clean_up")
+
+    def all_used() -> bool:
+        return not any(unused(granted(policy), called(stack, function)) for function, policy in FUNCTIONS.items())
+
+    with contextlib.suppress(AssertionError):  # the tests below say what is not
+        eventually(all_used, WORKERS_NEED)
+    return stack
+
+
+def _call_the_api(stack: RunningStack, admin: Actor) -> None:
+    """What no other test may have called."""
+    api = stack.api
+    teacher, student = registers(api, "instructor"), registers(api, "student")
+    course, draft = teacher.makes_course(title="A tour"), teacher.makes_course(is_published=False)
+    lesson = teacher.post("/lessons/", {"course": course["id"], "title": "A lesson"}).json()
+    for path, change in (
+        (f"/courses/{course['id']}/", {"title": "New"}),
+        (f"/lessons/{lesson['id']}/", {"title": "A new title"}),
+    ):
+        assert teacher.call("PATCH", path, json=change).ok
+    enrollment = student.enrolls_in(course)
+    for actor, path in (
+        (student, "/courses/?search=new"),
+        (student, "/lessons/"),
+        (student, "/enrollments/"),
+        (student, "/auth/me/export/"),
+        (teacher, "/auth/me/export/"),
+        (teacher, f"/enrollments/?course={course['id']}"),
+        (teacher, f"/lessons/?course={course['id']}"),
+        (admin, "/enrollments/"),
+        (admin, "/users/"),
+        (admin, "/reports/daily/"),
+    ):
+        assert actor.get(path).ok, path
+    assert student.call("DELETE", f"/enrollments/{enrollment['id']}/").status_code == 204
+    for one in (f"/lessons/{lesson['id']}/", f"/courses/{draft['id']}/"):
+        assert teacher.call("DELETE", one).status_code == 204
+    assert student.call("PATCH", "/auth/me/", json={"email": f"{unique('new')}@example.org"}).ok
+    for _ in range(11):  # the last one is not looked at any more
+        wrong = api.call("POST", "/auth/login/", json={"username": student.username, "password": "wrong"})
+    assert wrong.status_code == 429
+    stack.forgets_failures()
+    tokens = api.call("POST", "/auth/login/", json={"username": teacher.username, "password": PASSWORD}).json()
+    fresh = api.call("POST", "/auth/refresh/", json={"refresh": tokens["refresh"]}).json()
+    assert api.call("POST", "/auth/logout/", json={"refresh": fresh["refresh"]}).ok
+    assert student.call("DELETE", "/auth/me/").status_code == 204
+
+
+def _lose_and_leave(stack: RunningStack, admin: Actor) -> None:
+    """What the cleanup and the workers find: a lost email, what was deleted long ago, who is inactive for long."""
+    api, dynamodb = stack.api, stack.aws("dynamodb")
+    teacher, student, erased = (registers(api, role) for role in ("instructor", "student", "student"))
+    course, doomed, empty = teacher.makes_course(), teacher.makes_course(), teacher.makes_course()
+    teacher.post("/lessons/", {"course": doomed["id"], "title": "Doomed"})
+    erased.enrolls_in(doomed)
+    enrollment = student.enrolls_in(course)
+    names = {actor: actor.get("/auth/me/").json()["id"] for actor in (student, erased, teacher)}
+    eventually(lambda: stack.mails(f"{student.username}@example.org"))
+    _change(dynamodb, "enrollments", {"student": names[student], "course": course["id"]}, email_pending="0", position=(
+        f"2026-01-01T00:00:00.000000Z#{names[student]}{course['id']}"
+    ))  # fmt: skip
+    assert admin.call("PATCH", f"/users/{names[student]}/", json={"is_active": False}).ok
+    _change(dynamodb, "users", {"id": names[student]}, ended_at=LONG_AGO)
+    for one in (doomed, empty):
+        assert teacher.call("DELETE", f"/courses/{one['id']}/").status_code == 204
+        _change(dynamodb, "courses", {"id": one["id"]}, deleted_at=LONG_AGO)
+    draft_owner = registers(api, "instructor")
+    draft_owner.makes_course(is_published=False)
+    gone = draft_owner.get("/auth/me/").json()["id"]
+    for actor, user in ((erased, names[erased]), (draft_owner, gone)):
+        assert actor.call("DELETE", "/auth/me/").status_code == 204
+        _change(dynamodb, "users", {"id": user}, deleted_at=LONG_AGO, ended_at=LONG_AGO)
+    _ask(stack, "enrollment-emails", {"enrollment": ["no id"], "request_id": "tour"})
+    _ask(stack, "deletions", {"kind": "user", "id": "0" * 16, "request_id": "tour"})
+    assert enrollment
+
+
+def _change(dynamodb: Any, table: str, key: dict[str, str], **values: str) -> None:
+    names = {f"#{number}": name for number, name in enumerate(values)}
+    dynamodb.update_item(
+        TableName=f"eduflow-{table}-local",
+        Key={name: {"S": value} for name, value in key.items()},
+        UpdateExpression="SET " + ", ".join(f"#{number} = :{number}" for number in range(len(values))),
+        ExpressionAttributeNames=names,
+        ExpressionAttributeValues={f":{number}": {"S": value} for number, value in enumerate(values.values())},
+    )
+
+
+def _ask(stack: RunningStack, queue: str, message: dict[str, Any]) -> None:
+    sqs = stack.aws("sqs")
+    url = sqs.get_queue_url(QueueName=f"eduflow-{queue}-local")["QueueUrl"]
+    sqs.send_message(QueueUrl=url, MessageBody=json.dumps(message), DelaySeconds=0)
+
+
+def _forget_last_report(stack: RunningStack) -> None:
+    dynamodb = stack.aws("dynamodb")
+    rows = dynamodb.scan(TableName="eduflow-reports-local")["Items"]
+    newest = max(rows, key=lambda row: str(row["date"]["S"]))
+    dynamodb.delete_item(TableName="eduflow-reports-local", Key={"kind": newest["kind"], "date": newest["date"]})
+    for row in stack.aws("dynamodb").scan(TableName="eduflow-idempotency-local")["Items"]:
+        if "daily_report" in row["id"]["S"]:
+            dynamodb.delete_item(TableName="eduflow-idempotency-local", Key={"id": row["id"]})
+
+
+def _refuse_mails(stack: RunningStack, work: Callable[[], None]) -> None:
+    """Let work meet an SES that refuses the sender."""
+    ses, sender = stack.aws("sesv2"), "eduflow@example.org"
+    ses.delete_email_identity(EmailIdentity=sender)
+    try:
+        work()
+    finally:
+        ses.create_email_identity(EmailIdentity=sender)
+
+
+def _invoke(stack: RunningStack, function: str) -> None:
+    event = dict.fromkeys(("version", "account", "region", "detail-type", "source", "time", "id"), "")
+    stack.aws("lambda").invoke(
+        FunctionName=f"eduflow-local-{function}", Payload=json.dumps(event | {"detail": {}, "resources": []})
+    )
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_may_do_what_it_does_and_nothing_else(toured: RunningStack, function: str) -> None:
+    rights, used = granted(FUNCTIONS[function]), called(toured, function)
+
+    assert not missing(rights, used), f"It may not: {sorted(missing(rights, used))}"
+    assert not unused(rights, used), f"It never does: {sorted(unused(rights, used))}"
