@@ -1,6 +1,6 @@
 """What Chalice can't be told by its config.json, put into `chalice deploy` and `chalice package`.
 
-app.py installs it when the Chalice CLI loads the app; it is never shipped. It replaces six of
+app.py installs it when the Chalice CLI loads the app; it is never shipped. It replaces eight of
 Chalice's own methods, which are no public API: chalice is pinned, and a test holds their names.
 """
 
@@ -12,13 +12,13 @@ from typing import Any
 
 import click
 from botocore.waiter import SingleWaiterConfig
-from chalice.config import Config
+from chalice.config import Config, DeployedResources
 from chalice.deploy.appgraph import ApplicationGraphBuilder
 from chalice.deploy.deployer import PolicyGenerator, ResultsRecorder
 from chalice.deploy.packager import LambdaDeploymentPackager
 from chalice.deploy.swagger import SwaggerGenerator
 
-from infra import gateway, network, package, stage, stages
+from infra import gateway, network, package, stage, stages, state
 
 _LOCAL_POLL_SECONDS = 0.2
 
@@ -32,6 +32,8 @@ def install() -> None:
     _replace_packager()
     _complete_policies()
     _put_into_network()
+    _name_log_groups()
+    _remember_by_aws()
     _finish_deploys()
     if os.environ.get("AWS_ENDPOINT_URL"):
         _poll_often()
@@ -77,6 +79,24 @@ def _put_into_network() -> None:
         return function
 
     ApplicationGraphBuilder._build_lambda_function = build_lambda_function  # type: ignore[method-assign]
+
+
+def _name_log_groups() -> None:
+    """Chalice 1.34.0 calls the API's log group after a function that has another name, and its lines would be kept."""
+    create = ApplicationGraphBuilder._create_log_group
+
+    def create_log_group(self: Any, config: Config, resource_name: str, log_group_name: str) -> Any:
+        return create(self, config, resource_name, log_group_name.removesuffix("-api_handler"))
+
+    ApplicationGraphBuilder._create_log_group = create_log_group  # type: ignore[method-assign]
+
+
+def _remember_by_aws() -> None:
+    def deployed_resources(self: Any, chalice_stage_name: str) -> DeployedResources:
+        found = state.resources(chalice_stage_name)
+        return DeployedResources({"resources": found, "schema_version": "2.0"})
+
+    Config.deployed_resources = deployed_resources  # type: ignore[method-assign]
 
 
 @cache

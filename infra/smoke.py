@@ -10,13 +10,12 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import boto3
 
 from chalicelib import problems
-from infra import gateway, network, stage, stages
+from infra import gateway, network, stage, stages, state
 
 _PATIENCE_SECONDS = 60
 """How long a new deployment may take until API Gateway serves it everywhere."""
@@ -29,12 +28,11 @@ class NotAsDeployed(AssertionError):
 class Deployed:
     """A stage as `chalice deploy` left it."""
 
-    def __init__(self, wanted: stages.Stage, project: Path = stages.PROJECT) -> None:
+    def __init__(self, wanted: stages.Stage) -> None:
         self.stage = wanted
-        file = project / ".chalice" / "deployed" / f"{wanted.name}.json"
-        if not file.exists():
-            raise NotAsDeployed(f"The stage {wanted.name} was not deployed from here: {file} is not there.")
-        self.resources = {one["name"]: one for one in json.loads(file.read_text(encoding="utf-8"))["resources"]}
+        self.resources = {one["name"]: one for one in state.resources(wanted.name)}
+        if "rest_api" not in self.resources:
+            raise NotAsDeployed(f"The stage {wanted.name} is not deployed: `make deploy STAGE={wanted.name}`.")
         self.api_id = self.resources["rest_api"]["rest_api_id"]
         local = os.environ.get("AWS_ENDPOINT_URL")
         self.url = (

@@ -48,6 +48,11 @@ def stage(name: str, config: Path = CONFIG) -> Stage:
     return Stage(name, whole["environment_variables"] | own["environment_variables"], **parameters)
 
 
+def functions() -> list[str]:
+    """Chalice's names of all functions."""
+    return ["api_handler", *json.loads(CONFIG.read_text(encoding="utf-8"))["lambda_functions"]]
+
+
 def aim(name: str) -> None:
     """Lead this process's AWS clients to LocalStack, for its stage: never to an account by mistake."""
     if name == LOCALSTACK:

@@ -1,6 +1,7 @@
 """`make deploy` and `make destroy`, on an empty AWS: from nothing, again, after a kill, and to the end."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -63,15 +64,15 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Empty]:
 DEPLOY = ("infra.deploy", "deploy", "local")
 
 
-def test_plain_chalice_deploy_without_infrastructure_says_what_to_do(empty: Empty) -> None:
+def test_a_stage_that_is_not_there_is_called_so(empty: Empty) -> None:
     missing = empty.run("infra.smoke", "local")
 
     assert missing.returncode == 1
-    assert "was not deployed from here" in missing.stderr
+    assert "is not deployed" in missing.stderr
 
 
 def test_killed_anywhere_it_goes_on(empty: Empty) -> None:
-    for seconds in (1.5, 4, 8, 12):
+    for seconds in (1.5, 4, 6, 7, 8, 9, 10, 12):
         empty.killed_after(seconds, *DEPLOY)
 
     done = empty.run(*DEPLOY)
@@ -82,6 +83,21 @@ def test_killed_anywhere_it_goes_on(empty: Empty) -> None:
     assert requests.get(f"{url}courses-public/?limit=1", timeout=30).json()["results"] == []
     apis = [api["name"] for api in empty.client("apigateway").get_rest_apis()["items"]]
     assert len(apis) == len(set(apis)), "one API, however often it was begun"
+
+
+def test_from_another_machine_it_is_the_same_stage(empty: Empty, tmp_path: Path) -> None:
+    """Chalice's file of what it deployed is not in the repository."""
+    before = {function["FunctionName"] for function in empty.client("lambda").list_functions()["Functions"]}
+    [api] = [api["id"] for api in empty.client("apigateway").get_rest_apis()["items"]]
+    shutil.rmtree(empty.project / ".chalice" / "deployed")
+
+    done = empty.run(*DEPLOY)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [one["id"] for one in empty.client("apigateway").get_rest_apis()["items"]] == [api]
+    assert {function["FunctionName"] for function in empty.client("lambda").list_functions()["Functions"]} == before
+    sources = empty.client("lambda").list_event_source_mappings()["EventSourceMappings"]
+    assert len({source["EventSourceArn"] for source in sources}) == len(sources) == 2
 
 
 def test_again_it_changes_nothing(empty: Empty) -> None:

@@ -12,6 +12,7 @@ import cfnlint.decode.cfn_yaml
 import pytest
 from botocore.waiter import SingleWaiterConfig
 from chalice.cli.filewatch.stat import StatFileWatcher
+from chalice.config import Config
 from chalice.deploy.appgraph import ApplicationGraphBuilder
 from chalice.deploy.deployer import PolicyGenerator, ResultsRecorder
 from chalice.deploy.packager import LambdaDeploymentPackager
@@ -35,6 +36,8 @@ def test_chalice_has_what_the_plugin_replaces() -> None:
     for owner, name in (
         (SwaggerGenerator, "generate_swagger"),
         (ApplicationGraphBuilder, "_build_lambda_function"),
+        (ApplicationGraphBuilder, "_create_log_group"),
+        (Config, "deployed_resources"),
         (LambdaDeploymentPackager, "create_deployment_package"),
         (PolicyGenerator, "handle_filebasediampolicy"),
         (ResultsRecorder, "record_results"),
