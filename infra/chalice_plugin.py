@@ -16,6 +16,7 @@ from chalice.config import Config, DeployedResources
 from chalice.deploy.appgraph import ApplicationGraphBuilder
 from chalice.deploy.deployer import PolicyGenerator, ResultsRecorder
 from chalice.deploy.packager import LambdaDeploymentPackager
+from chalice.deploy.planner import RemoteState
 from chalice.deploy.swagger import SwaggerGenerator
 
 from infra import gateway, network, package, stage, stages, state
@@ -32,7 +33,6 @@ def install() -> None:
     _replace_packager()
     _complete_policies()
     _put_into_network()
-    _name_log_groups()
     _remember_by_aws()
     _finish_deploys()
     if os.environ.get("AWS_ENDPOINT_URL"):
@@ -81,22 +81,25 @@ def _put_into_network() -> None:
     ApplicationGraphBuilder._build_lambda_function = build_lambda_function  # type: ignore[method-assign]
 
 
-def _name_log_groups() -> None:
-    """Chalice 1.34.0 calls the API's log group after a function that has another name, and its lines would be kept."""
-    create = ApplicationGraphBuilder._create_log_group
-
-    def create_log_group(self: Any, config: Config, resource_name: str, log_group_name: str) -> Any:
-        return create(self, config, resource_name, log_group_name.removesuffix("-api_handler"))
-
-    ApplicationGraphBuilder._create_log_group = create_log_group  # type: ignore[method-assign]
-
-
 def _remember_by_aws() -> None:
+    """Chalice read its file before it loaded the app and this: so what it took from there is replaced as it is used."""
+
     def deployed_resources(self: Any, chalice_stage_name: str) -> DeployedResources:
-        found = state.resources(chalice_stage_name)
-        return DeployedResources({"resources": found, "schema_version": "2.0"})
+        return _deployed(chalice_stage_name)
+
+    exists = RemoteState.resource_exists
+
+    def resource_exists(self: Any, resource: Any, *arguments: Any) -> bool:
+        self._deployed_resources = _deployed(os.environ["STAGE"])
+        return bool(exists(self, resource, *arguments))
 
     Config.deployed_resources = deployed_resources  # type: ignore[method-assign]
+    RemoteState.resource_exists = resource_exists  # type: ignore[method-assign]
+
+
+@cache
+def _deployed(stage_name: str) -> DeployedResources:
+    return DeployedResources(state.chalice_file(stage_name))
 
 
 @cache

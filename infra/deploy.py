@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from infra import provision, smoke, stage, stages
+from infra import provision, smoke, stage, stages, state
 
 CHALICE = str(Path(sys.executable).with_name("chalice"))
 
@@ -73,6 +73,7 @@ def destroy(wanted: stages.Stage, confirmed: str) -> None:
 
 
 def _chalice(command: str, stage_name: str) -> None:
+    state.write(stage_name)
     done = subprocess.run([CHALICE, command, "--stage", stage_name], cwd=stages.PROJECT, check=False)
     if done.returncode:
         raise Refused(f"`chalice {command}` failed (see above). The same command goes on from where it is.")

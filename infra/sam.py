@@ -33,12 +33,13 @@ def merge_template(wanted: stages.Stage) -> dict[str, Any]:
     """
     resources: dict[str, Any] = {}
     for resource, ending in FUNCTIONS.items():
-        resources[resource] = {"Properties": {"FunctionName": f"eduflow-{wanted.name}{ending}"}}
+        name = f"eduflow-{wanted.name}{ending}"
+        resources[resource] = {"Properties": {"FunctionName": name}}
+        log = {"LogGroupName": f"/aws/lambda/{name}", "RetentionInDays": stage.LOG_DAYS}
+        resources[f"{resource}LogGroup"] = {"Type": "AWS::Logs::LogGroup", "Properties": log}
     for resource in _QUEUES:
         source = {"Properties": {"FunctionResponseTypes": ["ReportBatchItemFailures"]}}
         resources[resource]["Properties"]["Events"] = {f"{resource}SqsEventSource": source}
-    # Chalice 1.34.0 names the API's function ApiHandler here, and APIHandler where it is.
-    resources["ApiHandlerLogGroup"] = {"Properties": {"LogGroupName": {"Fn::Sub": "/aws/lambda/${APIHandler}"}}}
     access_log = {"Fn::ImportValue": f"eduflow-{wanted.name}-access-log"}
     resources["RestAPI"] = {"Properties": stage.properties(wanted.variables, access_log)}
     return {"Resources": resources}

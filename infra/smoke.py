@@ -60,6 +60,7 @@ class Deployed:
         yield "the stage has its throttling, access log and cache", self._has_stage_settings
         yield "the cache tells apart what shapes an answer", self._has_cache_keys
         yield "only failed messages of a batch come again", self._reports_failed_messages
+        yield "the functions' logs are kept for a time", self._has_retention
         yield "only those functions are in the network that use the cache", self._is_in_network
 
     def _get(self, path: str, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
@@ -120,6 +121,10 @@ class Deployed:
         sources = [one["event_uuid"] for one in self.resources.values() if one["resource_type"] == "sqs_event"]
         found = [client.get_event_source_mapping(UUID=uuid).get("FunctionResponseTypes") for uuid in sources]
         return bool(found) and all(one == ["ReportBatchItemFailures"] for one in found)
+
+    def _has_retention(self) -> bool:
+        groups = boto3.client("logs").describe_log_groups(logGroupNamePrefix=f"/aws/lambda/eduflow-{self.stage.name}")
+        return all(group.get("retentionInDays") == stage.LOG_DAYS for group in groups["logGroups"])
 
     def _is_in_network(self) -> bool:
         client = boto3.client("lambda")

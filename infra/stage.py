@@ -4,6 +4,7 @@ They are said once, as a CloudFormation template says them, and set in two ways:
 patches after `chalice deploy`, or by the template of `chalice package`.
 """
 
+import contextlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +14,7 @@ import boto3
 from infra.gateway import STAGE_CACHED
 
 MAX_CACHE_SECONDS = 60  # how old the public list may be
+LOG_DAYS = 30
 RATE_PER_SECOND = 2000
 BURST = 4000
 """What the stage lets through, beyond which API Gateway answers 429: below what a new account may."""
@@ -108,6 +110,8 @@ def finish(resources: list[dict[str, Any]], stage: str, variables: Mapping[str, 
     for resource in resources:
         if resource["resource_type"] == "sqs_event":
             _report_failed_messages(resource["event_uuid"])
+        if resource["resource_type"] == "lambda_function":
+            _forget_logs_in_time(f"/aws/lambda/{resource['lambda_arn'].rpartition(':')[2]}")
         if resource["resource_type"] == "rest_api":
             _set_stage(resource["rest_api_id"], stage, properties(variables, access_log_arn(stage)))
 
@@ -123,6 +127,14 @@ def access_log_arn(stage: str) -> str:
     if not found:
         raise BadStageSettings(f"There is no log group {name}: run `python -m infra.provision {stage}` first.")
     return found[0]
+
+
+def _forget_logs_in_time(group: str) -> None:
+    """Lambda would make the group with its first line, and keep it for ever."""
+    client = boto3.client("logs")
+    with contextlib.suppress(client.exceptions.ResourceAlreadyExistsException):
+        client.create_log_group(logGroupName=group)
+    client.put_retention_policy(logGroupName=group, retentionInDays=LOG_DAYS)
 
 
 def _report_failed_messages(event_source: str) -> None:

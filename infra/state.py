@@ -5,6 +5,7 @@ killed, the file lacks what is there: Chalice would make a second API at another
 asked, by the names that Chalice gives.
 """
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,12 +21,23 @@ API = "eduflow"
 def resources(stage: str) -> list[Resource]:
     """The stage's resources, in the form and order of Chalice's file; none if it was never deployed."""
     functions = dict(_functions(stage))
-    found = [group for name, arn in functions.items() for group in _log_group(arn, name)]
-    found += _roles(stage, {*functions, *stages.functions()})
+    found = [*_roles(stage, {*functions, *stages.functions()})]
     found += [{"name": name, "resource_type": "lambda_function", "lambda_arn": arn} for name, arn in functions.items()]
     for name, arn in functions.items():
         found += [*_event_sources(arn, name), *_schedule(stage, name)]
     return [*found, *_api(stage)]
+
+
+def chalice_file(stage: str) -> dict[str, Any]:
+    """The stage as Chalice's file has it."""
+    return {"resources": resources(stage), "schema_version": "2.0", "backend": "api"}
+
+
+def write(stage: str) -> None:
+    """Write Chalice's file anew, for those of its commands that read nothing else."""
+    file = stages.PROJECT / ".chalice" / "deployed" / f"{stage}.json"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps(chalice_file(stage), indent=2), encoding="utf-8")
 
 
 def _functions(stage: str) -> Iterator[tuple[str, str]]:
@@ -38,13 +50,6 @@ def _functions(stage: str) -> Iterator[tuple[str, str]]:
                 yield "api_handler", one["FunctionArn"]
             elif name.startswith(f"{start}-"):
                 yield name.removeprefix(f"{start}-"), one["FunctionArn"]
-
-
-def _log_group(arn: str, name: str) -> Iterator[Resource]:
-    group = f"/aws/lambda/{arn.rpartition(':')[2]}"
-    groups = boto3.client("logs").describe_log_groups(logGroupNamePrefix=group)["logGroups"]
-    if any(one["logGroupName"] == group for one in groups):
-        yield {"name": f"{name}-log-group", "resource_type": "log_group", "log_group_name": group}
 
 
 def _event_sources(arn: str, name: str) -> Iterator[Resource]:

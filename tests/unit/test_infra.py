@@ -16,6 +16,7 @@ from chalice.config import Config
 from chalice.deploy.appgraph import ApplicationGraphBuilder
 from chalice.deploy.deployer import PolicyGenerator, ResultsRecorder
 from chalice.deploy.packager import LambdaDeploymentPackager
+from chalice.deploy.planner import RemoteState
 from chalice.deploy.swagger import SwaggerGenerator
 
 from app import app
@@ -36,8 +37,8 @@ def test_chalice_has_what_the_plugin_replaces() -> None:
     for owner, name in (
         (SwaggerGenerator, "generate_swagger"),
         (ApplicationGraphBuilder, "_build_lambda_function"),
-        (ApplicationGraphBuilder, "_create_log_group"),
         (Config, "deployed_resources"),
+        (RemoteState, "resource_exists"),
         (LambdaDeploymentPackager, "create_deployment_package"),
         (PolicyGenerator, "handle_filebasediampolicy"),
         (ResultsRecorder, "record_results"),
