@@ -1,0 +1,130 @@
+"""``python -m benchmarks.costs``: what EduFlow costs on AWS, by kind of request, and a month in which nobody learns.
+
+PRICES are the public list prices of us-east-1, without free tiers, as they were in PRICED: look them up
+before you rely on them. What a request takes
+of DynamoDB, SQS and the cache is counted by tests (tests/unit/test_cached_reads.py and others); its
+milliseconds are estimates for 1 GB of memory, to be replaced by those of your dashboard.
+"""
+
+from dataclasses import dataclass
+
+PRICED = "2025"
+HOURS = 730
+MILLION = 1_000_000
+
+PRICES = {
+    "API Gateway, a million requests": 3.50,
+    "Lambda, a million invocations": 0.20,
+    "Lambda, a GB-second": 0.0000166667,
+    "DynamoDB, a million read units": 0.125,
+    "DynamoDB, a million write units": 0.625,
+    "SQS, a million requests": 0.40,
+    "SES, a thousand mails": 0.10,
+    "CloudWatch Logs, a GB taken in": 0.50,
+    "ElastiCache Serverless, a GB-hour": 0.084,
+    "ElastiCache Serverless, a million ECPUs": 0.0023,
+    "VPC interface endpoint, an hour and zone": 0.01,
+    "API Gateway stage cache of 0.5 GB, an hour": 0.02,
+    "Secrets Manager, a secret and month": 0.40,
+    "CloudWatch, an alarm and month": 0.10,
+    "CloudWatch, a custom metric and month": 0.30,
+}
+
+CACHE_GB = 0.1  # the least that ElastiCache Serverless for Valkey bills
+ENDPOINTS, ZONES = 2, 2
+ALARMS = 46
+METRICS = 14
+LOG_BYTES = 900
+"""Of one request: the function's line, Lambda's own three, API Gateway's."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What one request of a kind takes."""
+
+    name: str
+    milliseconds: int
+    reads: float = 0
+    """Read units: 1 for a consistent read of 4 KB, half of that for others."""
+    writes: float = 0
+    """Write units: 1 for 1 KB, one more for each index that changes, twice in a transaction."""
+    messages: float = 0
+    mails: float = 0
+    cached: float = 0
+    """Commands to the cache."""
+    is_http: bool = True
+
+    def per_million(self) -> float:
+        """US dollars for a million of them."""
+        front = PRICES["API Gateway, a million requests"] if self.is_http else 0
+        return (
+            front
+            + PRICES["Lambda, a million invocations"]
+            + MILLION * self.milliseconds / 1000 * PRICES["Lambda, a GB-second"]
+            + self.reads * PRICES["DynamoDB, a million read units"]
+            + self.writes * PRICES["DynamoDB, a million write units"]
+            + self.messages * PRICES["SQS, a million requests"]
+            + self.mails * MILLION / 1000 * PRICES["SES, a thousand mails"]
+            + self.cached * PRICES["ElastiCache Serverless, a million ECPUs"]
+            + MILLION * LOG_BYTES / 1e9 * PRICES["CloudWatch Logs, a GB taken in"]
+        )
+
+
+KINDS = [
+    Kind("course, from the cache", 10, cached=2),
+    Kind("course, from the database", 14, reads=1, cached=5),
+    Kind("list of 20 courses, from the cache", 14, cached=2),
+    Kind("list of 20 courses, from the database", 30, reads=22, cached=5),
+    Kind("list of one's enrollments", 14, reads=1),
+    Kind("login", 120, reads=2, writes=5),
+    # Row, local index and three others; then two of the row and its index when the email is sent.
+    Kind("enrolling", 22, reads=1, writes=5, messages=1, cached=2),
+    Kind("its email (ten in a batch)", 60, reads=4, writes=4, messages=0.2, mails=1, is_http=False),
+    Kind("a course changed", 40, reads=1, writes=30, cached=6),
+]
+
+
+def idle_month(cache: bool = False, stage_cache: bool = False, alarms: bool = False) -> dict[str, float]:
+    """US dollars of a month without a request, by what they are for."""
+    parts = {"signing keys (Secrets Manager)": PRICES["Secrets Manager, a secret and month"]}
+    runs = 2 * HOURS  # the two hourly functions, a second each
+    parts["hourly report and cleanup"] = runs * PRICES["Lambda, a GB-second"]
+    polls = 2 * 5 * HOURS * 3600 / 20  # Lambda looks into two queues, five times over, each 20 seconds
+    parts["looking into two queues"] = polls / MILLION * PRICES["SQS, a million requests"]
+    if cache:
+        parts["Valkey, the least there is"] = CACHE_GB * HOURS * PRICES["ElastiCache Serverless, a GB-hour"]
+        parts["its network's endpoints"] = (
+            ENDPOINTS * ZONES * HOURS * PRICES["VPC interface endpoint, an hour and zone"]
+        )
+    if stage_cache:
+        parts["stage cache of 0.5 GB"] = HOURS * PRICES["API Gateway stage cache of 0.5 GB, an hour"]
+    if alarms:
+        parts["alarms"] = ALARMS * PRICES["CloudWatch, an alarm and month"]
+        parts["own metrics"] = METRICS * PRICES["CloudWatch, a custom metric and month"]
+    return parts
+
+
+def main() -> None:
+    """Print the tables, as Markdown."""
+    print(f"Prices of us-east-1, {PRICED}, in US dollars.\n")
+    print("| a million of | costs |\n|---|---:|")
+    for kind in KINDS:
+        print(f"| {kind.name} | {kind.per_million():,.2f} |")
+    print("\n| a month in which nobody learns | costs | of it |\n|---|---:|---|")
+    for name, parts in (
+        ("as it is deployed", idle_month()),
+        ("with alarms", idle_month(alarms=True)),
+        ("with alarms and Valkey", idle_month(alarms=True, cache=True)),
+        ("with alarms, Valkey and stage cache", idle_month(alarms=True, cache=True, stage_cache=True)),
+    ):
+        shown = ", ".join(f"{part} {cost:.2f}" for part, cost in parts.items())
+        print(f"| {name} | {sum(parts.values()):,.2f} | {shown} |")
+    hits = KINDS[0].per_million() - KINDS[1].per_million()
+    saved = -hits / MILLION
+    monthly = sum(idle_month(cache=True).values()) - sum(idle_month().values())
+    print(f"\nOf courses alone, Valkey pays for itself from {monthly / saved / MILLION:,.0f} million reads a month on; "
+          "what it is for is time, and the database's limits in the opening hour.")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

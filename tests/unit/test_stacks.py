@@ -1,0 +1,110 @@
+"""What the templates promise, as far as a reader of them would check it by hand."""
+
+import json
+from typing import Any
+
+import cfnlint.decode.cfn_yaml
+import pytest
+
+from infra import network, provision, stages
+from infra.provision import FOLDER
+from tests.support import PROJECT
+
+
+def resources(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(json.dumps(cfnlint.decode.cfn_yaml.load(str(FOLDER / name))["Resources"]))
+    return found
+
+
+STACK, CACHE, MONITORING = resources("stack.yaml"), resources("cache.yaml"), resources("monitoring.yaml")
+TABLES = {name: one["Properties"] for name, one in STACK.items() if one["Type"] == "AWS::DynamoDB::Table"}
+CONFIG = json.loads((PROJECT / ".chalice" / "config.json").read_text())
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_tables_cost_nothing_idle_and_lose_nothing(table: str) -> None:
+    properties = TABLES[table]
+
+    assert properties["BillingMode"] == "PAY_PER_REQUEST"
+    assert properties["DeletionProtectionEnabled"] == {"Fn::If": ["IsProduction", True, False]}
+    if table != "Throttles":  # gone after a quarter of an hour anyhow
+        assert properties["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+        assert STACK[table]["DeletionPolicy"] == "RetainExceptOnCreate"
+        assert STACK[table]["UpdateReplacePolicy"] == "Retain"
+
+
+def test_what_ends_by_itself_has_a_time_to_live() -> None:
+    ends = {name for name, properties in TABLES.items() if "TimeToLiveSpecification" in properties}
+
+    assert ends == {"Sessions", "Throttles", "Idempotency"}
+
+
+def test_queues_are_encrypted_and_have_dead_letters() -> None:
+    queues = {name: one["Properties"] for name, one in STACK.items() if one["Type"] == "AWS::SQS::Queue"}
+
+    assert all(properties["SqsManagedSseEnabled"] for properties in queues.values())
+    assert {name for name in queues if "RedrivePolicy" not in queues[name]} == {"EnrollmentEmailsDead", "DeletionsDead"}
+
+
+def test_every_table_queue_and_function_is_watched() -> None:
+    watched = {key.removeprefix("Fn::ForEach::"): value[1] for key, value in MONITORING.items() if "ForEach" in key}
+    tables = {properties["TableName"]["Fn::Sub"] for properties in TABLES.values()}
+
+    assert {f"eduflow-{name}-${{Stage}}" for name in watched["Tables"]} == tables
+    assert set(watched["Queues"]) == {"enrollment-emails", "deletions"}
+    assert {*watched["Functions"], "api_handler"} == set(stages.functions())
+
+
+def test_slow_is_three_quarters_of_the_timeout() -> None:
+    def threshold(name: str) -> int:
+        return int(MONITORING[name]["Properties"]["Threshold"])
+
+    timeouts = {name: one["lambda_timeout"] for name, one in CONFIG["lambda_functions"].items()}
+    assert threshold("SlowApi") == 750 * CONFIG["lambda_timeout"]
+    assert threshold("SlowAuthorizer") == 750 * timeouts["authorizer"]
+    assert threshold("SlowEmails") == 750 * timeouts["enrollment_emails"]
+    [body] = [value[2] for key, value in MONITORING.items() if key == "Fn::ForEach::SlowSchedules"]
+    [alarm] = body.values()
+    assert alarm["Properties"]["Threshold"] == 750 * timeouts["daily_report"] == 750 * timeouts["clean_up"]
+
+
+def test_every_alarm_is_in_the_runbook() -> None:
+    text = json.dumps(MONITORING)
+    chapters = {part.partition("'")[0] for part in text.split("runbook, '")[1:]}
+    runbook = (PROJECT / "docs" / "runbook.md").read_text()
+
+    assert len(chapters) == 8
+    assert all(f"\n## {chapter}\n" in runbook for chapter in chapters)
+
+
+def test_nothing_leads_into_the_cache_but_the_functions_that_use_it() -> None:
+    rules = [
+        rule for name in ("CacheGroup", "EndpointsGroup") for rule in CACHE[name]["Properties"]["SecurityGroupIngress"]
+    ]
+
+    assert all(rule["SourceSecurityGroupId"] == {"Ref": "FunctionsGroup"} for rule in rules)
+    assert not any("InternetGateway" in one["Type"] or "NatGateway" in one["Type"] for one in CACHE.values())
+    assert set(network.FUNCTIONS) <= set(stages.functions())
+
+
+def test_a_stage_has_the_stacks_that_it_asks_for() -> None:
+    def wanted(**parameters: Any) -> list[str]:
+        asked = {"cache": False, "alarm_email": "", "monthly_budget": 1} | parameters
+        stage = stages.Stage("x", {"MAIL_FROM": "a@example.org"}, **asked)
+        return [stack.name for stack in provision.stacks(stage) if stack.is_wanted]
+
+    assert wanted() == ["eduflow-x"]
+    assert wanted(cache=True) == ["eduflow-x", "eduflow-x-cache"]
+    assert wanted(cache=True, alarm_email="o@example.org") == ["eduflow-x", "eduflow-x-cache", "eduflow-x-monitoring"]
+
+
+def test_the_compose_file_is_reached_from_this_machine_alone() -> None:
+    import yaml
+
+    compose = yaml.safe_load((PROJECT / "localstack-compose.yml").read_text())
+
+    assert compose["services"]["localstack"]["image"] == "localstack/localstack:${LOCALSTACK_VERSION:-4.14.0}"
+    for service in compose["services"].values():
+        assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+        assert "healthcheck" in service
+    assert CONFIG["stages"]["localstack"]["environment_variables"]["CACHE_URL"] == "valkey://valkey:6379"
