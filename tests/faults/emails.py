@@ -1,5 +1,6 @@
 """Emails under faults: each enrollment has exactly one, and where that can't be, as many more as is said."""
 
+import json
 import zlib
 from collections import Counter
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from tests.faults.proxy import Call, Fault
 from tests.faults.school import EMAILS, WORKER_SECONDS, School, course, every, in_parallel, joins, teacher
 
 LONGEST = 900
+ATTEMPTS = 3  # of the client, at each write
 
 
 @dataclass
@@ -106,7 +108,10 @@ class Emails:
         """DynamoDB refuses a fifth of the worker's calls."""
         due = every(5)
         self.school.aws.rule = lambda call: Fault.REFUSED if call.table and next(due) else None
-        return self._enroll_and_count("DynamoDB fails for a fifth")
+        row = self._enroll_and_count("DynamoDB fails for a fifth")
+        unrecorded = Counter(json.dumps(call.body) for call, _ in self.school.aws.met if _is_record_of_success(call))
+        row.window = sum(refused >= ATTEMPTS for refused in unrecorded.values())  # SES had taken it
+        return row
 
     def sqs_refuses(self) -> Row:
         """SQS refuses half of the messages at enrollment; two sweepers find them, at once."""
@@ -213,6 +218,10 @@ def run(school: School, number: int, fault: str) -> list[Row]:
 
 _BEFORE, _AFTER = Fault.KILLED_BEFORE, Fault.KILLED_AFTER
 _UNHEARD = {("SendEmail", "", _AFTER), ("UpdateItem", "idempotency", _BEFORE)}
+
+
+def _is_record_of_success(call: Call) -> bool:
+    return (call.operation, call.table) == ("UpdateItem", "idempotency")
 
 
 def _address(student: Any) -> str:

@@ -89,7 +89,7 @@ def test_nothing_leads_into_the_cache_but_the_functions_that_use_it() -> None:
 
 def test_a_stage_has_the_stacks_that_it_asks_for() -> None:
     def wanted(**parameters: Any) -> list[str]:
-        asked = {"cache": False, "alarm_email": "", "monthly_budget": 1} | parameters
+        asked: dict[str, Any] = {"cache": False, "alarm_email": "", "monthly_budget": 1} | parameters
         stage = stages.Stage("x", {"MAIL_FROM": "a@example.org"}, **asked)
         return [stack.name for stack in provision.stacks(stage) if stack.is_wanted]
 
