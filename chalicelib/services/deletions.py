@@ -4,7 +4,7 @@ The tombstone stays for a day and is swept each hour, for what was on its way wh
 there; it goes after a sweep that finds nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 from pynamodb.transactions import TransactWrite
@@ -38,18 +38,18 @@ def sweep(kind: str, thing: str, now: datetime) -> Iterator[int]:
 
     Raises NotEnded for a course or user that is there.
     """
-    yield from {queue.COURSE: _of_course, queue.USER: _of_user, queue.INACTIVE: _of_inactive}[kind](thing, now)
-
-
-def _of_course(course_id: str, now: datetime) -> Iterator[int]:
-    if Course.find(course_id) is not None:
-        raise NotEnded(f"The course {course_id} is not deleted.")
+    if kind == queue.INACTIVE:
+        yield from _of_inactive(thing, now)
+        return
+    table, hanging_on = _TOMBSTONES[kind]
+    if table.find(thing) is not None:
+        raise NotEnded(f"The {kind} {thing} is there.")
     removed = 0
-    for count in _hanging_on_course(course_id):
+    for count in hanging_on(thing):
         removed += count
         yield count
     if not removed:
-        Course.bury(course_id, clock.rfc3339(now - TOMBSTONE_STAYS))
+        table.bury(thing, clock.rfc3339(now - TOMBSTONE_STAYS))
 
 
 def _hanging_on_course(course_id: str) -> Iterator[int]:
@@ -58,17 +58,6 @@ def _hanging_on_course(course_id: str) -> Iterator[int]:
             batch.delete(lesson)
             yield 1
     yield from enrollments.remove_all(Enrollment.in_course(course_id))
-
-
-def _of_user(user_id: str, now: datetime) -> Iterator[int]:
-    if User.find(user_id) is not None:
-        raise NotEnded(f"The user {user_id} is not erased.")
-    removed = 0
-    for count in _hanging_on_user(user_id):
-        removed += count
-        yield count
-    if not removed:
-        User.bury(user_id, clock.rfc3339(now - TOMBSTONE_STAYS))
 
 
 def _hanging_on_user(user_id: str) -> Iterator[int]:
@@ -98,3 +87,9 @@ def _of_inactive(user_id: str, now: datetime) -> Iterator[int]:
     except ConditionFailed:
         return
     user.note_swept()
+
+
+_TOMBSTONES: dict[str, tuple[type[Course] | type[User], Callable[[str], Iterator[int]]]] = {
+    queue.COURSE: (Course, _hanging_on_course),
+    queue.USER: (User, _hanging_on_user),
+}
