@@ -27,7 +27,9 @@ def redrive(name: str) -> Iterator[int]:
     Raises NotTaken for those that the queue refuses: they stay dead.
     """
     sqs, dead = aws.client("sqs"), queue.url(_dead(name))
-    while letters := sqs.receive_message(QueueUrl=dead, MaxNumberOfMessages=queue.AT_ONCE).get("Messages", []):
+    # With a wait, all of SQS' servers are asked: without, an answer can be empty while letters are there.
+    asked = {"QueueUrl": dead, "MaxNumberOfMessages": queue.AT_ONCE, "WaitTimeSeconds": 2}
+    while letters := sqs.receive_message(**asked).get("Messages", []):
         entries = [{"Id": str(number), "MessageBody": one["Body"]} for number, one in enumerate(letters)]
         answer = sqs.send_message_batch(QueueUrl=queue.url(name), Entries=entries)
         taken = [letters[int(done["Id"])] for done in answer.get("Successful", [])]

@@ -79,6 +79,7 @@ async def _serve(aws_port: int, api_port: int, stage: str, home: Path) -> None:
     config = Config()
     config.bind = [f"{HOST}:{aws_port}", f"{HOST}:{api_port}"]
     config.keep_alive_timeout = 75
+    config.backlog = 2048  # a thousand clients may come at once
     config.graceful_timeout = 2
     config.accesslog = None
     try:

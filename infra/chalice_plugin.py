@@ -60,7 +60,7 @@ def _complete_policies() -> None:
     def handle_filebasediampolicy(self: Any, config: Config, resource: Any) -> None:
         text = self._osutils.get_file_contents(resource.filename, binary=False)
         policy = json.loads(text.replace("${stage}", config.chalice_stage))
-        if Path(resource.filename).name in network.FUNCTIONS.values() and stages.stage(config.chalice_stage).cache:
+        if Path(resource.filename).name in network.FUNCTIONS.values() and _needs_network_rights(config.chalice_stage):
             policy["Statement"].append(network.RIGHTS)
         resource.document = policy
 
@@ -104,9 +104,26 @@ def _deployed(stage_name: str) -> DeployedResources:
 
 @cache
 def _place(stage_name: str) -> network.Place:
+    match _command():
+        case "package":
+            return network.imported(stage_name)
+        case "delete":
+            return network.NOWHERE
+    return network.deployed(stage_name)
+
+
+@cache
+def _needs_network_rights(stage_name: str) -> bool:
+    """Also while a function is only leaving the network: with its rights Lambda takes its addresses back."""
+    if stages.stage(stage_name).cache:
+        return True
+    return _command() == "deploy" and network.is_there(stage_name)
+
+
+def _command() -> str:
+    """Which of Chalice's commands runs."""
     context = click.get_current_context(silent=True)
-    is_packaging = context is not None and context.info_name == "package"
-    return network.imported(stage_name) if is_packaging else network.deployed(stage_name)
+    return str(context.info_name) if context else ""
 
 
 def _finish_deploys() -> None:

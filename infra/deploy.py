@@ -9,7 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from infra import provision, smoke, stage, stages, state
+import boto3
+
+from infra import network, provision, smoke, stage, stages, state
 
 CHALICE = str(Path(sys.executable).with_name("chalice"))
 
@@ -41,10 +43,10 @@ def deploy(wanted: stages.Stage, confirm: bool) -> None:
             print(f"Making {plan.stack.name} (CloudFormation; minutes, when it is new) ...", flush=True)
             provision.apply(plan)
     print("Deploying the functions (chalice deploy) ...", flush=True)
+    _settle(wanted.name)
     _chalice("deploy", wanted.name)
-    for stack in unwanted:  # now that no function is in it any more
-        print(f"Removing {stack.name} (Lambda lets go of a network after some 20 minutes) ...", flush=True)
-        provision.remove(stack)
+    for stack in unwanted:
+        _remove(wanted, stack)
     deployed = smoke.Deployed(wanted)
     print(f"Smoke test of {deployed.url}", flush=True)
     deployed.check(say=print)
@@ -63,13 +65,32 @@ def destroy(wanted: stages.Stage, confirmed: str) -> None:
         print("Its tables and its signing keys stay, and have to be deleted by hand.")
         if input(f"Type {wanted.name} to go on: ") != wanted.name:
             raise Refused("Nothing was removed.")
+    *others, own = reversed(provision.stacks(wanted))
+    for stack in others:
+        _remove(wanted, stack)
     print("Removing the functions (chalice delete) ...", flush=True)
     _chalice("delete", wanted.name)
-    for stack in reversed(provision.stacks(wanted)):
-        if provision.status(stack.name):
-            print(f"Removing {stack.name} ...", flush=True)
-            provision.remove(stack)
+    _remove(wanted, own)
     print(f"The stage {wanted.name} is gone.")
+
+
+def _remove(wanted: stages.Stage, stack: provision.Stack) -> None:
+    if provision.status(stack.name) is None:
+        return
+    print(f"Removing {stack.name} ...", flush=True)
+    if stack.template == provision.CACHE:
+        print("Lambda lets go of its network first, which takes some 20 minutes ...", flush=True)
+        network.leave(wanted.name, say=print)
+    provision.remove(stack)
+
+
+def _settle(stage_name: str) -> None:
+    """Wait for functions that a killed deploy left in the middle of a change."""
+    client = boto3.client("lambda")
+    for one in state.resources(stage_name):
+        if one["resource_type"] == "lambda_function":
+            client.get_waiter("function_active_v2").wait(FunctionName=one["lambda_arn"])
+            client.get_waiter("function_updated_v2").wait(FunctionName=one["lambda_arn"])
 
 
 def _chalice(command: str, stage_name: str) -> None:

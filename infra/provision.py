@@ -16,9 +16,15 @@ from infra.stages import Stage
 
 FOLDER = Path(__file__).parent
 TEMPLATE = FOLDER / "stack.yaml"
+CACHE = FOLDER / "cache.yaml"
 _POLL_SECONDS = 2.0
 _LOCAL_POLL_SECONDS = 0.1
 _LONGEST_SECONDS = 3600
+_PROTECTED = "Protected"
+
+# Where CloudFormation knows no other way on than to delete what is left. What holds no data is deleted.
+_DEAD_ENDS = ("ROLLBACK_COMPLETE",)
+_DEAD_ENDS_WITHOUT_DATA = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED")
 
 
 class ProvisioningFailed(RuntimeError):
@@ -63,9 +69,14 @@ def stacks(stage: Stage) -> list[Stack]:
     """The stacks of a stage, in the order in which they are made."""
     name, parameters = f"eduflow-{stage.name}", {"Stage": stage.name}
     told = {"AlarmEmail": stage.alarm_email, "MonthlyBudget": str(stage.monthly_budget)}
+    own = {
+        "MailFrom": stage.variables["MAIL_FROM"],
+        "OwnSender": str(stage.own_sender).lower(),
+        _PROTECTED: str(stage.name == stages.PRODUCTION).lower(),
+    }
     return [
-        Stack(name, TEMPLATE, parameters | {"MailFrom": stage.variables["MAIL_FROM"]}),
-        Stack(f"{name}-cache", FOLDER / "cache.yaml", parameters, is_wanted=stage.cache),
+        Stack(name, TEMPLATE, parameters | own),
+        Stack(f"{name}-cache", CACHE, parameters, is_wanted=stage.cache),
         Stack(f"{name}-monitoring", FOLDER / "monitoring.yaml", parameters | told, is_wanted=bool(stage.alarm_email)),
     ]
 
@@ -76,17 +87,23 @@ def plan(stack: Stack) -> Plan:
     Raises ProvisioningFailed.
     """
     client, state = boto3.client("cloudformation"), status(stack.name)
-    if state == "ROLLBACK_COMPLETE":  # a first creation that failed: CloudFormation can only delete what is left
+    if state in (_DEAD_ENDS if stack.template == TEMPLATE else _DEAD_ENDS_WITHOUT_DATA):
         remove(stack)
         state = None
+    elif state and state.endswith("_FAILED"):
+        raise ProvisioningFailed(
+            f"The stack {stack.name} is {state}: {_reason(client, stack.name)}. Mend that in CloudFormation's console "
+            "(continue the rollback, or delete the stack and keep its tables), then deploy again."
+        )
     new = state in (None, "REVIEW_IN_PROGRESS")
+    parameters = stack.parameters | ({_PROTECTED: "false"} if new and _PROTECTED in stack.parameters else {})
     try:
         made = client.create_change_set(
             StackName=stack.name,
             ChangeSetName=f"eduflow-{time.time_ns()}",  # one that a killed deploy left is in nobody's way
             ChangeSetType="CREATE" if new else "UPDATE",
             TemplateBody=stack.template.read_text(encoding="utf-8"),
-            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in stack.parameters.items()],
+            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
             Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
         )
     except ClientError as error:
@@ -95,17 +112,19 @@ def plan(stack: Stack) -> Plan:
     return Plan(stack, changes, made["Id"] if changes else "")
 
 
-def apply(plan: Plan) -> None:
+def apply(ready: Plan) -> None:
     """Do what was made ready, and wait for its end; nothing if there is nothing to do.
 
     Raises ProvisioningFailed.
     """
-    if not plan.changes:
+    if not ready.changes:
         return
-    client, stack = boto3.client("cloudformation"), plan.stack
+    client, stack = boto3.client("cloudformation"), ready.stack
     is_new = status(stack.name) == "REVIEW_IN_PROGRESS"
-    client.execute_change_set(StackName=stack.name, ChangeSetName=plan.change_set)
+    client.execute_change_set(StackName=stack.name, ChangeSetName=ready.change_set)
     _wait(client, stack, "stack_create_complete" if is_new else "stack_update_complete")
+    if is_new and stack.parameters.get(_PROTECTED) == "true":
+        apply(plan(stack))
 
 
 def remove(stack: Stack) -> None:

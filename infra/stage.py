@@ -6,7 +6,8 @@ patches after `chalice deploy`, or by the template of `chalice package`.
 
 import contextlib
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import boto3
@@ -15,6 +16,7 @@ from infra.gateway import STAGE_CACHED
 
 MAX_CACHE_SECONDS = 60  # how old the public list may be
 LOG_DAYS = 30
+_SETTLING_SECONDS = 120
 RATE_PER_SECOND = 2000
 BURST = 4000
 """What the stage lets through, beyond which API Gateway answers 429: below what a new account may."""
@@ -142,15 +144,22 @@ def _report_failed_messages(event_source: str) -> None:
 
     https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
     """
-    boto3.client("lambda").update_event_source_mapping(
-        UUID=event_source, FunctionResponseTypes=["ReportBatchItemFailures"]
-    )
+    client, end = boto3.client("lambda"), time.monotonic() + _SETTLING_SECONDS
+    while True:
+        try:
+            client.update_event_source_mapping(UUID=event_source, FunctionResponseTypes=["ReportBatchItemFailures"])
+            return
+        except client.exceptions.ResourceInUseException:  # it is still being made or changed
+            if time.monotonic() > end:
+                raise
+            time.sleep(2)
 
 
 def _set_stage(api_id: str, stage: str, wanted: Mapping[str, Any]) -> None:
     client = boto3.client("apigateway")
     now = client.get_stage(restApiId=api_id, stageName=stage)
-    patch = _no_longer_kept(now.get("methodSettings", {})) | patches(wanted)
+    kept = STAGE_CACHED if wanted["CacheClusterEnabled"] else ()
+    patch = _no_longer_kept(now.get("methodSettings", {}), kept) | patches(wanted)
     if not wanted["CacheClusterEnabled"] and not now.get("cacheClusterEnabled"):
         del patch["/cacheClusterEnabled"]
     operations = [{"op": "replace", "path": path, "value": value} for path, value in patch.items()]
@@ -159,13 +168,13 @@ def _set_stage(api_id: str, stage: str, wanted: Mapping[str, Any]) -> None:
         client.flush_stage_cache(restApiId=api_id, stageName=stage)
 
 
-def _no_longer_kept(methods: Mapping[str, Any]) -> dict[str, str]:
+def _no_longer_kept(methods: Mapping[str, Any], kept: Collection[str]) -> dict[str, str]:
     """What switches the cache off for routes that an earlier deploy kept: settings outlive the routes' declaration."""
     patch = {}
     for method, settings in methods.items():
         path, _, verb = method.rpartition("/")
         path = "/" + path.replace("~1", "/").lstrip("/")
-        if settings.get("cachingEnabled") and path != "/*" and path not in STAGE_CACHED:
+        if settings.get("cachingEnabled") and path != "/*" and path not in kept:
             patch[f"{_escaped(path)}/{verb}/caching/enabled"] = "false"
     return patch
 

@@ -1,8 +1,8 @@
 """The stages, as .chalice/config.json has them: the environment of their functions, and what they cost.
 
 ``parameters`` beside Chalice's own keys says what of the infrastructure a stage has: ``cache``
-(a Valkey and its network), ``alarm_email`` (alarms, dashboard and budget, and who is told) and
-``monthly_budget`` (US dollars).
+(a Valkey and its network), ``alarm_email`` (alarms, dashboard and budget, and who is told),
+``monthly_budget`` (US dollars), and ``own_sender``, false where another stage of the account has MAIL_FROM verified.
 """
 
 import json
@@ -14,6 +14,9 @@ PROJECT = Path(__file__).parents[1]
 CONFIG = PROJECT / ".chalice" / "config.json"
 LOCAL = "local"
 """The stage of the local AWS, which has a Valkey of its own and runs functions on this machine."""
+
+PRODUCTION = "prod"
+"""The stage whose tables refuse to be deleted."""
 
 LOCALSTACK = "localstack"
 """The stage of localstack-compose.yml."""
@@ -33,6 +36,7 @@ class Stage:
     cache: bool
     alarm_email: str
     monthly_budget: int
+    own_sender: bool = True
 
 
 def stage(name: str, config: Path = CONFIG) -> Stage:

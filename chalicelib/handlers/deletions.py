@@ -9,6 +9,7 @@ from chalicelib import clock, logs, metrics, queue
 from chalicelib.services import deletions
 from chalicelib.settings import settings
 
+WORKERS = 2  # at once: deletions can wait, and all write to the same day of the ledger
 _RESERVE_MS = 20_000
 
 logs.configure()
@@ -19,7 +20,7 @@ class MoreToDelete(RuntimeError):
     """Time ran out, and the queue did not take the request for the rest: this message has to come again."""
 
 
-@blueprint.on_sqs_message(queue=settings().resource(queue.DELETIONS), batch_size=1)
+@blueprint.on_sqs_message(queue=settings().resource(queue.DELETIONS), batch_size=1, maximum_concurrency=WORKERS)
 @logs.reporting_errors
 def delete_what_hangs_on(event: SQSEvent) -> None:
     """Remove what hangs on one thing that ended; what time does not suffice for is asked for again."""

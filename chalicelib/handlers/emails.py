@@ -4,7 +4,6 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
-from aws_lambda_powertools.utilities.idempotency import idempotent_function
 from chalice.app import Blueprint, SQSEvent
 
 from chalicelib import clock, logs, metrics, queue
@@ -12,7 +11,7 @@ from chalicelib.handlers import once
 from chalicelib.services import emails
 from chalicelib.settings import settings
 
-BATCH_SIZE = 10
+BATCH_SIZE = 5
 WORKERS = 5  # at once: SES lets an account send some 10 to 100 mails a second, and refuses what is beyond
 
 logs.configure()
@@ -53,17 +52,17 @@ def _handle(record: SQSRecord, lambda_context: Any) -> None:
         # Not within what is done once: if only the mark fails, the mail must not be sent again.
         emails.mark_enrollment_email_sent(message["enrollment"])
         metrics.count("EmailsDone")
-    except Exception:
+    except Exception as error:
         receives = int(record.attributes.approximate_receive_count)
         extra = {"message_id": record.message_id, "enrollment": message.get("enrollment"), "receives": receives}
         logs.errors.exception("An enrollment's email failed", extra={"extra": extra})
         metrics.count("EmailsFailed")
-        if receives >= queue.MAX_RECEIVES:
+        if receives >= queue.MAX_RECEIVES and not isinstance(error, TooLate):  # never tried: the cleanup asks again
             emails.give_up(message.get("enrollment", ""), clock.now())
             metrics.count("EmailsGivenUp")
         raise
 
 
-@idempotent_function(data_keyword_argument="message", config=_config, persistence_store=once.records())  # type: ignore[untyped-decorator]
+@once.done("message", _config, name="enrollment-email")
 def _send_once(message: dict[str, str]) -> None:
     emails.send_enrollment_email(message["enrollment"])

@@ -1,16 +1,18 @@
 """Once, however often it is asked for: Powertools' idempotency, with its records in DynamoDB."""
 
-from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer, IdempotencyConfig
+from collections.abc import Callable
+from typing import Any
+
+from aws_lambda_powertools.utilities.idempotency import (
+    DynamoDBPersistenceLayer,
+    IdempotencyConfig,
+    idempotent_function,
+)
 
 from chalicelib import aws
 from chalicelib.settings import settings
 
-REMEMBERED_SECONDS = 30 * 24 * 3600  # beyond the 4 and 14 days that a queue and its dead letters keep a message
-
-
-def records() -> DynamoDBPersistenceLayer:
-    """Where it is remembered what was done; one for each function, whose name it learns."""
-    return DynamoDBPersistenceLayer(table_name=settings().resource("idempotency"), boto_config=aws.config())
+REMEMBERED_SECONDS = 30 * 24 * 3600  # beyond the 14 days that a queue and its dead letters keep a message
 
 
 def by(key: str) -> IdempotencyConfig:
@@ -21,3 +23,19 @@ def by(key: str) -> IdempotencyConfig:
         expires_after_seconds=REMEMBERED_SECONDS,
         hash_function="sha256",
     )
+
+
+def done(argument: str, config: IdempotencyConfig, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A function that does what it is asked for by an argument once.
+
+    Its records go by ``name``, not by the function's: one that is renamed must not do all again.
+    """
+    records = DynamoDBPersistenceLayer(table_name=settings().resource("idempotency"), boto_config=aws.config())
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        once: Any = idempotent_function(
+            function, data_keyword_argument=argument, config=config, persistence_store=records, key_prefix=name
+        )
+        return once  # type: ignore[no-any-return]
+
+    return decorate

@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from aws_lambda_powertools.utilities.idempotency import idempotent_function
 from chalice.app import Blueprint, CloudWatchEvent, Rate
 
 from chalicelib import clock, logs, metrics
 from chalicelib.handlers import once
-from chalicelib.services import cleanup, report_mails, reports
+from chalicelib.services import cleanup, emails, report_mails, reports
 from chalicelib.settings import settings
 
 _RESERVE_MS = 30_000
@@ -30,7 +29,7 @@ def daily_report(event: CloudWatchEvent) -> dict[str, list[str]]:
     stored = [report.date for report in reports.fill(clock.now())]
     if settings().mail_reports:
         _config.register_lambda_context(context)
-        _mail_newest_report()
+        _mail_newest_report(context)
     return {"stored": stored}
 
 
@@ -46,7 +45,7 @@ def clean_up(event: CloudWatchEvent) -> dict[str, int]:
         metrics.flush()
 
 
-def _mail_newest_report() -> None:
+def _mail_newest_report(context: Any) -> None:
     due = report_mails.due()
     if due is None:
         return
@@ -54,6 +53,8 @@ def _mail_newest_report() -> None:
     failed = 0
     for admin in admins:
         try:
+            if context.get_remaining_time_in_millis() < 1000 * emails.LONGEST_SECONDS:
+                raise ReportNotMailed("There is too little time left to begin a mail.")
             _mail_once(mail={"report": str(report.date), "to": str(admin.email)})
         except Exception:
             logs.errors.exception("A report's mail failed", extra={"extra": {"admin": admin.id}})
@@ -63,6 +64,6 @@ def _mail_newest_report() -> None:
     report_mails.note_sent(report, clock.now())
 
 
-@idempotent_function(data_keyword_argument="mail", config=_config, persistence_store=once.records())  # type: ignore[untyped-decorator]
+@once.done("mail", _config, name="report-mail")
 def _mail_once(mail: dict[str, str]) -> None:
     report_mails.send(mail["report"], mail["to"])

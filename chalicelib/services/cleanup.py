@@ -22,6 +22,8 @@ EMAIL_AGAIN_AFTER = timedelta(hours=6)
 
 DELETION_AFTER = timedelta(minutes=30)
 
+_READ_AT_ONCE = 100
+
 Found = Iterator[int]
 """How many were asked for, in steps."""
 
@@ -30,12 +32,13 @@ def emails(now: datetime) -> Found:
     """Ask for the emails of enrollments whose message was lost, or never sent."""
     moment, asked_before = clock.rfc3339(now), clock.rfc3339(now - EMAIL_AGAIN_AFTER)
     owing = Enrollment.owing_emails(before=clock.rfc3339(now - EMAIL_AFTER))
-    lost = (row for row in owing if not row.email_asked_at or row.email_asked_at < asked_before)
-    while batch := {row.id: row for row in islice(lost, queue.AT_ONCE)}:
-        messages = [queue.enrollment_message(row.id, row.request_id) for row in batch.values()]
+    while rows := {row.id: row for row in islice(owing, _READ_AT_ONCE)}:
+        lost = [row for row in rows.values() if not row.email_asked_at or row.email_asked_at < asked_before]
+        messages = [queue.enrollment_message(row.id, row.request_id) for row in lost]
+        yield 0  # also when all were asked for: who runs this may be out of time
         for taken in queue.send_all(queue.ENROLLMENT_EMAILS, messages):
             for message in taken:
-                batch[message["enrollment"]].note_email_asked(moment)
+                rows[message["enrollment"]].note_email_asked(moment)
             yield len(taken)
 
 
@@ -55,12 +58,15 @@ def inactive(now: datetime) -> Found:
 
 
 STEPS: dict[str, Callable[[datetime], Found]] = {
-    "EmailsAskedAgain": emails,
     "DeletedCoursesSwept": courses,
     "ErasedUsersSwept": users,
     "InactiveStudentsSwept": inactive,
+    "EmailsAskedAgain": emails,
 }
-"""What a cleanup does, by the metric that counts it. Each step stands for itself: one that fails stops no other."""
+"""What a cleanup does, by the metric that counts it. Each step stands for itself: one that fails stops no other.
+
+The emails come last: they can be many, and have to leave time for the others.
+"""
 
 
 class CleanupFailed(RuntimeError):

@@ -27,7 +27,8 @@ class Empty:
         self.project = copy_project(folder / "project")
         self.aws = Stack(self.project, folder / "home", *free_ports(2))
         self.environment = self.aws.environment | {"PYTHONPATH": str(self.project)}
-        del self.environment["CACHE_URL"]
+        for name in ("CACHE_URL", "STAGE", "MAIL_FROM"):  # what no shell of an operator has
+            self.environment.pop(name, None)
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

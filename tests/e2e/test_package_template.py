@@ -1,6 +1,7 @@
 """`chalice package` and `chalice deploy` make the same stage."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,12 +14,15 @@ from tests.support import RunningStack, copy_project
 
 pytestmark = pytest.mark.timeout(300)
 
+# What no shell of an operator has, and these tests' own process does.
+OPERATORS = {name: value for name, value in os.environ.items() if name not in ("STAGE", "MAIL_FROM")}
+
 
 def _packaged(project: Path, stage_name: str) -> dict[str, Any]:
     out = project / "build"
     done = subprocess.run(
         [sys.executable, "-m", "infra.sam", stage_name, str(out)],
-        cwd=project, capture_output=True, text=True, check=False,
+        cwd=project, env=OPERATORS, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     linted = subprocess.run(

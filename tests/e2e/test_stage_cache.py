@@ -150,4 +150,4 @@ def test_what_is_kept_no_longer_is_switched_off(key: str) -> None:
         "/api/schema/GET": {"cachingEnabled": True},
     }
 
-    assert stage._no_longer_kept(methods) == {"/~1api~1v1~1users/GET/caching/enabled": "false"}
+    assert stage._no_longer_kept(methods, STAGE_CACHED) == {"/~1api~1v1~1users/GET/caching/enabled": "false"}

@@ -6,7 +6,7 @@ from typing import Any
 import cfnlint.decode.cfn_yaml
 import pytest
 
-from infra import network, provision, stages
+from infra import gateway, network, provision, stages
 from infra.provision import FOLDER
 from tests.support import PROJECT
 
@@ -26,9 +26,9 @@ def test_tables_cost_nothing_idle_and_lose_nothing(table: str) -> None:
     properties = TABLES[table]
 
     assert properties["BillingMode"] == "PAY_PER_REQUEST"
-    assert properties["DeletionProtectionEnabled"] == {"Fn::If": ["IsProduction", True, False]}
     if table != "Throttles":  # gone after a quarter of an hour anyhow
         assert properties["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+        assert properties["DeletionProtectionEnabled"] == {"Fn::If": ["IsProtected", True, False]}
         assert STACK[table]["DeletionPolicy"] == "RetainExceptOnCreate"
         assert STACK[table]["UpdateReplacePolicy"] == "Retain"
 
@@ -108,3 +108,10 @@ def test_the_compose_file_is_reached_from_this_machine_alone() -> None:
         assert all(port.startswith("127.0.0.1:") for port in service["ports"])
         assert "healthcheck" in service
     assert CONFIG["stages"]["localstack"]["environment_variables"]["CACHE_URL"] == "valkey://valkey:6379"
+
+
+def test_the_stage_cache_knows_every_parameter_of_the_public_list() -> None:
+    from chalicelib.schemas.courses import PublicCourseQuery
+
+    known = {key.removeprefix("querystring.") for key in gateway.STAGE_CACHED["/api/v1/courses-public"]}
+    assert known == set(PublicCourseQuery.model_fields)
