@@ -10,14 +10,11 @@ import sys
 from pathlib import Path
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 
-from infra import network, provision, smoke, stage, stages, state
+from infra import network, provision, smoke, stages, state
 
 CHALICE = str(Path(sys.executable).with_name("chalice"))
-
-
-class Refused(RuntimeError):
-    """The deploy can't go on; the message is for the operator."""
 
 
 def deploy(wanted: stages.Stage, confirm: bool) -> None:
@@ -37,7 +34,7 @@ def deploy(wanted: stages.Stage, confirm: bool) -> None:
         print(f"  {stack.name}: removed")
     print("  functions: packed anew if anything in them changed, and configured as .chalice/config.json says")
     if confirm and not _agrees("Go on?"):
-        raise Refused("Nothing was changed.")
+        raise stages.Refused("Nothing was changed.")
     for plan in plans:
         if plan.changes:
             print(f"Making {plan.stack.name} (CloudFormation; minutes, when it is new) ...", flush=True)
@@ -64,7 +61,7 @@ def destroy(wanted: stages.Stage, confirmed: str) -> None:
         print(f"This ends the stage {wanted.name}: its API, functions, queues with all that waits in them, and alarms.")
         print("Its tables and its signing keys stay, and have to be deleted by hand.")
         if input(f"Type {wanted.name} to go on: ") != wanted.name:
-            raise Refused("Nothing was removed.")
+            raise stages.Refused("Nothing was removed.")
     *others, own = reversed(provision.stacks(wanted))
     for stack in others:
         _remove(wanted, stack)
@@ -97,7 +94,7 @@ def _chalice(command: str, stage_name: str) -> None:
     state.write(stage_name)
     done = subprocess.run([CHALICE, command, "--stage", stage_name], cwd=stages.PROJECT, check=False)
     if done.returncode:
-        raise Refused(f"`chalice {command}` failed (see above). The same command goes on from where it is.")
+        raise stages.Refused(f"`chalice {command}` failed (see above). The same command goes on from where it is.")
 
 
 def _agrees(question: str) -> bool:
@@ -119,9 +116,7 @@ def main() -> None:
             deploy(wanted, confirm=sys.stdin.isatty() and not options.yes)
         else:
             destroy(wanted, options.confirm)
-    except (
-        Refused, provision.ProvisioningFailed, smoke.NotAsDeployed, stage.BadStageSettings, stages.UnknownStage,
-    ) as error:  # fmt: skip
+    except (stages.Refused, BotoCoreError, ClientError) as error:
         sys.exit(str(error))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-from botocore.exceptions import ClientError, WaiterError
+from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
 from infra import stages
 from infra.stages import Stage
@@ -27,7 +27,7 @@ _DEAD_ENDS = ("ROLLBACK_COMPLETE",)
 _DEAD_ENDS_WITHOUT_DATA = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED")
 
 
-class ProvisioningFailed(RuntimeError):
+class ProvisioningFailed(stages.Refused):
     """CloudFormation could not make a stack; the message says which resource and why."""
 
 
@@ -227,7 +227,7 @@ def main() -> None:
     """``python -m infra.provision STAGE``."""
     try:
         provision(stages.stage(sys.argv[1]))
-    except (ProvisioningFailed, stages.UnknownStage) as error:
+    except (stages.Refused, BotoCoreError, ClientError) as error:
         sys.exit(str(error))
 
 

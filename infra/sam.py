@@ -68,7 +68,7 @@ def main() -> None:
     try:
         wanted, out = stages.stage(sys.argv[1]), Path(sys.argv[2]).resolve()
         write(wanted, out)
-    except (stages.UnknownStage, stage.BadStageSettings) as error:
+    except stages.Refused as error:
         sys.exit(str(error))
     except subprocess.CalledProcessError:
         sys.exit("`chalice package` failed (see above).")

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib import problems
 from infra import gateway, network, stage, stages, state
@@ -21,7 +22,7 @@ _PATIENCE_SECONDS = 60
 """How long a new deployment may take until API Gateway serves it everywhere."""
 
 
-class NotAsDeployed(AssertionError):
+class NotAsDeployed(stages.Refused):
     """The stage lacks something; the message says what."""
 
 
@@ -146,8 +147,10 @@ def _lower(headers: Any) -> dict[str, str]:
 def main() -> None:
     """``python -m infra.smoke STAGE``."""
     try:
-        Deployed(stages.stage(sys.argv[1])).check(say=print)
-    except (NotAsDeployed, stage.BadStageSettings, stages.UnknownStage) as error:
+        wanted = stages.stage(sys.argv[1])
+        stages.aim(wanted.name)
+        Deployed(wanted).check(say=print)
+    except (stages.Refused, BotoCoreError, ClientError) as error:
         sys.exit(str(error))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import boto3
 
+from infra import stages
 from infra.gateway import STAGE_CACHED
 
 MAX_CACHE_SECONDS = 60  # how old the public list may be
@@ -50,7 +51,7 @@ _METHOD_PATCHES = {
 }
 
 
-class BadStageSettings(ValueError):
+class BadStageSettings(stages.Refused):
     """A stage's settings contradict what the API promises, or what they need is not there."""
 
 

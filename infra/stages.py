@@ -22,7 +22,11 @@ LOCALSTACK = "localstack"
 """The stage of localstack-compose.yml."""
 
 
-class UnknownStage(ValueError):
+class Refused(RuntimeError):
+    """What was asked for can't be done; the message says why and what to do."""
+
+
+class UnknownStage(Refused):
     """There is no such stage; the message names those that there are."""
 
 
