@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 from ministack.core import lambda_runtime
 
@@ -35,7 +36,7 @@ def install(home: Path) -> None:
         return named
 
     lambda_runtime.execution_credentials = named_credentials
-    for service in ("dynamodb", "sqs", "secretsmanager", "ses_v2"):
+    for service in ("dynamodb", "sqs", "secretsmanager", "ses"):
         _listen(import_module(f"ministack.services.{service}"), home / FILE)
 
 
@@ -44,7 +45,7 @@ def _listen(service: Any, file: Path) -> None:
 
     async def handle_and_note(method: str, path: str, headers: Any, body: bytes, query: Any) -> Any:
         if caller := _KEY.search(headers.get("authorization", "")):
-            for right in _rights(headers.get("x-amz-target", ""), path, body):
+            for right in _rights(headers.get("x-amz-target", ""), body):
                 _note(f"{caller[1]} {right}", file)
         return await handle(method, path, headers, body, query)
 
@@ -58,11 +59,12 @@ def _note(line: str, file: Path) -> None:
             lines.write(line + "\n")
 
 
-def _rights(target: str, path: str, body: bytes) -> Iterator[str]:
+def _rights(target: str, body: bytes) -> Iterator[str]:
     """The actions that a call needs, and what they are on."""
-    if path.startswith("/v2/email/outbound-emails"):
-        sender = json.loads(body)["FromEmailAddress"]
-        yield f"ses:SendEmail identity/{sender}"
+    if not target:  # the query protocol, which of these only SES speaks
+        form = dict(parse_qsl(body.decode()))
+        if form.get("Action", "").startswith("Send"):
+            yield f"ses:{form['Action']} identity/{form['Source']}"
         return
     service, _, operation = target.partition(".")
     asked = json.loads(body or b"{}")

@@ -76,7 +76,7 @@ def _install(requirements: Path, target: Path, platforms: tuple[str, ...], pytho
 
 def _trim_botocore(site: Path) -> None:
     """Keep the descriptions of the services in use: the others are most of the package's bytes."""
-    used = {"dynamodb", "secretsmanager", "sesv2", "sqs", "sts"}
+    used = {"dynamodb", "secretsmanager", "ses", "sqs", "sts"}
     for service in (site / "botocore" / "data").iterdir():
         if service.is_dir() and service.name not in used:
             shutil.rmtree(service)

@@ -54,7 +54,10 @@ def _functions(stage: str) -> Iterator[tuple[str, str]]:
 
 def _event_sources(arn: str, name: str) -> Iterator[Resource]:
     sources = boto3.client("lambda").list_event_source_mappings(FunctionName=arn)["EventSourceMappings"]
-    for one in (one for one in sources if one["State"] != "Deleting"):
+    for one in sources:
+        # LocalStack filters by a part of the ARN, so that the API's is in that of every worker.
+        if one["State"] == "Deleting" or one["FunctionArn"] != arn:
+            continue
         yield {
             "name": f"{name}-sqs-event-source",
             "resource_type": "sqs_event",

@@ -22,6 +22,7 @@ from chalicelib.errors import (
     Busy,
     EduFlowError,
     FieldError,
+    Forbidden,
     Invalid,
     NotAuthenticated,
     Throttled,
@@ -182,7 +183,7 @@ def base_url(request: Request) -> str:
     route_length = request.path.count("/")
     prefix = "/".join(context.path(request).rstrip("/").split("/")[:-route_length])
     # What a client claims is in links that others may be given: nothing but what these can be.
-    scheme = "http" if request.headers.get("x-forwarded-proto", "http") == "http" else "https"
+    scheme = "http" if request.headers.get("x-forwarded-proto", "http").lower() == "http" else "https"
     host = request.headers.get("host", "")
     return f"{scheme}://{host if _HOST.fullmatch(host) else 'localhost'}{prefix}"
 
@@ -211,13 +212,35 @@ def _answer(spec: Endpoint, view: View, parameters: dict[str, str]) -> Response:
 def _visitor(access: Access, request: Request) -> Caller | None:
     if access is Door.PUBLIC:
         return None
+    header = request.headers.get("authorization")
     if access is Door.OPTIONAL:
-        header = request.headers.get("authorization")
         return _caller_of_token(header, request) if header is not None else None
-    known = request.context["authorizer"]
-    if int(known["expires_at"]) <= time.time():  # the gateway's cached policy can outlive the token
+    caller = _caller_of_authorizer(request.context)
+    if caller is None:  # a gateway without authorizers, such as LocalStack's free edition
+        if header is None:
+            raise NotAuthenticated("A token is needed.")
+        caller = _caller_of_token(header, request)
+    if caller.role not in access:
+        raise Forbidden("Your role may not do this.")
+    return caller
+
+
+def _caller_of_authorizer(context: Mapping[str, Any]) -> Caller | None:
+    """Return the caller that the gateway's authorizer verified, or None if it passed no complete context.
+
+    Only API Gateway writes ``requestContext``: nothing of it comes from the client.
+
+    Raises NotAuthenticated when the token has expired: the gateway's cached policy can outlive it.
+    """
+    known = context.get("authorizer") or {}
+    try:
+        caller = Caller(known["principalId"], known["username"], Role(known["role"]), known["session_id"])
+        expires_at = int(known["expires_at"])
+    except (KeyError, ValueError, TypeError):
+        return None
+    if expires_at <= time.time():
         raise NotAuthenticated("The token has expired.")
-    return Caller(known["principalId"], known["username"], Role(known["role"]), known["session_id"])
+    return caller
 
 
 def _caller_of_token(header: str, request: Request) -> Caller:

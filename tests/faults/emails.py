@@ -53,7 +53,7 @@ class Emails:
 
     def killed(self) -> Row:
         """The worker is killed before and after each of its steps, some times each."""
-        steps = [("PutItem", "idempotency"), ("SendEmail", ""), ("UpdateItem", "idempotency")]
+        steps = [("PutItem", "idempotency"), ("SendRawEmail", ""), ("UpdateItem", "idempotency")]
         steps += [("GetItem", "enrollments"), ("UpdateItem", "enrollments")]
         rounds = 1 + self.number // 400
         plans = [(*step, fault) for _ in range(rounds) for fault in (_BEFORE, _AFTER) for step in steps]
@@ -217,7 +217,7 @@ def run(school: School, number: int, fault: str) -> list[Row]:
 
 
 _BEFORE, _AFTER = Fault.KILLED_BEFORE, Fault.KILLED_AFTER
-_UNHEARD = {("SendEmail", "", _AFTER), ("UpdateItem", "idempotency", _BEFORE)}
+_UNHEARD = {("SendRawEmail", "", _AFTER), ("UpdateItem", "idempotency", _BEFORE)}
 
 
 def _is_record_of_success(call: Call) -> bool:
@@ -230,6 +230,6 @@ def _address(student: Any) -> str:
 
 def _ses(says: Callable[[str], Fault | None]) -> Callable[[Call], Fault | None]:
     def rule(call: Call) -> Fault | None:
-        return says(call.body["Destination"]["ToAddresses"][0]) if call.operation == "SendEmail" else None
+        return says(call.body["Destinations.member.1"]) if call.operation == "SendRawEmail" else None
 
     return rule

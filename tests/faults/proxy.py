@@ -12,6 +12,7 @@ from enum import Enum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import urllib3
 
@@ -50,6 +51,13 @@ _ERRORS = {
     Fault.THROTTLED: (429, "TooManyRequestsException"),
     Fault.REJECTED: (400, "MessageRejected"),
 }
+
+_SEND_EMAIL = "SendRawEmail"
+_SES_ERRORS = {Fault.THROTTLED: (400, "Throttling")}
+_XML_ERROR = (
+    '<ErrorResponse xmlns="http://ses.amazonaws.com/doc/2010-12-01/"><Error><Type>Sender</Type>'
+    "<Code>{code}</Code><Message>{message}</Message></Error><RequestId>1</RequestId></ErrorResponse>"
+)
 
 
 class FaultyAws:
@@ -99,7 +107,11 @@ class FaultyAws:
                 self.met.append((call, fault))
         if fault in _ERRORS:
             status, code = _ERRORS[fault]
-            _answer(request, status, json.dumps({"__type": code, "message": fault.value}).encode(), code)
+            if call.operation == _SEND_EMAIL:
+                status, code = _SES_ERRORS.get(fault, (status, code))
+                _answer(request, status, _XML_ERROR.format(code=code, message=fault.value).encode(), code)
+            else:
+                _answer(request, status, json.dumps({"__type": code, "message": fault.value}).encode(), code)
             return
         if fault is not Fault.KILLED_BEFORE:
             headers = {k: v for k, v in request.headers.items() if k.lower() not in ("connection", "content-length")}
@@ -124,8 +136,9 @@ class FaultyAws:
 
 def _call(request: BaseHTTPRequestHandler, body: bytes) -> Call:
     operation = request.headers.get("X-Amz-Target", "").rpartition(".")[2]
-    if request.path.startswith("/v2/email/outbound-emails"):
-        operation = "SendEmail"
+    if not operation:  # the query protocol
+        form = dict(parse_qsl(body.decode("latin-1")))
+        return Call(form.get("Action", ""), form)
     with contextlib.suppress(ValueError):
         return Call(operation, json.loads(body))
     return Call(operation, {})

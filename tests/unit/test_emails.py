@@ -1,6 +1,8 @@
 """The emails' worker: what a batch's messages come to, one by one."""
 
 import json
+from email import message_from_bytes
+from email.policy import default
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,7 +20,7 @@ from tests.people import joins, makes_course
 
 
 def refusal(status: int, code: str) -> ClientError:
-    return ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, "SendEmail")
+    return ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, "SendRawEmail")
 
 
 class Ses:
@@ -28,7 +30,7 @@ class Ses:
         self.asked: list[dict[str, Any]] = []
         self.says: list[Exception] = []
 
-    def send_email(self, **request: Any) -> dict[str, str]:
+    def send_raw_email(self, **request: Any) -> dict[str, str]:
         self.asked.append(request)
         if self.says:
             raise self.says.pop(0)
@@ -36,14 +38,14 @@ class Ses:
 
     @property
     def addresses(self) -> list[str]:
-        return [request["Destination"]["ToAddresses"][0] for request in self.asked]
+        return [request["Destinations"][0] for request in self.asked]
 
 
 @pytest.fixture
 def ses(monkeypatch: pytest.MonkeyPatch) -> Ses:
     ses = Ses()
     real = aws_clients.client
-    monkeypatch.setattr("chalicelib.aws.client", lambda name, **o: ses if name == "sesv2" else real(name, **o))
+    monkeypatch.setattr("chalicelib.aws.client", lambda name, **o: ses if name == "ses" else real(name, **o))
     monkeypatch.setattr("chalicelib.mailer._FIRST_WAIT_SECONDS", 0)
     return ses
 
@@ -142,7 +144,7 @@ def test_nothing_is_begun_for_which_too_little_time_is_left(course: Course, ses:
     assert receive(message(ada)) == []
 
 
-@pytest.mark.parametrize(("status", "code"), [(429, "TooManyRequestsException"), (503, "ServiceUnavailable")])
+@pytest.mark.parametrize(("status", "code"), [(400, "Throttling"), (503, "ServiceUnavailable")])
 def test_what_ses_refuses_for_a_moment_is_tried_again_at_once(course: Course, ses: Ses, status: int, code: str) -> None:
     ada = enrolled(course, "ada")
     ses.says = [refusal(status, code)] * 7
@@ -156,7 +158,7 @@ def test_it_is_given_back_to_the_queue_when_ses_refuses_for_longer(
 ) -> None:
     ada = enrolled(course, "ada")
     monkeypatch.setattr(mailer, "PATIENCE_SECONDS", -1)
-    ses.says = [refusal(429, "TooManyRequestsException")]
+    ses.says = [refusal(400, "Throttling")]
 
     assert receive(message(ada)) == [message(ada)]
     assert len(ses.asked) == 1
@@ -178,9 +180,15 @@ def test_who_left_gets_no_email_and_who_came_back_gets_one_anew(course: Course, 
     assert ses.asked == []
 
 
-def test_mails_say_how_to_have_no_more_of_them(course: Course, ses: Ses) -> None:
+def test_email_has_text_html_and_a_list_unsubscribe_header(course: Course, ses: Ses) -> None:
     receive(message(enrolled(course, "ada")))
 
     [request] = ses.asked
-    [header] = request["Content"]["Simple"]["Headers"]
-    assert header == {"Name": "List-Unsubscribe", "Value": "<mailto:eduflow@example.org?subject=unsubscribe>"}
+    email = message_from_bytes(request["RawMessage"]["Data"], policy=default)
+    assert request["Source"] == email["From"] == "eduflow@example.org"
+    assert request["Destinations"] == [email["To"]] == ["ada@example.org"]
+    assert email["Subject"] == "You are enrolled in Knots & links"
+    assert email["List-Unsubscribe"] == "<mailto:eduflow@example.org?subject=unsubscribe>"
+    text, page = (email.get_body((kind,)) for kind in ("plain", "html"))
+    assert text is not None and "Knots & links" in text.get_content()
+    assert page is not None and "Knots &amp; links" in page.get_content()
