@@ -26,7 +26,7 @@ local: .venv/.installed  ## `chalice local` at http://127.0.0.1:8001 (LOCAL_PORT
 	@exec $(BIN)/python -m devstack.local
 
 lint: .venv/.installed  ## ruff, mypy, cfn-lint
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/cfn-lint infra/*.yaml
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/cfn-lint infra/templates/*.yaml
 
 test: .venv/.installed lint  ## lint, then unit, integration and end-to-end tests
 	@$(BIN)/python -m pytest -m "not long"
@@ -44,7 +44,7 @@ destroy: .venv/.installed  ## end a stage; its tables stay (CONFIRM=<stage> asks
 	@$(BIN)/python -m infra.deploy destroy $(STAGE) --confirm "$(CONFIRM)"
 
 package: .venv/.installed  ## the stage's functions as a CloudFormation (SAM) template in build/<stage>/
-	@$(BIN)/python -m infra.sam $(STAGE) build/$(STAGE)
+	@$(BIN)/python -m infra.sam_template $(STAGE) build/$(STAGE)
 
 clean:  ## forget the local data and all that was built
 	@$(PYTHON) -c 'import shutil; [shutil.rmtree(p, ignore_errors=True) for p in (".local", ".venv", ".chalice/deployed", ".chalice/deployments", "build", ".mypy_cache", ".ruff_cache", ".pytest_cache")]'

@@ -18,8 +18,8 @@ if os.environ.get("AWS_CHALICE_CLI_MODE"):
     # Queue and schedule handlers are Lambdas of their own: who deploys must know them, who serves
     # the API must not pay for their imports.
     from chalicelib.handlers import deletions, emails, schedules
-    from infra import chalice_plugin
+    from infra.chalice import plugin
 
     for door in (deletions, emails, schedules):
         app.register_blueprint(door.blueprint)
-    chalice_plugin.install()
+    plugin.install()

@@ -10,7 +10,7 @@ from datetime import date
 from typing import Any
 
 from devstack.stack import HOME, HOST, STAGE, aws_environment, running_environment
-from infra import stages
+from infra import config
 
 DEMO_PASSWORD = "learn-with-eduflow"  # noqa: S105  the local stage's, shown by `make run`
 
@@ -79,10 +79,10 @@ def _parser() -> argparse.ArgumentParser:
 def _enter(stage: str) -> None:
     """Set the environment that the stage's functions have, and for the local stage its AWS."""
     try:
-        os.environ.update(stages.stage(stage).variables)
-    except stages.UnknownStage as error:
+        os.environ.update(config.host_variables(config.load_stage(stage)))
+    except config.OperatorError as error:
         raise _Refused(str(error)) from error
-    stages.aim(stage)
+    config.configure_aws_endpoint(stage)
     if stage == STAGE:
         default = f"http://{HOST}:{os.environ.get('AWS_PORT', '4566')}"
         os.environ.update(running_environment(HOME) or aws_environment(os.environ.get("AWS_ENDPOINT_URL") or default))
@@ -146,7 +146,7 @@ def _daily_report(options: argparse.Namespace) -> int:
     return 0
 
 
-def _clean_up(options: argparse.Namespace) -> int:
+def _run_cleanup(options: argparse.Namespace) -> int:
     from chalicelib import clock
     from chalicelib.services import cleanup
 
@@ -161,7 +161,7 @@ def _clean_up(options: argparse.Namespace) -> int:
     return 0
 
 
-_JOBS = {"daily-report": _daily_report, "cleanup": _clean_up}
+_JOBS = {"daily-report": _daily_report, "cleanup": _run_cleanup}
 
 
 def _queue_status(options: argparse.Namespace) -> int:

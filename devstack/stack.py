@@ -74,11 +74,11 @@ class Stack:
         (self.home / "stack.json").write_text(json.dumps(aws_environment(self.aws_url) | {"CACHE_URL": self.cache_url}))
 
     def provision(self) -> None:
-        """Make the tables, queues and all else of infra/stack.yaml.
+        """Make the tables, queues and all else of infra/templates/data.yaml.
 
         Raises StackFailed.
         """
-        self._run("CloudFormation failed", sys.executable, "-m", "infra.provision", STAGE)
+        self._run("CloudFormation failed", sys.executable, "-m", "infra.cloudformation", STAGE)
 
     def deploy(self) -> None:
         """`chalice deploy`.

@@ -18,7 +18,7 @@ import boto3
 import requests
 
 from devstack.stack import aws_environment, free_ports
-from infra.stages import Stage
+from infra.config import Stage
 
 PROJECT = Path(__file__).parents[1]
 TEST_STAGE = Stage("test", {"MAIL_FROM": "eduflow@example.org"}, cache=False, alarm_email="", monthly_budget=0)

@@ -118,6 +118,7 @@ class Proxy:
     def __init__(self, target: int, tls: ssl.SSLContext | None = None) -> None:
         self._tls = tls
         self.delay = 0.0
+        self.handshake_delay = 0.0
         self.nonsense: bytes | None = None
         self._target = target
         self._listener = socket.create_server((HOST, 0), backlog=512)
@@ -137,6 +138,7 @@ class Proxy:
 
     def _serve(self, client: socket.socket) -> None:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        time.sleep(self.handshake_delay)
         with (
             contextlib.suppress(OSError),
             self._tls.wrap_socket(client, server_side=True) if self._tls else client as near,

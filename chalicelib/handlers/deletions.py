@@ -20,9 +20,14 @@ class MoreToDelete(RuntimeError):
     """Time ran out, and the queue did not take the request for the rest: this message has to come again."""
 
 
-@blueprint.on_sqs_message(queue=settings().resource(queue.DELETIONS), batch_size=1, maximum_concurrency=WORKERS)
+@blueprint.on_sqs_message(
+    queue=settings().resource(queue.DELETIONS),
+    batch_size=1,
+    maximum_concurrency=WORKERS,
+    name="cascade_deletions",
+)
 @logs.reporting_errors
-def delete_what_hangs_on(event: SQSEvent) -> None:
+def cascade_deletions(event: SQSEvent) -> None:
     """Remove what hangs on one thing that ended; what time does not suffice for is asked for again."""
     context: Any = event.context
     [record] = event

@@ -27,7 +27,10 @@ class TooLate(RuntimeError):
 
 
 @blueprint.on_sqs_message(
-    queue=settings().resource(queue.ENROLLMENT_EMAILS), batch_size=BATCH_SIZE, maximum_concurrency=WORKERS
+    queue=settings().resource(queue.ENROLLMENT_EMAILS),
+    batch_size=BATCH_SIZE,
+    maximum_concurrency=WORKERS,
+    name="enrollment_emails",
 )
 def enrollment_emails(event: SQSEvent) -> dict[str, Any]:
     """Send what the batch asks for; only what failed comes again."""

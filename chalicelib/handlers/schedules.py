@@ -20,7 +20,7 @@ class ReportNotMailed(RuntimeError):
     """Some admins did not get the daily report."""
 
 
-@blueprint.schedule(Rate(1, unit=Rate.HOURS))
+@blueprint.schedule(Rate(1, unit=Rate.HOURS), name="daily_report")
 @logs.reporting_errors
 def daily_report(event: CloudWatchEvent) -> dict[str, list[str]]:
     """Store the report of every whole day that has none; hourly, so that a missed hour mends itself."""
@@ -33,9 +33,9 @@ def daily_report(event: CloudWatchEvent) -> dict[str, list[str]]:
     return {"stored": stored}
 
 
-@blueprint.schedule(Rate(1, unit=Rate.HOURS))
+@blueprint.schedule(Rate(1, unit=Rate.HOURS), name="cleanup")
 @logs.reporting_errors
-def clean_up(event: CloudWatchEvent) -> dict[str, int]:
+def run_cleanup(event: CloudWatchEvent) -> dict[str, int]:
     """Ask again for what was owed and may have been lost; what time does not suffice for waits for the next hour."""
     context: Any = event.context
     logs.request_id.set(context.aws_request_id)

@@ -8,13 +8,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 import pytest
 import requests
 
 from devstack.stack import Stack, aws_environment, free_ports
-from infra.stage import RATE_PER_SECOND
+from infra.chalice.stage_settings import RATE_PER_SECOND
 from tests.support import copy_project
 
 pytestmark = pytest.mark.timeout(600)
@@ -72,7 +73,7 @@ DEPLOY = ("infra.deploy", "deploy", "local")
 
 
 def test_a_stage_that_is_not_there_is_called_so(empty: Empty) -> None:
-    missing = empty.run("infra.smoke", "local")
+    missing = empty.run("infra.smoke_test", "local")
 
     assert missing.returncode == 1
     assert "is not deployed" in missing.stderr
@@ -85,9 +86,13 @@ def test_killed_anywhere_it_goes_on(empty: Empty) -> None:
     done = empty.run(*DEPLOY)
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "only failed messages of a batch come again" in done.stdout
-    url = done.stdout.rpartition("Deployed: ")[2].strip()
-    assert requests.get(f"{url}courses-public/?limit=1", timeout=30).json()["results"] == []
+    assert "a batch returns only its failed messages to the queue" in done.stdout
+    url = urlsplit(done.stdout.rpartition("Deployed: ")[2].strip())
+    assert url.hostname is not None and url.hostname.endswith(".execute-api.localhost")
+    page = requests.get(
+        f"{empty.aws.aws_url}{url.path}courses-public/?limit=1", headers={"Host": url.netloc}, timeout=30
+    )
+    assert page.json()["results"] == []
     apis = [api["name"] for api in empty.client("apigateway").get_rest_apis()["items"]]
     assert len(apis) == len(set(apis)), "one API, however often it was begun"
 
@@ -114,13 +119,13 @@ def test_again_it_changes_nothing(empty: Empty) -> None:
     done = empty.run(*DEPLOY)
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "eduflow-local: nothing" in done.stdout
+    assert "eduflow-local: none" in done.stdout
     functions = empty.client("lambda").list_functions()["Functions"]
     assert {function["FunctionName"]: function["CodeSha256"] for function in functions} == before
 
 
 def test_a_changed_template_is_shown_first(empty: Empty) -> None:
-    template = empty.project / "infra" / "stack.yaml"
+    template = empty.project / "infra" / "templates" / "data.yaml"
     before = template.read_text()
     template.write_text(before.replace("VisibilityTimeout: 360", "VisibilityTimeout: 420", 1))
     try:
@@ -129,7 +134,7 @@ def test_a_changed_template_is_shown_first(empty: Empty) -> None:
         template.write_text(before)
 
     assert done.returncode == 0, done.stdout + done.stderr
-    shown = done.stdout.partition("Making eduflow-local")[0]
+    shown = done.stdout.partition("Updating eduflow-local")[0]
     assert "Modify  AWS::SQS::Queue EnrollmentEmails" in shown
 
 
@@ -145,24 +150,37 @@ def test_the_smoke_test_sees_each_setting_that_is_missing(empty: Empty) -> None:
         gateway.update_stage(restApiId=api["id"], stageName="local", patchOperations=[patch])
 
     throttle(1)
-    without_throttling = empty.run("infra.smoke", "local")
+    without_throttling = empty.run("infra.smoke_test", "local")
     throttle(RATE_PER_SECOND)
     functions.update_event_source_mapping(UUID=emails["UUID"], FunctionResponseTypes=[])
-    without_partial_failures = empty.run("infra.smoke", "local")
+    without_partial_failures = empty.run("infra.smoke_test", "local")
 
     assert "the stage has its throttling" in without_throttling.stderr
-    assert "only failed messages of a batch" in without_partial_failures.stderr
+    assert "a batch returns only its failed messages" in without_partial_failures.stderr
     assert empty.run(*DEPLOY).returncode == 0, "a deploy makes up for both"
-    assert empty.run("infra.smoke", "local").returncode == 0
+    assert empty.run("infra.smoke_test", "local").returncode == 0
 
 
 def test_destroyed_its_data_stays(empty: Empty) -> None:
     refused = empty.run("infra.deploy", "destroy", "local", "--confirm", "prod")
     assert refused.returncode != 0
-    assert empty.run("infra.smoke", "local").returncode == 0
+    assert empty.run("infra.smoke_test", "local").returncode == 0
 
     done = empty.run("infra.deploy", "destroy", "local", "--confirm", "local")
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert empty.client("lambda").list_functions()["Functions"] == []
     assert "eduflow-users-local" in empty.client("dynamodb").list_tables()["TableNames"]
+
+
+def test_deploy_after_destroy_imports_the_tables(empty: Empty) -> None:
+    item = {"name": {"S": "user#kept"}, "user_id": {"S": "0" * 16}}
+    empty.client("dynamodb").put_item(TableName="eduflow-identities-local", Item=item)
+
+    done = empty.run(*DEPLOY)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Import  AWS::DynamoDB::Table Users" in done.stdout
+    kept = empty.client("dynamodb").get_item(TableName="eduflow-identities-local", Key={"name": item["name"]})
+    assert kept["Item"] == item
+    assert "eduflow-local: none" in empty.run(*DEPLOY).stdout

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from infra import sam, stage
+from infra.chalice import stage_settings
+from infra.functions import FUNCTIONS
 from tests.support import RunningStack, copy_project
 
 pytestmark = pytest.mark.timeout(300)
@@ -21,7 +22,7 @@ OPERATORS = {name: value for name, value in os.environ.items() if name not in ("
 def _packaged(project: Path, stage_name: str) -> dict[str, Any]:
     out = project / "build"
     done = subprocess.run(
-        [sys.executable, "-m", "infra.sam", stage_name, str(out)],
+        [sys.executable, "-m", "infra.sam_template", stage_name, str(out)],
         cwd=project, env=OPERATORS, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
@@ -43,8 +44,8 @@ def template(stack: RunningStack) -> dict[str, Any]:
 def test_the_functions_agree(stack: RunningStack, template: dict[str, Any]) -> None:
     deployed = {one["FunctionName"]: one for one in stack.aws("lambda").list_functions()["Functions"]}
 
-    assert len(deployed) == len(sam.FUNCTIONS)
-    for resource in sam.FUNCTIONS:
+    assert len(deployed) == len(FUNCTIONS)
+    for resource in (function.resource for function in FUNCTIONS):
         packaged = template[resource]["Properties"]
         function = deployed[packaged["FunctionName"]]
         for name in ("Runtime", "Handler", "Timeout", "MemorySize"):
@@ -58,9 +59,9 @@ def test_the_functions_agree(stack: RunningStack, template: dict[str, Any]) -> N
 
 def test_the_rights_agree(stack: RunningStack, template: dict[str, Any]) -> None:
     iam = stack.aws("iam")
-    roles = {"ApiHandlerRole": "api_handler", "AuthorizerRole": "authorizer", "CleanUpRole": "clean_up"}
+    roles = {"ApiHandlerRole": "api_handler", "AuthorizerRole": "authorizer", "CleanupRole": "cleanup"}
     roles |= {"DailyReportRole": "daily_report", "EnrollmentEmailsRole": "enrollment_emails"}
-    roles |= {"DeleteWhatHangsOnRole": "delete_what_hangs_on"}
+    roles |= {"CascadeDeletionsRole": "cascade_deletions"}
     for resource, name in roles.items():
         role = f"eduflow-local-{name}"
         [policy] = iam.list_role_policies(RoleName=role)["PolicyNames"]
@@ -70,12 +71,12 @@ def test_the_rights_agree(stack: RunningStack, template: dict[str, Any]) -> None
 
 def test_the_queues_and_schedules_agree(stack: RunningStack, template: dict[str, Any]) -> None:
     sources = stack.aws("lambda").list_event_source_mappings()["EventSourceMappings"]
-    for resource, queue in (("EnrollmentEmails", "enrollment-emails"), ("DeleteWhatHangsOn", "deletions")):
+    for resource, queue in (("EnrollmentEmails", "enrollment-emails"), ("CascadeDeletions", "deletions")):
         [source] = [one for one in sources if one["EventSourceArn"].endswith(f"eduflow-{queue}-local")]
         packaged = template[resource]["Properties"]["Events"][f"{resource}SqsEventSource"]["Properties"]
         assert packaged["BatchSize"] == source["BatchSize"]
         assert packaged["FunctionResponseTypes"] == source["FunctionResponseTypes"]
-    for resource in ("DailyReport", "CleanUp"):
+    for resource in ("DailyReport", "Cleanup"):
         [event] = template[resource]["Properties"]["Events"].values()
         assert event["Properties"]["Schedule"] == "rate(1 hour)"
 
@@ -94,7 +95,7 @@ def test_the_stage_and_the_definition_agree(stack: RunningStack, template: dict[
         path = method["ResourcePath"].replace("~1", "/").removeprefix("/").removeprefix("/") or "*"
         key = "*/*" if method["HttpMethod"] == "*" else f"/{path}/{method['HttpMethod']}"
         assert settings[key]["cachingEnabled"] == method["CachingEnabled"], key
-        assert settings[key]["throttlingRateLimit"] == method["ThrottlingRateLimit"] == stage.RATE_PER_SECOND
+        assert settings[key]["throttlingRateLimit"] == method["ThrottlingRateLimit"] == stage_settings.RATE_PER_SECOND
     body = packaged["DefinitionBody"]
     responses = {one["responseType"] for one in client.get_gateway_responses(restApiId=api["id"], limit=500)["items"]}
     assert set(body["x-amazon-apigateway-gateway-responses"]) <= responses
@@ -111,13 +112,13 @@ def test_with_a_cache_only_its_users_are_in_its_network(tmp_path: Path) -> None:
 
     template = _packaged(project, "prod")
 
-    inside = {name for name in sam.FUNCTIONS if "VpcConfig" in template[name]["Properties"]}
-    assert inside == {"APIHandler", "DeleteWhatHangsOn"}
-    for name, role in (("APIHandler", "ApiHandlerRole"), ("DeleteWhatHangsOn", "DeleteWhatHangsOnRole")):
+    inside = {one.resource for one in FUNCTIONS if "VpcConfig" in template[one.resource]["Properties"]}
+    assert inside == {"APIHandler", "CascadeDeletions"}
+    for name, role in (("APIHandler", "ApiHandlerRole"), ("CascadeDeletions", "CascadeDeletionsRole")):
         properties = template[name]["Properties"]
         assert properties["Environment"]["Variables"]["CACHE_URL"] == {"Fn::ImportValue": "eduflow-prod-cache-url"}
         assert "ec2:CreateNetworkInterface" in json.dumps(template[role])
     assert "ec2:CreateNetworkInterface" not in json.dumps(template["EnrollmentEmailsRole"])
     assert {path.name for path in (project / "build").glob("*.yaml")} == {
-        "stack.yaml", "cache.yaml", "monitoring.yaml",
+        "account.yaml", "data.yaml", "cache.yaml", "monitoring.yaml", "budget.yaml",
     }  # fmt: skip

@@ -21,9 +21,9 @@ WORKERS_NEED = 120
 FUNCTIONS = {
     "eduflow-local": "api",
     "eduflow-local-authorizer": "authorizer",
-    "eduflow-local-clean_up": "clean_up",
+    "eduflow-local-cleanup": "cleanup",
     "eduflow-local-daily_report": "daily_report",
-    "eduflow-local-delete_what_hangs_on": "delete_what_hangs_on",
+    "eduflow-local-cascade_deletions": "cascade_deletions",
     "eduflow-local-enrollment_emails": "enrollment_emails",
 }
 LAMBDAS_OWN = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
@@ -70,7 +70,7 @@ def toured(stack: RunningStack) -> RunningStack:
     _invoke(stack, "daily_report")
     _forget_last_report(stack)
     _invoke(stack, "daily_report")
-    _invoke(stack, "clean_up")
+    _invoke(stack, "cleanup")
 
     def all_used() -> bool:
         return not any(unused(granted(policy), called(stack, function)) for function, policy in FUNCTIONS.items())

@@ -7,7 +7,7 @@ from tests.support import RunningStack, eventually
 RULE_FIRES_WITHIN = 150
 
 
-@pytest.mark.parametrize("function", ["daily_report", "clean_up"])
+@pytest.mark.parametrize("function", ["daily_report", "cleanup"])
 def test_they_are_scheduled_hourly(stack: RunningStack, function: str) -> None:
     events = stack.aws("events")
     [rule] = [rule for rule in events.list_rules()["Rules"] if function in rule["Name"]]

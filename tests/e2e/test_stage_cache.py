@@ -7,8 +7,8 @@ import pytest
 import requests
 
 from chalicelib.roles import ACCESS, Door
-from infra import stage
-from infra.gateway import STAGE_CACHED
+from infra.chalice import stage_settings
+from infra.chalice.api_definition import CACHED_ROUTES
 from tests.support import Actor, Api, RunningStack, unique
 
 SECONDS = 5  # of the local stage
@@ -110,17 +110,17 @@ def test_the_deployed_stage_has_its_settings(stack: RunningStack) -> None:
 
     assert (settings["cacheClusterEnabled"], settings["cacheClusterSize"]) == (True, "0.5")
     caching = {path for path, method in settings["methodSettings"].items() if method["cachingEnabled"]}
-    assert caching == {f"{path}/GET" for path in STAGE_CACHED}
+    assert caching == {f"{path}/GET" for path in CACHED_ROUTES}
 
 
 def test_no_route_that_reads_a_token_is_kept() -> None:
-    assert all(ACCESS["GET", path] is Door.PUBLIC for path in STAGE_CACHED)
-    assert all("auth" not in path for path in STAGE_CACHED)
+    assert all(ACCESS["GET", path] is Door.PUBLIC for path in CACHED_ROUTES)
+    assert all("auth" not in path for path in CACHED_ROUTES)
 
 
 @pytest.mark.parametrize("variables", [{}, {"STAGE_CACHE_SIZE": "0.5", "ENABLE_CACHE": "false"}])
 def test_where_no_stage_asks_for_it_there_is_none(variables: dict[str, str]) -> None:
-    settings = stage.properties(variables, "log")
+    settings = stage_settings.properties(variables, "log")
 
     assert settings["CacheClusterEnabled"] is False
     assert not any(method["CachingEnabled"] for method in settings["MethodSettings"])
@@ -128,8 +128,8 @@ def test_where_no_stage_asks_for_it_there_is_none(variables: dict[str, str]) -> 
 
 @pytest.mark.parametrize("seconds", ["0", "61", "300", "soon"])
 def test_older_than_the_contract_it_can_not_be_made(seconds: str) -> None:
-    with pytest.raises(stage.BadStageSettings, match=seconds):
-        stage.properties({"STAGE_CACHE_SIZE": "0.5", "STAGE_CACHE_SECONDS": seconds}, "log")
+    with pytest.raises(stage_settings.StageSettingsError, match=seconds):
+        stage_settings.properties({"STAGE_CACHE_SIZE": "0.5", "STAGE_CACHE_SECONDS": seconds}, "log")
 
 
 def test_what_a_client_claims_of_itself_is_in_nobodys_page(stack: RunningStack, gateway: Api) -> None:
@@ -150,4 +150,6 @@ def test_what_is_kept_no_longer_is_switched_off(key: str) -> None:
         "/api/schema/GET": {"cachingEnabled": True},
     }
 
-    assert stage._no_longer_kept(methods, STAGE_CACHED) == {"/~1api~1v1~1users/GET/caching/enabled": "false"}
+    assert stage_settings._disable_removed_routes(methods, CACHED_ROUTES) == {
+        "/~1api~1v1~1users/GET/caching/enabled": "false"
+    }

@@ -128,7 +128,7 @@ class Deletions:
                 ExpressionAttributeValues=old,
             )
         for _ in range(5):
-            self.school.invoke("clean_up")
+            self.school.invoke("cleanup")
             self.school.comes_to_rest(DELETIONS, LONGEST)
             if not any("deleted_at" in row for row in self.school.rows(table)):
                 return

@@ -126,7 +126,7 @@ class Emails:
         self._enroll(students, ago=timedelta(hours=1))  # as long ago as the sweepers look
         self.school.comes_to_rest(EMAILS, LONGEST)
         self.school.works_well()
-        found = in_parallel(lambda _: self.school.invoke("clean_up"), range(2))
+        found = in_parallel(lambda _: self.school.invoke("cleanup"), range(2))
         assert any(one["EmailsAskedAgain"] for one in found), found
         return self._count("SQS refuses half, two sweepers at once", students, before)
 

@@ -14,7 +14,7 @@ from devstack.stack import aws_environment
 from tests.faults.proxy import FaultyAws
 from tests.support import RunningStack
 
-WORKERS = ("enrollment_emails", "delete_what_hangs_on", "daily_report", "clean_up")
+WORKERS = ("enrollment_emails", "cascade_deletions", "daily_report", "cleanup")
 WORKER_SECONDS = 45
 """The emails' timeout here: shorter than on a stage, so that less has to be waited for."""
 EMAILS, DELETIONS = "enrollment-emails", "deletions"

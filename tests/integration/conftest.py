@@ -7,7 +7,7 @@ import pytest
 from chalicelib import aws, keys, queue
 from chalicelib.models import base
 from devstack.stack import Stack, aws_environment, free_ports
-from infra.provision import provision
+from infra.cloudformation import provision
 from tests.support import PROJECT, TEST_STAGE
 
 

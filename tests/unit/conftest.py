@@ -14,7 +14,7 @@ from moto import mock_aws
 from chalicelib import keys, queue
 from chalicelib.models.base import connection
 from chalicelib.settings import settings
-from infra.provision import provision
+from infra.cloudformation import provision
 from tests.support import TEST_STAGE
 
 # Each test's AWS is a new one, with new clients: the descriptions of AWS that these read from disk stay the same.

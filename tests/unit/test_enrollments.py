@@ -101,7 +101,7 @@ def test_ses_gets_the_mail_as_text_and_as_html(aws: None) -> None:
     mailer.send(mailer.Mail("ada@example.org", "Hello é", "text", "<p>html</p>"))
 
     [message] = ses_backends[DEFAULT_ACCOUNT_ID]["us-east-1"].sent_messages
-    assert message.destinations["ToAddresses"] == ["ada@example.org"]
+    assert {*message.destinations} == {"ada@example.org"}  # moto adds the header to the envelope
 
 
 def test_an_answer_lost_on_its_way_is_no_conflict(course: Course, student: Caller) -> None:

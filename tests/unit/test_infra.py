@@ -24,11 +24,11 @@ from chalicelib import openapi
 from chalicelib.handlers import once
 from chalicelib.queue import MAX_RECEIVES
 from chalicelib.roles import ACCESS
-from infra import gateway, package
-from infra.provision import TEMPLATE
+from infra.chalice import api_definition, packager
+from infra.cloudformation import DATA
 from tests.support import PROJECT, copy_project
 
-RESOURCES = cfnlint.decode.cfn_yaml.load(str(TEMPLATE))["Resources"]
+RESOURCES = cfnlint.decode.cfn_yaml.load(str(DATA))["Resources"]
 RUNTIME = f"python3.{sys.version_info.minor}"
 
 
@@ -78,7 +78,7 @@ def test_the_shipped_requirements_are_whole() -> None:
 def test_a_message_stays_hidden_for_six_times_as_long_as_its_worker_may_run() -> None:
     """https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html"""
     functions = json.loads((PROJECT / ".chalice" / "config.json").read_text())["lambda_functions"]
-    queues = {"EnrollmentEmails": "enrollment_emails", "Deletions": "delete_what_hangs_on"}
+    queues = {"EnrollmentEmails": "enrollment_emails", "Deletions": "cascade_deletions"}
     for queue, worker in queues.items():
         properties = RESOURCES[queue]["Properties"]
         assert properties["VisibilityTimeout"] >= 6 * functions[worker]["lambda_timeout"]
@@ -95,7 +95,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def built(project: Path) -> Path:
     """The package for this machine."""
-    return package.build(str(project), RUNTIME, (), say=str)
+    return packager.build(str(project), RUNTIME, (), say=str)
 
 
 def test_the_package_has_all_that_the_functions_import(built: Path, tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_the_package_has_all_that_the_functions_import(built: Path, tmp_path: Pa
 
 @pytest.mark.long
 def test_everything_that_ships_has_wheels_for_lambda(project: Path) -> None:
-    built = package.build(str(project), "python3.12", package.LAMBDA_PLATFORMS, say=str)
+    built = packager.build(str(project), "python3.12", packager.LAMBDA_PLATFORMS, say=str)
 
     names = zipfile.ZipFile(built).namelist()
     binaries = [name for name in names if name.endswith(".so")]
@@ -138,10 +138,10 @@ def test_the_package_has_bytecode_and_nothing_unneeded(built: Path) -> None:
 def test_the_same_input_makes_the_same_bytes_and_another_another_package(project: Path, built: Path) -> None:
     before = built.read_bytes()
     built.unlink()
-    again = package.build(str(project), RUNTIME, (), say=str)
+    again = packager.build(str(project), RUNTIME, (), say=str)
     with (project / "app.py").open("a") as source:
         source.write("# another line\n")
-    other = package.build(str(project), RUNTIME, (), say=str)
+    other = packager.build(str(project), RUNTIME, (), say=str)
 
     assert again == built
     assert again.read_bytes() == before
@@ -149,7 +149,7 @@ def test_the_same_input_makes_the_same_bytes_and_another_another_package(project
 
 
 def test_the_gateways_own_answers_are_problems() -> None:
-    swagger = gateway.extend({"paths": {"/api/health": {"get": {}}}}, "uri")
+    swagger = api_definition.extend({"paths": {"/api/health": {"get": {}}}}, "uri")
     responses: dict[str, Any] = swagger["x-amazon-apigateway-gateway-responses"]
 
     assert responses["MISSING_AUTHENTICATION_TOKEN"]["statusCode"] == "404"

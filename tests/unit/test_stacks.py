@@ -6,17 +6,19 @@ from typing import Any
 import cfnlint.decode.cfn_yaml
 import pytest
 
-from infra import gateway, network, provision, stages
-from infra.provision import FOLDER
+from infra import cloudformation, config
+from infra.chalice import api_definition
+from infra.cloudformation import TEMPLATES
+from infra.functions import FUNCTIONS
 from tests.support import PROJECT
 
 
 def resources(name: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(json.dumps(cfnlint.decode.cfn_yaml.load(str(FOLDER / name))["Resources"]))
+    found: dict[str, Any] = json.loads(json.dumps(cfnlint.decode.cfn_yaml.load(str(TEMPLATES / name))["Resources"]))
     return found
 
 
-STACK, CACHE, MONITORING = resources("stack.yaml"), resources("cache.yaml"), resources("monitoring.yaml")
+STACK, CACHE, MONITORING = resources("data.yaml"), resources("cache.yaml"), resources("monitoring.yaml")
 TABLES = {name: one["Properties"] for name, one in STACK.items() if one["Type"] == "AWS::DynamoDB::Table"}
 CONFIG = json.loads((PROJECT / ".chalice" / "config.json").read_text())
 
@@ -26,7 +28,7 @@ def test_tables_cost_nothing_idle_and_lose_nothing(table: str) -> None:
     properties = TABLES[table]
 
     assert properties["BillingMode"] == "PAY_PER_REQUEST"
-    if table != "Throttles":  # gone after a quarter of an hour anyhow
+    if table != "Throttles":  # deleted after a quarter of an hour anyhow
         assert properties["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
         assert properties["DeletionProtectionEnabled"] == {"Fn::If": ["IsProtected", True, False]}
         assert STACK[table]["DeletionPolicy"] == "RetainExceptOnCreate"
@@ -51,8 +53,23 @@ def test_every_table_queue_and_function_is_watched() -> None:
     tables = {properties["TableName"]["Fn::Sub"] for properties in TABLES.values()}
 
     assert {f"eduflow-{name}-${{Stage}}" for name in watched["Tables"]} == tables
-    assert set(watched["Queues"]) == {"enrollment-emails", "deletions"}
-    assert {*watched["Functions"], "api_handler"} == set(stages.functions())
+    assert set(watched["Queues"]) == {function.queue for function in FUNCTIONS if function.queue}
+    assert {*watched["Functions"], "authorizer", "api_handler"} == {function.name for function in FUNCTIONS}
+    assert {*watched["Throttled"], "api_handler"} == {function.name for function in FUNCTIONS}
+    assert set(watched["Schedules"]) == {function.name for function in FUNCTIONS if function.is_scheduled}
+
+
+def test_each_index_has_alarms() -> None:
+    expected = {
+        (properties["TableName"]["Fn::Sub"].split("-", 1)[1].rpartition("-")[0], index["IndexName"])
+        for properties in TABLES.values()
+        for index in properties.get("GlobalSecondaryIndexes", [])
+    }
+    document = cfnlint.decode.cfn_yaml.load(str(TEMPLATES / "monitoring.yaml"))
+    indexes = document["Mappings"]["Indexes"]
+
+    assert {(one["Table"], one["Name"]) for one in indexes.values()} == expected
+    assert set(MONITORING["Fn::ForEach::Indexes"][1]) == set(indexes)
 
 
 def test_slow_is_three_quarters_of_the_timeout() -> None:
@@ -65,7 +82,7 @@ def test_slow_is_three_quarters_of_the_timeout() -> None:
     assert threshold("SlowEmails") == 750 * timeouts["enrollment_emails"]
     [body] = [value[2] for key, value in MONITORING.items() if key == "Fn::ForEach::SlowSchedules"]
     [alarm] = body.values()
-    assert alarm["Properties"]["Threshold"] == 750 * timeouts["daily_report"] == 750 * timeouts["clean_up"]
+    assert alarm["Properties"]["Threshold"] == 750 * timeouts["daily_report"] == 750 * timeouts["cleanup"]
 
 
 def test_every_alarm_is_in_the_runbook() -> None:
@@ -73,7 +90,7 @@ def test_every_alarm_is_in_the_runbook() -> None:
     chapters = {part.partition("'")[0] for part in text.split("runbook, '")[1:]}
     runbook = (PROJECT / "docs" / "runbook.md").read_text()
 
-    assert len(chapters) == 8
+    assert len(chapters) == 10
     assert all(f"\n## {chapter}\n" in runbook for chapter in chapters)
 
 
@@ -84,18 +101,17 @@ def test_nothing_leads_into_the_cache_but_the_functions_that_use_it() -> None:
 
     assert all(rule["SourceSecurityGroupId"] == {"Ref": "FunctionsGroup"} for rule in rules)
     assert not any("InternetGateway" in one["Type"] or "NatGateway" in one["Type"] for one in CACHE.values())
-    assert set(network.FUNCTIONS) <= set(stages.functions())
 
 
 def test_a_stage_has_the_stacks_that_it_asks_for() -> None:
     def wanted(**parameters: Any) -> list[str]:
-        asked: dict[str, Any] = {"cache": False, "alarm_email": "", "monthly_budget": 1} | parameters
-        stage = stages.Stage("x", {"MAIL_FROM": "a@example.org"}, **asked)
-        return [stack.name for stack in provision.stacks(stage) if stack.is_wanted]
+        stage = config.Stage("x", {"MAIL_FROM": "a@example.org"}, **parameters)
+        return [stack.name for stack in cloudformation.stacks(stage) if stack.is_wanted]
 
     assert wanted() == ["eduflow-x"]
     assert wanted(cache=True) == ["eduflow-x", "eduflow-x-cache"]
-    assert wanted(cache=True, alarm_email="o@example.org") == ["eduflow-x", "eduflow-x-cache", "eduflow-x-monitoring"]
+    assert wanted(alarm_email="o@example.org") == ["eduflow-x", "eduflow-x-monitoring", "eduflow-x-budget"]
+    assert wanted(domain_name="api.example.org", certificate_arn="arn") == ["eduflow-x", "eduflow-x-domain"]
 
 
 def test_the_compose_file_is_reached_from_this_machine_alone() -> None:
@@ -113,5 +129,5 @@ def test_the_compose_file_is_reached_from_this_machine_alone() -> None:
 def test_the_stage_cache_knows_every_parameter_of_the_public_list() -> None:
     from chalicelib.schemas.courses import PublicCourseQuery
 
-    known = {key.removeprefix("querystring.") for key in gateway.STAGE_CACHED["/api/v1/courses-public"]}
+    known = {key.removeprefix("querystring.") for key in api_definition.CACHED_ROUTES["/api/v1/courses-public"]}
     assert known == set(PublicCourseQuery.model_fields)

@@ -1,6 +1,6 @@
-"""API Gateway's definition, beyond what Chalice generates.
+"""The API Gateway definition (OpenAPI 2), beyond what Chalice generates.
 
-In the definition itself, and not set afterwards, so that no moment of a deploy lacks it.
+Everything is in the definition itself: what is set after a deploy is missing until then.
 """
 
 import json
@@ -9,7 +9,7 @@ from typing import Any
 from chalicelib import problems
 from chalicelib.handlers.endpoints import CORS
 
-# What API Gateway answers by itself, by its type
+# The responses that API Gateway generates itself, by response type
 # (https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html).
 _RESPONSES = {
     "ACCESS_DENIED": (403, "Your role may not do this."),
@@ -35,23 +35,31 @@ _RESPONSES = {
 }
 _RETRY_SECONDS = "1"
 
-STAGE_CACHED: dict[str, list[str]] = {
+# Garbage must not invoke the authorizer: an authorizer that answers 401 is not cached. The whole value has to match
+# (https://docs.aws.amazon.com/apigateway/latest/developerguide/configure-api-gateway-lambda-authorization-with-console.html).
+AUTHORIZATION_PATTERN = r"^[Bb][Ee][Aa][Rr][Ee][Rr] +[\w-]+\.[\w-]+\.[\w-]+ *$"
+
+# The routes that the stage cache may keep, because they read no token, with the parameters that shape the response.
+# API Gateway ignores parameters that are not declared as cache keys.
+CACHED_ROUTES: dict[str, list[str]] = {
     "/api/v1/courses-public": [f"querystring.{name}" for name in ("limit", "cursor", "ordering", "search")],
     "/api/schema": [],
     "/api/docs": [],
     "/api/docs/{asset}": ["path.asset"],
 }
-"""What API Gateway's stage cache may keep: no token is read there. With all of a request that shapes the answer,
-beside its Host and scheme, which are in links: what is not declared as a key is not part of it."""
 
 
 def extend(swagger: dict[str, Any], integration_uri: Any) -> dict[str, Any]:
-    """Chalice's swagger with problem details for the gateway's own errors, and 405s from the app."""
+    """Add problem details for the gateway's own errors, cache keys, token validation, and the app's 405s."""
+    for scheme in swagger.get("securityDefinitions", {}).values():
+        if authorizer := scheme.get("x-amazon-apigateway-authorizer"):
+            authorizer["identityValidationExpression"] = AUTHORIZATION_PATTERN
     swagger["x-amazon-apigateway-gateway-responses"] = _gateway_responses()
     for path, methods in swagger["paths"].items():
-        if path in STAGE_CACHED:
-            _declare_cache_keys(methods["get"], ["header.Host", "header.X-Forwarded-Proto", *STAGE_CACHED[path]])
-        # A method that the path does not have goes to the app, which knows what to allow.
+        if path in CACHED_ROUTES:
+            # Host and scheme are in links.
+            _declare_cache_keys(methods["get"], ["header.Host", "header.X-Forwarded-Proto", *CACHED_ROUTES[path]])
+        # A method that the path does not have is routed to the app, which knows what to allow.
         methods["x-amazon-apigateway-any-method"] = {
             "responses": {},
             "x-amazon-apigateway-integration": {
@@ -65,7 +73,7 @@ def extend(swagger: dict[str, Any], integration_uri: Any) -> dict[str, Any]:
 
 
 def _declare_cache_keys(operation: dict[str, Any], keys: list[str]) -> None:
-    """Declare parameters, and that the cache tells requests apart by them.
+    """Declare parameters, and that they are cache keys.
 
     https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-swagger-extensions-integration.html
     """
@@ -83,7 +91,6 @@ def _declare_cache_keys(operation: dict[str, Any], keys: list[str]) -> None:
 def _gateway_responses() -> dict[str, Any]:
     named = {name: _gateway_response(status, detail) for name, (status, detail) in _RESPONSES.items()}
     return named | {
-        # Without a status each keeps its own, and the template can only print it as API Gateway knows it.
         "DEFAULT_4XX": _gateway_response(400, "The request was refused."),
         "DEFAULT_5XX": _gateway_response(500, "Something went wrong on our side."),
     }

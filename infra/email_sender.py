@@ -1,0 +1,37 @@
+"""The verified sender of a stage's emails.
+
+By the SES API and not by CloudFormation: its type AWS::SES::EmailIdentity is missing in some regions and in
+LocalStack, and two stages of an account may share one sender.
+"""
+
+from collections.abc import Iterator
+
+import boto3
+
+_RESERVED = (".example", ".invalid", ".localhost", ".test", "example.com", "example.net", "example.org")  # RFC 2606
+
+
+def verify(address: str) -> None:
+    """Ask SES to verify an address, unless it or its domain is verified. On AWS, SES emails a link to it."""
+    if not is_verified(address):
+        boto3.client("ses").verify_email_identity(EmailAddress=address)
+
+
+def is_verified(address: str) -> bool:
+    """Return whether SES lets the account send from an address: itself, its domain or a parent domain is verified.
+
+    https://docs.aws.amazon.com/ses/latest/dg/verify-addresses-and-domains.html
+    """
+    identities = [address, *_domains(address)]
+    attributes = boto3.client("ses").get_identity_verification_attributes(Identities=identities)
+    return any(one["VerificationStatus"] == "Success" for one in attributes["VerificationAttributes"].values())
+
+
+def is_reserved(address: str) -> bool:
+    """Return whether an address is of a domain that nobody can receive email at (RFC 2606)."""
+    return address.endswith(_RESERVED)
+
+
+def _domains(address: str) -> Iterator[str]:
+    labels = address.rpartition("@")[2].split(".")
+    return (".".join(labels[start:]) for start in range(len(labels) - 1))

@@ -1,0 +1,42 @@
+"""The Lambda functions: the one list that templates, policies, alarms and tests are checked against."""
+
+from dataclasses import dataclass
+
+PROJECT = "eduflow"
+
+
+@dataclass(frozen=True)
+class Function:
+    """One Lambda function, by the name that Chalice gives it."""
+
+    name: str
+    resource: str  # its logical ID in the template of `chalice package`
+    uses_cache: bool = False  # whether it runs in the VPC of the cache
+    queue: str = ""  # the SQS queue that invokes it
+    is_scheduled: bool = False
+
+    def lambda_name(self, stage_name: str) -> str:
+        """Return its name on AWS: ``eduflow-<stage>`` for the API, the others end in their own."""
+        return f"{PROJECT}-{stage_name}" + ("" if self.name == API.name else f"-{self.name}")
+
+    @property
+    def policy_file(self) -> str:
+        """The file in .chalice/ that holds its policy."""
+        return f"policy-{'api' if self.name == API.name else self.name}.json"
+
+
+API = Function("api_handler", "APIHandler", uses_cache=True)
+AUTHORIZER = Function("authorizer", "Authorizer")
+FUNCTIONS = (
+    API,
+    AUTHORIZER,
+    Function("enrollment_emails", "EnrollmentEmails", queue="enrollment-emails"),
+    Function("cascade_deletions", "CascadeDeletions", uses_cache=True, queue="deletions"),
+    Function("daily_report", "DailyReport", is_scheduled=True),
+    Function("cleanup", "Cleanup", is_scheduled=True),
+)
+
+
+def log_group(function: Function, stage_name: str) -> str:
+    """Return the name of a function's log group."""
+    return f"/aws/lambda/{function.lambda_name(stage_name)}"

@@ -1,0 +1,74 @@
+"""``make package``: a stage as templates, for those who deploy by CloudFormation (SAM).
+
+What `chalice package` lacks is merged into its template: the settings that `chalice deploy` applies afterwards.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from infra import cloudformation, config
+from infra.chalice import stage_settings
+from infra.functions import FUNCTIONS, log_group
+
+
+def merge_template(stage: config.Stage) -> dict[str, Any]:
+    """Return what is merged into the template of `chalice package`.
+
+    Raises StageSettingsError.
+    """
+    resources: dict[str, Any] = {}
+    for function in FUNCTIONS:
+        properties: dict[str, Any] = {"FunctionName": function.lambda_name(stage.name)}
+        if function.queue:
+            source = {"Properties": {"FunctionResponseTypes": ["ReportBatchItemFailures"]}}
+            properties["Events"] = {f"{function.resource}SqsEventSource": source}
+        if function.name == "cascade_deletions":
+            properties["RecursiveLoop"] = "Allow"
+        log = {"LogGroupName": log_group(function, stage.name), "RetentionInDays": stage_settings.LOG_DAYS}
+        resources[function.resource] = {"Properties": properties}
+        resources[f"{function.resource}LogGroup"] = {"Type": "AWS::Logs::LogGroup", "Properties": log}
+    access_log = {"Fn::ImportValue": f"eduflow-{stage.name}-access-log"}
+    resources["RestAPI"] = {"Properties": stage_settings.properties(stage.variables, access_log)}
+    return {"Resources": resources}
+
+
+def write(stage: config.Stage, folder: Path) -> list[str]:
+    """Write the stage's templates and package into a folder, and return the names of the other stacks' templates.
+
+    Raises CalledProcessError when Chalice fails, StageSettingsError.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    merge = folder / "merge.json"
+    merge.write_text(json.dumps(merge_template(stage), indent=2))
+    chalice = str(Path(sys.executable).with_name("chalice"))
+    command = [chalice, "package", "--stage", stage.name, "--merge-template", str(merge), str(folder)]
+    subprocess.run(command, cwd=config.PROJECT, check=True)
+    merge.unlink()
+    templates = [stack.template for stack in cloudformation.stacks(stage) if stack.is_wanted]
+    for template in (cloudformation.ACCOUNT, *templates):
+        shutil.copyfile(template, folder / template.name)
+    return [template.name for template in (cloudformation.ACCOUNT, *templates)]
+
+
+def main() -> None:
+    """Run ``python -m infra.sam_template STAGE FOLDER``."""
+    try:
+        stage, folder = config.load_stage(sys.argv[1]), Path(sys.argv[2]).resolve()
+        templates = write(stage, folder)
+    except config.OperatorError as error:
+        sys.exit(str(error))
+    except subprocess.CalledProcessError:
+        sys.exit("`chalice package` failed (see above).")
+    print(
+        f"Written to {folder}: the functions (sam.json, deployment.zip) and the other stacks ({', '.join(templates)})."
+    )
+    print("docs/deploying.md has the commands that deploy them.")
+
+
+if __name__ == "__main__":
+    main()
