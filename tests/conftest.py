@@ -2,6 +2,8 @@
 
 import os
 
+import pytest
+
 os.environ.update(
     STAGE="test",
     MAIL_FROM="eduflow@example.org",
@@ -13,3 +15,8 @@ os.environ.update(
 os.environ.pop("AWS_PROFILE", None)
 os.environ.pop("AWS_ENDPOINT_URL", None)
 os.environ.pop("CACHE_URL", None)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--backend localstack` runs the contract tests of tests/e2e on LocalStack instead of the embedded AWS."""
+    parser.addoption("--backend", choices=["embedded", "localstack"], default="embedded")

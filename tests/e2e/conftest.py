@@ -9,22 +9,45 @@ from pathlib import Path
 import pytest
 
 from devstack.stack import free_ports
+from tests.localstack_stage import deployed_localstack
 from tests.support import PASSWORD, Actor, Api, RunningStack, copy_project, eventually, logs_in, registers, unique
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The policies' test looks back on what all others made the functions do."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Select the tests of the backend; the policies' test looks back on what all others made the functions do."""
+    own = [item for item in items if item.path.parent == Path(__file__).parent]
+    on_localstack = config.getoption("backend") == "localstack"
+    deselected = [item for item in own if _runs_on_localstack(item) is not on_localstack and not _runs_on_both(item)]
+    if deselected:
+        config.hook.pytest_deselected(items=deselected)
+        items[:] = [item for item in items if item not in set(deselected)]
     last = [item for item in items if item.path.name == "test_policies.py"]
     others = [item for item in items if item not in last]
     behind = max((n for n, item in enumerate(others, start=1) if item.path.parent == Path(__file__).parent), default=0)
     items[:] = others[:behind] + last + others[behind:]
 
 
+def _runs_on_localstack(item: pytest.Item) -> bool:
+    if item.get_closest_marker("localstack"):
+        return True
+    parameters = getattr(item, "callspec", None)
+    is_embedded = bool(parameters) and parameters.params.get("api") in ("chalice local", "no authorizer")
+    return bool(item.get_closest_marker("contract")) and not item.get_closest_marker("embedded") and not is_embedded
+
+
+def _runs_on_both(item: pytest.Item) -> bool:
+    return _runs_on_localstack(item) and not item.get_closest_marker("localstack")
+
+
 @pytest.fixture(scope="package")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     """The stack that all of these tests call."""
-    stack = RunningStack(copy_project(tmp_path_factory.mktemp("stack")))
-    stack.start()
+    folder = copy_project(tmp_path_factory.mktemp("stack"))
+    if request.config.getoption("backend") == "localstack":
+        stack: RunningStack = deployed_localstack(folder)
+    else:
+        stack = RunningStack(folder)
+        stack.start()
     yield stack
     assert stack.stop() == 0, stack.output()
 
@@ -56,11 +79,20 @@ def _answers(api: Api) -> bool:
         return False
 
 
+@pytest.fixture(scope="package")
+def without_authorizer(stack: RunningStack) -> Api:
+    """The API through a gateway that invokes no authorizer, as LocalStack's does."""
+    return stack.gateway_without_authorizer()
+
+
 @pytest.fixture(params=["gateway", "chalice local"])
 def api(request: pytest.FixtureRequest, stack: RunningStack) -> Api:
     """The API: once through the deployed gateway, once in `chalice local`."""
     if request.param == "gateway":
         return stack.api
+    if request.param == "no authorizer":
+        guarded: Api = request.getfixturevalue("without_authorizer")
+        return guarded
     local: Api = request.getfixturevalue("chalice_local")
     return local
 

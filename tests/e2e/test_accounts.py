@@ -4,6 +4,8 @@ import pytest
 
 from tests.support import PASSWORD, Actor, Api, unique
 
+pytestmark = pytest.mark.contract
+
 
 def account(**fields: Any) -> dict[str, Any]:
     name = unique("ada")

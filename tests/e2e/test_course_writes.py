@@ -2,6 +2,8 @@ import pytest
 
 from tests.support import Actor, Api, registers
 
+pytestmark = pytest.mark.contract
+
 
 @pytest.fixture
 def rival(teacher: Actor) -> Actor:

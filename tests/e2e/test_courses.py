@@ -2,6 +2,8 @@ import pytest
 
 from tests.support import Actor, Api, RunningStack, registers, unique
 
+pytestmark = pytest.mark.contract
+
 
 def test_what_an_instructor_makes_everybody_can_read(teacher: Actor, anonymous: Actor, api: Api) -> None:
     made = teacher.post(

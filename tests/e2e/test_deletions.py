@@ -7,6 +7,8 @@ from requests import Response
 
 from tests.support import Actor, Api, RunningStack, at_once, eventually, registers
 
+pytestmark = pytest.mark.contract
+
 A_WHILE = 90  # the worker starts when no function that could still be adding can be running
 
 

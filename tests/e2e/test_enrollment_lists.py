@@ -1,4 +1,8 @@
+import pytest
+
 from tests.support import Actor, Api, registers
+
+pytestmark = pytest.mark.contract
 
 
 def test_students_see_their_own_and_staff_sees_all(teacher: Actor, student: Actor, admin: Actor, api: Api) -> None:

@@ -1,6 +1,10 @@
 import json
 
+import pytest
+
 from tests.support import Actor, RunningStack, eventually
+
+pytestmark = pytest.mark.contract
 
 
 def test_a_student_enrolls_and_gets_one_email(teacher: Actor, student: Actor, stack: RunningStack, api: object) -> None:

@@ -17,6 +17,8 @@ import pytest
 
 from tests.support import Actor, Api, RunningStack, registers
 
+pytestmark = pytest.mark.contract
+
 NOW = int(time.time())
 PUBLIC_KEY = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\n-----END PUBLIC KEY-----\n"
 JWK = {"kty": "oct", "k": "eXl5eXl5eXl5eXl5eXl5eXl5eXl5eXl5eXl5eXl5eXl5eXl5eXk"}

@@ -4,6 +4,8 @@ import pytest
 
 from tests.support import Actor, Api, registers
 
+pytestmark = pytest.mark.contract
+
 
 def makes_lesson(teacher: Actor, course: dict[str, Any], **fields: Any) -> dict[str, Any]:
     answer = teacher.post("/lessons/", {"course": course["id"], "title": "A lesson"} | fields)

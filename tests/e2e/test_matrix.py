@@ -8,6 +8,8 @@ import pytest
 from chalicelib.roles import ACCESS, Access, Door, Role
 from tests.support import PASSWORD, Actor, Api, RunningStack, logs_in, registers, unique
 
+pytestmark = pytest.mark.contract
+
 SECRET = unique("secret")
 """In every text that only owner and admin may read."""
 GONE = "0" * 16

@@ -2,7 +2,11 @@
 
 from typing import Any
 
+import pytest
+
 from tests.support import PASSWORD, Actor, Api, registers, unique
+
+pytestmark = pytest.mark.contract
 
 
 def test_read_only_fields_of_a_body_change_nothing(teacher: Actor, student: Actor, gateway: Api) -> None:

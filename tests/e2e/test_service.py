@@ -9,6 +9,8 @@ import requests
 
 from tests.support import Actor, Api, RunningStack, eventually
 
+pytestmark = pytest.mark.contract
+
 
 def test_health_schema_and_docs_need_no_token(anonymous: Actor, api: Api) -> None:
     health, schema, docs = (anonymous.get(f"/api/{name}/") for name in ("health", "schema", "docs"))

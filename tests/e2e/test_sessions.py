@@ -4,6 +4,8 @@ import pytest
 
 from tests.support import PASSWORD, Actor, Api, RunningStack, registers, unique
 
+pytestmark = pytest.mark.contract
+
 NEW_PASSWORD = "jackdaws love my big sphinx"
 ENDINGS = ["logout", "replay", "password", "deactivation", "role", "erasure"]
 

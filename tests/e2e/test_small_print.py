@@ -6,6 +6,8 @@ import pytest
 
 from tests.support import Actor, Api
 
+pytestmark = pytest.mark.contract
+
 RFC_3339_UTC = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}Z")
 
 

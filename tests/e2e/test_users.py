@@ -4,6 +4,8 @@ import pytest
 
 from tests.support import PASSWORD, Actor, Api, RunningStack, logs_in, registers, unique
 
+pytestmark = pytest.mark.contract
+
 
 @pytest.fixture
 def someone(api: Api) -> Actor:
