@@ -26,18 +26,16 @@ _NOT_DEPLOYED = {
     "status": 503,
     "detail": "The API is not deployed yet.",
 }
-_REMAPPED = {"www-authenticate", "authorization", "connection", "date", "server", "host", "user-agent"}
 _IN_PATHS = "/%:@!$&'()*+,;=~"  # RFC 3986 §3.3, and what is encoded already
 _at_root: ContextVar[bool] = ContextVar("at_root", default=False)
 
 
 def install() -> None:
     """Change ministack in this process."""
-    handle, build_event, error_response, invoke = (
+    handle, build_event, error_response = (
         gateway.handle_request,
         gateway._build_lambda_event_v1,
         gateway._gateway_error_response,
-        gateway._invoke_lambda_proxy_v1,
     )
 
     async def handle_request(method: str, path: str, headers: Any, body: bytes, query: Any) -> Answer:
@@ -63,13 +61,6 @@ def install() -> None:
         status, headers, body = error_response(error, request)
         return status, headers, body.replace(b"$context.path", _path.get().encode())
 
-    async def invoke_and_rename_headers(*arguments: Any, **named: Any) -> Answer:
-        status, headers, body = await invoke(*arguments, **named)
-        # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html
-        renamed = {f"x-amzn-Remapped-{name}" if name.lower() in _REMAPPED else name: headers[name] for name in headers}
-        return status, renamed, body
-
-    gateway._invoke_lambda_proxy_v1 = invoke_and_rename_headers
     stagecache.install()
     gateway.handle_request = handle_request
     gateway._build_lambda_event_v1 = build_lambda_event

@@ -13,8 +13,11 @@ _RESERVED = (".example", ".invalid", ".localhost", ".test", "example.com", "exam
 
 def verify(address: str) -> None:
     """Ask SES to verify an address, unless it or its domain is verified. On AWS, SES emails a link to it."""
-    if not is_verified(address):
-        boto3.client("ses").verify_email_identity(EmailAddress=address)
+    client = boto3.client("ses")
+    # Not by is_verified: LocalStack reports every address as verified, and sends only from those that it was told of.
+    known = client.list_identities()["Identities"]
+    if not {address, *_domains(address)}.intersection(known):
+        client.verify_email_identity(EmailAddress=address)
 
 
 def is_verified(address: str) -> bool:

@@ -31,7 +31,7 @@ def _runs_on_localstack(item: pytest.Item) -> bool:
     if item.get_closest_marker("localstack"):
         return True
     parameters = getattr(item, "callspec", None)
-    is_embedded = bool(parameters) and parameters.params.get("api") in ("chalice local", "no authorizer")
+    is_embedded = parameters is not None and parameters.params.get("api") in ("chalice local", "no authorizer")
     return bool(item.get_closest_marker("contract")) and not item.get_closest_marker("embedded") and not is_embedded
 
 

@@ -110,7 +110,13 @@ def _json(*parts: dict[str, Any]) -> bytes:
 def make(stack: RunningStack, user_id: str, case: Case) -> str:
     """The token of a case; of an empty one a good token."""
     key_id, key = min(stack.signing_keys().items())
-    claims = {"iss": "eduflow", "aud": "eduflow-local", "sub": user_id, "jti": str(uuid.uuid4()), "iat": NOW - 10}
+    claims = {
+        "iss": "eduflow",
+        "aud": f"eduflow-{stack.stage}",
+        "sub": user_id,
+        "jti": str(uuid.uuid4()),
+        "iat": NOW - 10,
+    }
     claims |= {"exp": NOW + 1700, "typ": "access", "sid": "s", "role": "student", "username": "ada"}
     header = _json({"alg": "HS256", "typ": "JWT", "kid": key_id}, case.get("header", {}))
     signed = f"{_encoded(header)}.{_encoded(_json(claims, case.get('claims', {})))}"
