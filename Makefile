@@ -38,7 +38,7 @@ schema: .venv/.installed  ## write the OpenAPI document anew
 	@STAGE=local MAIL_FROM=eduflow@example.org $(BIN)/python -m chalicelib.openapi
 
 deploy: .venv/.installed  ## all of a stage: STAGE=dev, prod or localstack; shows what changes first (YES=1 asks nothing)
-	@$(BIN)/python -m infra.deploy deploy $(STAGE) $(if $(YES),--yes)
+	@$(BIN)/python -m infra.deploy deploy $(STAGE) $(if $(YES),--yes) $(if $(NEW_RUNTIME),--new-runtime)
 
 destroy: .venv/.installed  ## end a stage; its tables stay (CONFIRM=<stage> asks nothing)
 	@$(BIN)/python -m infra.deploy destroy $(STAGE) --confirm "$(CONFIRM)"
