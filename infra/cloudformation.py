@@ -14,9 +14,9 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
+from chalicelib.settings import PROJECT
 from infra import config, email_sender, retained_tables
 from infra.config import Stage
-from infra.functions import PROJECT
 
 TEMPLATES = Path(__file__).parent / "templates"
 ACCOUNT = TEMPLATES / "account.yaml"
@@ -203,12 +203,9 @@ def status(stack: Stack) -> str | None:
     """
     end = time.monotonic() + _TIMEOUT_SECONDS
     while True:
-        try:
-            [description] = stack.client().describe_stacks(StackName=stack.name)["Stacks"]
-        except ClientError as error:
-            if "does not exist" in str(error):
-                return None
-            raise
+        description = _describe(stack.client(), stack.name)
+        if description is None:
+            return None
         state = str(description["StackStatus"])
         if state == "REVIEW_IN_PROGRESS" or not state.endswith("_IN_PROGRESS"):
             return None if state == "DELETE_COMPLETE" else state
@@ -219,13 +216,7 @@ def status(stack: Stack) -> str | None:
 
 def describe(name: str) -> dict[str, Any] | None:
     """Return the description of a stack of the stage's region, or None if there is none."""
-    try:
-        [description] = boto3.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
-    except ClientError as error:
-        if "does not exist" in str(error):
-            return None
-        raise
-    return dict(description)
+    return _describe(boto3.client("cloudformation"), name)
 
 
 def outputs(name: str) -> dict[str, str]:
@@ -244,6 +235,16 @@ def provision(stage: Stage) -> None:
         if stack.is_wanted and not stack.follows_functions:
             apply(plan(stack))
     email_sender.verify(stage.sender)
+
+
+def _describe(client: Any, name: str) -> dict[str, Any] | None:
+    try:
+        [description] = client.describe_stacks(StackName=name)["Stacks"]
+    except ClientError as error:
+        if "does not exist" in str(error):
+            return None
+        raise
+    return dict(description)
 
 
 def _parameters(stack: Stack, is_new: bool) -> list[dict[str, str]]:

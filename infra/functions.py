@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-PROJECT = "eduflow"
+from chalicelib.settings import PROJECT
 
 
 @dataclass(frozen=True)

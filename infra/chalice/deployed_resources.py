@@ -11,8 +11,9 @@ from typing import Any
 import boto3
 import botocore.session
 
+from chalicelib.settings import PROJECT
 from infra import config
-from infra.functions import API, FUNCTIONS, PROJECT
+from infra.functions import API, FUNCTIONS
 
 Resource = dict[str, Any]
 

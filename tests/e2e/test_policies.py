@@ -185,7 +185,7 @@ def _forget_last_report(stack: RunningStack) -> None:
 
 def _forget_that_it_was_mailed(dynamodb: Any) -> None:
     for row in dynamodb.scan(TableName="eduflow-idempotency-local")["Items"]:
-        if "daily_report" in row["id"]["S"]:
+        if row["id"]["S"].startswith("report-mail"):
             dynamodb.delete_item(TableName="eduflow-idempotency-local", Key={"id": row["id"]})
 
 
