@@ -5,7 +5,7 @@ BIN := .venv/bin
 
 STAGE ?= dev
 
-.PHONY: help run local test test-long lint schema deploy destroy package clean
+.PHONY: help run local test test-localstack test-long lint schema deploy destroy package clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -30,6 +30,9 @@ lint: .venv/.installed  ## ruff, mypy, cfn-lint
 
 test: .venv/.installed lint  ## lint, then unit, integration and end-to-end tests
 	@$(BIN)/python -m pytest -m "not long"
+
+test-localstack: .venv/.installed  ## deploy to LocalStack without Docker (needs Python 3.13), and run the contract tests there
+	@$(BIN)/python -m pytest --backend localstack tests/e2e -m "not long"
 
 test-long: .venv/.installed  ## the long runs: soaks, 200 generated requests an operation (TESTS=… for some)
 	@$(BIN)/python -m pytest -m long $(TESTS)

@@ -110,6 +110,10 @@ def _create_admin(options: argparse.Namespace) -> int:
 def _demo(options: argparse.Namespace) -> int:
     from devstack import demo
 
+    if config.load_stage(options.stage).cache:
+        raise _Refused(
+            "The demo school cannot be created on a stage with a cache: its Valkey is reached from its VPC only."
+        )
     password = os.environ.get("EDUFLOW_PASSWORD") or (DEMO_PASSWORD if options.stage == STAGE else None)
     if password is None:
         raise _Refused("Set EDUFLOW_PASSWORD: on a stage that others reach, the demo accounts need one of your own.")
@@ -225,7 +229,8 @@ def _log_events(stage: str, request_id: str | None) -> Iterator[dict[str, Any]]:
     for group in (group for page in groups for group in page["logGroups"]):
         pages = client.get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"], **pattern)
         for event in (event for page in pages for event in page["events"]):
-            if event["message"].startswith("{"):  # Lambda's own START, END and REPORT lines are not ours
+            # Without Lambda's own START, END and REPORT lines. LocalStack ignores the filter pattern.
+            if event["message"].startswith("{") and (request_id or "") in event["message"]:
                 yield json.loads(event["message"])
 
 

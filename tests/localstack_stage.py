@@ -1,16 +1,19 @@
 """The stage ``localstack`` on LocalStack without Docker, with the interface of the embedded stack."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import boto3
+import pytest
 import requests
 
 from devstack.localstack import environment
 from devstack.localstack.environment import LocalStack
 from devstack.stack import free_ports
+from manage import DEMO_PASSWORD
 from tests.support import PROJECT, Api, RunningStack
 
 INSTALLED = PROJECT / ".local" / "localstack"
@@ -34,7 +37,12 @@ class LocalStackStage(RunningStack):
         return self.localstack.environment
 
     def start(self) -> None:
-        python = environment.install(INSTALLED)
+        try:
+            python = environment.install(INSTALLED)
+        except environment.PythonMissing as error:
+            if os.environ.get("CI"):
+                raise
+            pytest.skip(str(error))
         with self.log.open("wb") as output:
             self.localstack.start(python, output)
 
@@ -94,6 +102,8 @@ def deployed_localstack(folder: Path) -> LocalStackStage:
     try:
         deployed = stack.deploy()
         assert deployed.returncode == 0, deployed.stdout + deployed.stderr
+        school = stack.manage("demo", EDUFLOW_PASSWORD=DEMO_PASSWORD)
+        assert school.returncode == 0, school.stderr
     except BaseException:
         stack.stop()
         raise

@@ -70,13 +70,13 @@ def test_of_an_erased_account_nothing_is_left_that_names_it(stack: RunningStack,
         return found
 
     eventually(lambda: not rows_that_name_it(), A_WHILE)
-    [tombstone] = [client.get_item(TableName="eduflow-users-local", Key={"id": {"S": user_id}})["Item"]]
+    [tombstone] = [client.get_item(TableName=f"eduflow-users-{stack.stage}", Key={"id": {"S": user_id}})["Item"]]
     assert set(tombstone) == {
         "id", "role", "is_active", "auth_version", "published_courses", "date_joined",
         "deleted_at", "ended", "ended_at",
     }  # fmt: skip
     sessions = client.query(
-        TableName="eduflow-sessions-local",
+        TableName=f"eduflow-sessions-{stack.stage}",
         KeyConditionExpression="user_id = :me",
         ExpressionAttributeValues={":me": {"S": user_id}},
     )

@@ -66,5 +66,5 @@ def test_only_the_failed_messages_of_a_batch_come_again(stack: RunningStack) -> 
 
 def _send(stack: RunningStack, message: dict[str, str]) -> None:
     queue = stack.aws("sqs")
-    url = queue.get_queue_url(QueueName="eduflow-enrollment-emails-local")["QueueUrl"]
+    url = queue.get_queue_url(QueueName=f"eduflow-enrollment-emails-{stack.stage}")["QueueUrl"]
     queue.send_message(QueueUrl=url, MessageBody=json.dumps(message))

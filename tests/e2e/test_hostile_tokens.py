@@ -165,6 +165,7 @@ def test_a_header_of_another_form_is_a_401(gateway: Api, scheme: str) -> None:
         assert gateway.call("GET", path, headers={"Authorization": scheme}).status_code == 401
 
 
+@pytest.mark.embedded  # it opens its own connection to the embedded stack's port
 @pytest.mark.parametrize("second", ["another good one", "nonsense"])
 @pytest.mark.parametrize("path", ["/api/v1/enrollments/", "/api/v1/courses/"])
 def test_two_tokens_are_a_401_even_if_both_are_good(

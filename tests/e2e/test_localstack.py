@@ -1,0 +1,72 @@
+"""The stage on LocalStack without Docker: deployed twice, operated, destroyed. `make test-localstack`."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.localstack_stage import LocalStackStage
+from tests.support import Actor, RunningStack, copy_project, eventually
+
+pytestmark = [pytest.mark.localstack, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStackStage]:
+    """A LocalStack without a stage."""
+    stack = LocalStackStage(copy_project(tmp_path_factory.mktemp("empty")))
+    stack.start()
+    yield stack
+    stack.stop()
+
+
+def test_stage_deploys_twice_and_is_destroyed(empty: LocalStackStage) -> None:
+    for _ in range(2):
+        deployed = empty.deploy()
+        assert deployed.returncode == 0, deployed.stdout + deployed.stderr
+    mappings = empty.aws("lambda").list_event_source_mappings()["EventSourceMappings"]
+    destroyed = empty.destroy()
+
+    assert len(mappings) == 2, "the second deploy keeps the queue workers"
+    assert "not on LocalStack's free edition: an unknown path is a 404 problem" in deployed.stdout
+    assert destroyed.returncode == 0, destroyed.stdout + destroyed.stderr
+    assert empty.aws("lambda").list_functions()["Functions"] == []
+
+
+def test_links_of_the_public_list_work_at_the_printed_url(stack: RunningStack, anonymous: Actor) -> None:
+    first = anonymous.get("/courses-public/?limit=1").json()
+    second = anonymous.get(first["next"])
+
+    assert first["next"].startswith(stack.api.url)
+    assert second.status_code == 200
+    assert second.json()["results"] != first["results"]
+
+
+def test_email_carries_list_unsubscribe(stack: RunningStack, teacher: Actor, student: Actor) -> None:
+    student.enrolls_in(teacher.makes_course())
+    [email] = eventually(lambda: stack.mails(f"{student.username}@example.org"))
+
+    assert email["List-Unsubscribe"] == "<mailto:eduflow@example.org?subject=unsubscribe>"
+
+
+def test_schedules_are_enabled_and_jobs_run(stack: RunningStack) -> None:
+    rules = stack.aws("events").list_rules(NamePrefix="eduflow-localstack")["Rules"]
+    cleaned = stack.manage("run", "cleanup")
+    reported = stack.manage("run", "daily-report")
+
+    assert {rule["ScheduleExpression"] for rule in rules} == {"rate(1 hour)"}
+    assert len(rules) == 2 and all(rule["State"] == "ENABLED" for rule in rules)
+    assert cleaned.returncode == 0, cleaned.stderr
+    assert reported.returncode == 0, reported.stderr
+
+
+def test_dead_letters_are_redriven(stack: RunningStack) -> None:
+    sqs = stack.aws("sqs")
+    dead = sqs.get_queue_url(QueueName="eduflow-deletions-dead-localstack")["QueueUrl"]
+    message = {"kind": "user", "id": "0" * 16, "request_id": "redriven"}
+    sqs.send_message(QueueUrl=dead, MessageBody=json.dumps(message))
+
+    redriven = stack.manage("redrive")
+
+    assert redriven.returncode == 0, redriven.stderr
+    assert {"queue": "deletions", "redriven": 1} in [json.loads(line) for line in redriven.stdout.splitlines()]
