@@ -48,8 +48,7 @@ EMBEDDED = Platform(
 LOCALSTACK = Platform(
     "LocalStack's free edition",
     {
-        Feature.AUTHORIZERS: "it invokes no authorizer; the API verifies tokens itself, and LocalStack renames its "
-        "WWW-Authenticate header",
+        Feature.AUTHORIZERS: "it invokes no authorizer; the API verifies tokens itself",
         Feature.GATEWAY_RESPONSES: "it ignores gateway responses: an unknown path is 403 without problem details",
         Feature.CACHE_KEYS: "it drops cache keys, and has no stage cache",
         Feature.RECURSION_CONFIG: "it has no recursive loop detection",

@@ -97,7 +97,7 @@ class DeployedStage:
         """Return the checks of responses."""
         yield Check("the API answers /api/health", self._is_healthy)
         yield Check("a missing token is 401", lambda: self._get("/api/v1/enrollments").status == 401)
-        yield Check("a 401 names the Bearer scheme", self._names_scheme, Feature.AUTHORIZERS)
+        yield Check("a 401 names the Bearer scheme", self._names_scheme)
         yield Check("an unknown path is a 404 problem", self._has_gateway_responses, Feature.GATEWAY_RESPONSES)
         yield Check("with a token, too", self._has_signature_response, Feature.GATEWAY_RESPONSES)
         yield Check("an unsupported method is 405 with Allow", self._allows_methods)
@@ -107,6 +107,7 @@ class DeployedStage:
 
     def setting_checks(self) -> Iterator[Check]:
         """Return the checks of settings."""
+        yield Check("the gateway passes only tokens to the authorizer", self._validates_tokens, Feature.AUTHORIZERS)
         yield Check("the stage has its throttling, access log and cache", self._has_stage_settings)
         yield Check("the cache keys hold every parameter", self._has_cache_keys, Feature.CACHE_KEYS)
         yield Check("a batch returns only its failed messages to the queue", self._has_partial_batch_response)
@@ -133,6 +134,11 @@ class DeployedStage:
 
     def _names_scheme(self) -> bool:
         return "Bearer" in self._get("/api/v1/enrollments").headers.get("www-authenticate", "")
+
+    def _validates_tokens(self) -> bool:
+        authorizers = boto3.client("apigateway").get_authorizers(restApiId=self.api_id)["items"]
+        patterns = [one.get("identityValidationExpression") for one in authorizers]
+        return patterns == [api_definition.AUTHORIZATION_PATTERN]
 
     def _has_gateway_responses(self) -> bool:
         response = self._get("/api/v1/nothing-here")
