@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import boto3
 
-_RESERVED = (".example", ".invalid", ".localhost", ".test", "example.com", "example.net", "example.org")  # RFC 2606
+_RESERVED = ("example", "invalid", "localhost", "test", "example.com", "example.net", "example.org")  # RFC 2606
 
 
 def verify(address: str) -> None:
@@ -32,7 +32,8 @@ def is_verified(address: str) -> bool:
 
 def is_reserved(address: str) -> bool:
     """Return whether an address is of a domain that nobody can receive email at (RFC 2606)."""
-    return address.endswith(_RESERVED)
+    domain = "." + address.rpartition("@")[2].lower()
+    return domain.endswith(tuple(f".{name}" for name in _RESERVED))
 
 
 def _domains(address: str) -> Iterator[str]:
