@@ -212,25 +212,6 @@ class RunningStack:
         [api_id] = [api["id"] for api in apis if api["name"] == "eduflow"]
         return f"{api_id}.execute-api.localhost:{self.aws_port}"
 
-    def gateway_without_authorizer(self) -> Api:
-        """The API through a second REST API for the same function, whose methods ask no authorizer."""
-        client = self.aws("apigateway")
-        [api] = [api for api in client.get_rest_apis()["items"] if api["name"] == "eduflow"]
-        pages = client.get_paginator("get_resources").paginate(restApiId=api["id"], embed=["methods"])
-        paths: dict[str, Any] = {}
-        for resource in (resource for page in pages for resource in page["items"]):
-            for method, settings in resource.get("resourceMethods", {}).items():
-                name = "x-amazon-apigateway-any-method" if method == "ANY" else method.lower()
-                integration = settings.get("methodIntegration", {})
-                if integration.get("type", "").lower() == "aws_proxy":
-                    uri = {"type": "aws_proxy", "httpMethod": "POST", "uri": integration["uri"]}
-                    operation = {"responses": {}, "x-amazon-apigateway-integration": uri}
-                    paths.setdefault(resource["path"], {})[name] = operation
-        definition = {"swagger": "2.0", "info": {"title": "no authorizer", "version": "1"}, "paths": paths}
-        copy = client.import_rest_api(body=json.dumps(definition))["id"]
-        client.create_deployment(restApiId=copy, stageName="open")
-        return Api(f"http://{copy}.execute-api.localhost:{self.aws_port}/open")
-
     def mails(self, words: str) -> list[dict[str, Any]]:
         """The mails in the local inbox whose address or subject has these words."""
         answer = requests.get(f"{self.aws_url}/_ministack/ses/messages", timeout=10).json()

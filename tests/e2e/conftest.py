@@ -31,7 +31,7 @@ def _runs_on_localstack(item: pytest.Item) -> bool:
     if item.get_closest_marker("localstack"):
         return True
     parameters = getattr(item, "callspec", None)
-    is_embedded = parameters is not None and parameters.params.get("api") in ("chalice local", "no authorizer")
+    is_embedded = parameters is not None and parameters.params.get("api") == "chalice local"
     return bool(item.get_closest_marker("contract")) and not item.get_closest_marker("embedded") and not is_embedded
 
 
@@ -79,20 +79,11 @@ def _answers(api: Api) -> bool:
         return False
 
 
-@pytest.fixture(scope="package")
-def without_authorizer(stack: RunningStack) -> Api:
-    """The API through a gateway that invokes no authorizer, as LocalStack's does."""
-    return stack.gateway_without_authorizer()
-
-
 @pytest.fixture(params=["gateway", "chalice local"])
 def api(request: pytest.FixtureRequest, stack: RunningStack) -> Api:
     """The API: once through the deployed gateway, once in `chalice local`."""
     if request.param == "gateway":
         return stack.api
-    if request.param == "no authorizer":
-        guarded: Api = request.getfixturevalue("without_authorizer")
-        return guarded
     local: Api = request.getfixturevalue("chalice_local")
     return local
 
