@@ -14,7 +14,7 @@ _RESERVED = ("example", "invalid", "localhost", "test", "example.com", "example.
 def verify(address: str) -> None:
     """Ask SES to verify an address, unless it or its domain is verified. On AWS, SES emails a link to it."""
     client = boto3.client("ses")
-    # Not by is_verified: LocalStack reports every address as verified, and sends only from those that it was told of.
+    # Not by is_verified: LocalStack reports every address as verified, and sends only from those that it was asked to verify.
     known = client.list_identities()["Identities"]
     if not {address, *_domains(address)}.intersection(known):
         client.verify_email_identity(EmailAddress=address)
@@ -31,7 +31,7 @@ def is_verified(address: str) -> bool:
 
 
 def is_reserved(address: str) -> bool:
-    """Return whether an address is of a domain that nobody can receive email at (RFC 2606)."""
+    """Return whether an address is of a reserved domain, which receives no email (RFC 2606)."""
     domain = "." + address.rpartition("@")[2].lower()
     return domain.endswith(tuple(f".{name}" for name in _RESERVED))
 
