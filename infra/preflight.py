@@ -101,7 +101,7 @@ def _concurrency(stage: config.Stage) -> Iterator[Finding]:
 def _sender(stage: config.Stage) -> Iterator[Finding]:
     if email_sender.is_reserved(stage.sender):
         yield Finding(
-            f"MAIL_FROM is {stage.sender}, a reserved domain (RFC 2606): no email can be sent. Set it in .chalice/config.json."
+            f"MAIL_FROM is {stage.sender}, of a reserved domain: no email can be sent. Set it in .chalice/config.json."
         )
     elif not email_sender.is_verified(stage.sender):
         yield Finding(
