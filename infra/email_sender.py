@@ -14,7 +14,7 @@ _RESERVED = ("example", "invalid", "localhost", "test", "example.com", "example.
 def verify(address: str) -> None:
     """Ask SES to verify an address, unless it or its domain is verified. On AWS, SES emails a link to it."""
     client = boto3.client("ses")
-    # Not by is_verified: LocalStack reports every address as verified, and sends only from verified ones.
+    # Not by is_verified: LocalStack reports every address as verified, but sends only from the identities it lists.
     known = client.list_identities()["Identities"]
     if not {address, *_domains(address)}.intersection(known):
         client.verify_email_identity(EmailAddress=address)
