@@ -4,6 +4,9 @@ BIN := .venv/bin
 .DEFAULT_GOAL := help
 
 STAGE ?= dev
+BACKEND ?= embedded
+RUN_embedded := devstack
+RUN_localstack := devstack.localstack
 
 .PHONY: help run local test test-localstack test-long lint schema deploy destroy package clean
 
@@ -19,8 +22,8 @@ help:  ## what can be made
 	@$(BIN)/pip install --disable-pip-version-check --no-input -r requirements.txt -r requirements-dev.txt
 	@touch $@
 
-run: .venv/.installed  ## serve the API at http://127.0.0.1:8000 (PORT, AWS_PORT); Ctrl-C ends it
-	@exec $(BIN)/python -m devstack
+run: .venv/.installed  ## serve the API at http://127.0.0.1:8000 (PORT, AWS_PORT), or BACKEND=localstack; Ctrl-C stops it
+	@exec $(BIN)/python -m $(or $(RUN_$(BACKEND)),$(error BACKEND is embedded or localstack))
 
 local: .venv/.installed  ## `chalice local` at http://127.0.0.1:8001 (LOCAL_PORT), beside a `make run`
 	@exec $(BIN)/python -m devstack.local

@@ -57,7 +57,7 @@ class Stack:
         self.home.mkdir(parents=True, exist_ok=True)
         self._take_home()
         for name, port in self._ports.items():
-            _check_free(name, port)
+            check_port_free(name, port)
         command = [sys.executable, "-m", "devstack.server", "--stage", STAGE, "--home", str(self.home)]
         command += ["--api-port", str(self._ports["PORT"]), "--aws-port", str(self._ports["AWS_PORT"])]
         command += ["--cache-port", str(self._cache_port)]
@@ -221,7 +221,8 @@ def step(title: str) -> Iterator[None]:
     print(f" {time.monotonic() - started:.1f} s", flush=True)
 
 
-def _check_free(name: str, port: int) -> None:
+def check_port_free(name: str, port: int) -> None:
+    """Raise StackFailed if a process listens on the port, which the variable ``name`` sets."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

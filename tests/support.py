@@ -123,6 +123,7 @@ class RunningStack:
     """A ``make run`` of a copy of this project: own ports, own data."""
 
     stage = "local"
+    module = "devstack"
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -140,7 +141,7 @@ class RunningStack:
         """What `make run` runs."""
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "devstack"],
+                [sys.executable, "-m", self.module],
                 cwd=self.folder,
                 env=self.environment,
                 stdout=log,
@@ -227,3 +228,9 @@ def copy_project(folder: Path) -> Path:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(PROJECT / name, folder / name)
     return folder
+
+
+def processes_of(folder: Path) -> list[str]:
+    """The command lines of all processes that mention a folder."""
+    listing = subprocess.check_output(["ps", "-eo", "pid=,args="], text=True).splitlines()
+    return [line for line in listing if str(folder) in line and str(os.getpid()) not in line.split()[:1]]

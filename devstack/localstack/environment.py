@@ -11,7 +11,7 @@ import urllib.request
 from pathlib import Path
 from typing import IO
 
-from devstack.stack import HOST, StackFailed, cache_url, free_ports
+from devstack.stack import HOST, StackFailed, cache_url, check_port_free, free_ports
 
 VERSION = "4.14.0"  # the last release that needs no token
 _FOLDER = Path(__file__).parent
@@ -54,6 +54,7 @@ class LocalStack:
 
         Raises StackFailed.
         """
+        check_port_free("AWS_PORT", self.port)
         shutil.rmtree(self.home, ignore_errors=True)  # the free edition keeps nothing
         (self.home / "tmp").mkdir(parents=True)
         command = [sys.executable, "-m", "devstack.valkey", str(self.valkey_port), str(self.home / "valkey")]

@@ -1,6 +1,5 @@
 """`make run` itself: what it says, what it keeps, what it leaves."""
 
-import os
 import signal
 import socket
 import subprocess
@@ -8,13 +7,7 @@ import sys
 from pathlib import Path
 
 from devstack.stack import free_ports
-from tests.support import PASSWORD, Actor, RunningStack, eventually, logs_in, registers
-
-
-def _processes_of(folder: Path) -> list[str]:
-    """The command lines of all processes that mention a folder."""
-    listing = subprocess.check_output(["ps", "-eo", "pid=,args="], text=True).splitlines()
-    return [line for line in listing if str(folder) in line and str(os.getpid()) not in line.split()[:1]]
+from tests.support import PASSWORD, Actor, RunningStack, eventually, logs_in, processes_of, registers
 
 
 def test_it_says_where_everything_is(stack: RunningStack) -> None:
@@ -38,7 +31,7 @@ def test_data_survives_a_restart_and_nothing_stays_running(own_copy: RunningStac
     teacher = registers(own_copy.api, "instructor")
     course = teacher.makes_course()
     assert own_copy.stop(signal.SIGINT) == 0
-    assert _processes_of(own_copy.folder) == []
+    assert processes_of(own_copy.folder) == []
 
     own_copy.start()
     try:
@@ -48,7 +41,7 @@ def test_data_survives_a_restart_and_nothing_stays_running(own_copy: RunningStac
         _keys_that_others_know_are_replaced(own_copy)
     finally:
         assert own_copy.stop(signal.SIGTERM) == 0
-    assert _processes_of(own_copy.folder) == []
+    assert processes_of(own_copy.folder) == []
 
 
 def _keys_that_others_know_are_replaced(stack: RunningStack) -> None:
@@ -72,7 +65,7 @@ def test_a_failed_deploy_says_so_and_leaves_nothing(own_copy: RunningStack) -> N
     assert failed.stderr.count("\n") <= 2
     assert "`chalice deploy` failed" in failed.stderr
     assert "half a line of code" in failed.stderr
-    assert _processes_of(own_copy.folder) == []
+    assert processes_of(own_copy.folder) == []
 
 
 def test_ended_in_the_middle_of_a_deploy_it_leaves_nothing(own_copy: RunningStack) -> None:
@@ -81,7 +74,7 @@ def test_ended_in_the_middle_of_a_deploy_it_leaves_nothing(own_copy: RunningStac
     eventually(lambda: own_copy.says("Deploying"))
 
     assert own_copy.stop(signal.SIGTERM) == 0
-    assert _processes_of(own_copy.folder) == []
+    assert processes_of(own_copy.folder) == []
 
 
 def test_a_killed_parent_takes_the_local_aws_with_it(tmp_path: Path) -> None:
@@ -95,7 +88,7 @@ def test_a_killed_parent_takes_the_local_aws_with_it(tmp_path: Path) -> None:
     server.stdin.close()  # as the system does when the parent is killed
 
     assert server.wait(30) == 0
-    assert _processes_of(tmp_path) == []
+    assert processes_of(tmp_path) == []
 
 
 def test_a_taken_port_is_named(own_copy: RunningStack) -> None:
@@ -109,7 +102,7 @@ def test_a_taken_port_is_named(own_copy: RunningStack) -> None:
     assert failed.stderr.strip() == (
         f"Port {own_copy.port} is taken: choose another one, as in `make run PORT={own_copy.port + 1}`."
     )
-    assert _processes_of(own_copy.folder) == []
+    assert processes_of(own_copy.folder) == []
 
 
 def test_one_folder_runs_once(stack: RunningStack) -> None:

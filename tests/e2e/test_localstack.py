@@ -1,12 +1,15 @@
 """The stage on LocalStack without Docker: deployed twice, operated, destroyed. `make test-localstack`."""
 
 import json
+import re
+import signal
 from collections.abc import Iterator
 
 import pytest
 
-from tests.localstack_stage import LocalStackStage
-from tests.support import Actor, RunningStack, copy_project, eventually
+from manage import DEMO_PASSWORD
+from tests.localstack_stage import INSTALLED, LocalStackStage
+from tests.support import Actor, Api, RunningStack, copy_project, eventually, logs_in, processes_of
 
 pytestmark = [pytest.mark.localstack, pytest.mark.timeout(300)]
 
@@ -70,3 +73,22 @@ def test_dead_letters_are_redriven(stack: RunningStack) -> None:
 
     assert redriven.returncode == 0, redriven.stderr
     assert {"queue": "deletions", "redriven": 1} in [json.loads(line) for line in redriven.stdout.splitlines()]
+
+
+def test_make_run_serves_the_demo_school_and_leaves_no_process(empty: LocalStackStage, own_copy: RunningStack) -> None:
+    """``empty`` has installed LocalStack, so that this copy of the project finds it."""
+    (own_copy.folder / ".local").mkdir()
+    (own_copy.folder / ".local" / "localstack").symlink_to(INSTALLED.resolve())
+    own_copy.module = "devstack.localstack"
+    own_copy.start()
+    try:
+        [url] = re.findall(r"API +(http://\S+)/api/v1/", own_copy.output())
+        student = logs_in(Api(url), "ada", DEMO_PASSWORD)
+        enrollments = student.get("/enrollments/")
+    finally:
+        status = own_copy.stop(signal.SIGINT)
+
+    assert enrollments.status_code == 200
+    assert enrollments.json()["results"]
+    assert status == 0, own_copy.output()
+    assert processes_of(own_copy.folder) == []
