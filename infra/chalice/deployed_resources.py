@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import boto3
-import botocore.session
 
 from chalicelib.settings import PROJECT
 from infra import config
@@ -61,9 +60,9 @@ def _functions(stage: str) -> Iterator[tuple[str, str]]:
 
 
 def _event_sources(arn: str, name: str) -> Iterator[Resource]:
-    mappings = boto3.client("lambda").list_event_source_mappings(FunctionName=arn)["EventSourceMappings"]
-    for mapping in mappings:
-        # LocalStack filters by a part of the ARN: the API's is a part of every worker's.
+    mappings = boto3.client("lambda").list_event_source_mappings(FunctionName=arn.rpartition(":")[2])
+    for mapping in mappings["EventSourceMappings"]:
+        # LocalStack filters by a part of the ARN: the API's is a part of every worker's. moto filters by names only.
         if mapping["State"] == "Deleting" or mapping["FunctionArn"] != arn:
             continue
         yield {
@@ -100,15 +99,10 @@ def _rest_api(stage: str) -> Iterator[Resource]:
     for page in client.get_paginator("get_rest_apis").paginate():
         for api in page["items"]:
             if api["name"] == PROJECT and _belongs_to(client, api["id"], stage):
-                url = f"https://{api['id']}.execute-api.{region}.{_dns_suffix(region)}/{stage}/"
+                # The supported regions are of one partition and have one domain.
+                url = f"https://{api['id']}.execute-api.{region}.amazonaws.com/{stage}/"
                 yield {"name": "rest_api", "resource_type": "rest_api", "rest_api_id": api["id"], "rest_api_url": url}
                 return
-
-
-def _dns_suffix(region: str) -> str:
-    session = botocore.session.get_session()
-    endpoint = session.get_component("endpoint_resolver").construct_endpoint("apigateway", region) or {}
-    return str(endpoint.get("dnsSuffix", "amazonaws.com"))
 
 
 def _belongs_to(client: Any, api_id: str, stage: str) -> bool:

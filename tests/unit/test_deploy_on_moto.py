@@ -1,0 +1,137 @@
+"""The deploy's calls after `chalice deploy`, on moto: what it finds again, and the settings that it makes."""
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.awsrequest import AWSResponse
+from moto import mock_aws
+
+from infra import email_sender, lambda_state
+from infra.chalice import deployed_resources, stage_settings
+from infra.chalice.api_definition import CACHED_ROUTES
+from infra.functions import API, FUNCTIONS, log_group
+
+STAGE = "dev"
+UNIMPLEMENTED = ("api-gateway.FlushStageCache", "lambda.PutFunctionRecursionConfig")
+TRUST = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"},
+                                                 "Action": "sts:AssumeRole"}]}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def moto(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """moto, with a success for each of the calls that it does not implement."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    session = boto3.Session()
+    monkeypatch.setattr(boto3, "client", session.client)
+    for call in UNIMPLEMENTED:
+        session.events.register(f"before-call.{call}", lambda **_: (AWSResponse("", 200, {}, None), {}))
+    with mock_aws():
+        yield
+
+
+@pytest.fixture
+def deployed() -> str:
+    """What `chalice deploy` creates, as far as the steps after it look at it; the ID of the REST API."""
+    for function in FUNCTIONS:
+        _create_function(function.lambda_name(STAGE), f"eduflow-{STAGE}-{function.name}")
+        if function.queue:
+            _create_trigger(function.queue, function.lambda_name(STAGE))
+        if function.is_scheduled:
+            rule = f"eduflow-{STAGE}-{function.name}-event"
+            boto3.client("events").put_rule(Name=rule, ScheduleExpression="rate(1 hour)")
+    boto3.client("logs").create_log_group(logGroupName=f"/eduflow/{STAGE}/access")
+    return _create_api()
+
+
+def _create_function(name: str, role_name: str) -> None:
+    role = boto3.client("iam").create_role(RoleName=role_name, AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as package:
+        package.writestr("app.py", "")
+    boto3.client("lambda").create_function(
+        FunctionName=name,
+        Runtime="python3.13",
+        Role=role["Arn"],
+        Handler="app.app",
+        Code={"ZipFile": archive.getvalue()},
+    )
+
+
+def _create_trigger(queue: str, function: str) -> None:
+    url = boto3.client("sqs").create_queue(QueueName=f"eduflow-{queue}-{STAGE}")["QueueUrl"]
+    arn = boto3.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    boto3.client("lambda").create_event_source_mapping(EventSourceArn=arn, FunctionName=function)
+
+
+def _create_api() -> str:
+    client = boto3.client("apigateway")
+    api = str(client.create_rest_api(name="eduflow")["id"])
+    root = client.get_resources(restApiId=api)["items"][0]["id"]
+    client.put_method(restApiId=api, resourceId=root, httpMethod="GET", authorizationType="NONE")
+    client.put_integration(restApiId=api, resourceId=root, httpMethod="GET", type="MOCK", integrationHttpMethod="POST")
+    client.create_deployment(restApiId=api, stageName=STAGE)
+    return api
+
+
+def test_deployed_resources_are_found_without_chalices_file(deployed: str) -> None:
+    found = deployed_resources.resources(STAGE)
+
+    kinds = [resource["resource_type"] for resource in found]
+    assert {one["name"] for one in found if one["resource_type"] == "lambda_function"} == {f.name for f in FUNCTIONS}
+    assert kinds.count("iam_role") == len(FUNCTIONS)
+    assert (kinds.count("sqs_event"), kinds.count("cloudwatch_event")) == (2, 2)
+    assert found[-1]["rest_api_id"] == deployed
+    assert deployed_resources.resources("prod") == []
+
+
+def test_settings_are_applied_twice_with_the_same_result(deployed: str) -> None:
+    client = boto3.client("apigateway")
+    results: list[dict[str, Any]] = []
+    for _ in range(2):
+        stage_settings.apply_post_deploy_settings(deployed_resources.resources(STAGE), STAGE, {})
+        results.append(client.get_stage(restApiId=deployed, stageName=STAGE))
+
+    first, second = results
+    assert first["methodSettings"] == second["methodSettings"]
+    assert first["methodSettings"]["*/*"]["throttlingRateLimit"] == stage_settings.RATE_PER_SECOND
+    assert first["methodSettings"]["*/*"]["throttlingBurstLimit"] == stage_settings.BURST
+    assert first["accessLogSettings"]["destinationArn"] == stage_settings.access_log_arn(STAGE)
+    groups = {
+        one["logGroupName"]: one.get("retentionInDays")
+        for one in boto3.client("logs").describe_log_groups()["logGroups"]
+    }
+    assert all(groups[log_group(function, STAGE)] == stage_settings.LOG_DAYS for function in FUNCTIONS)
+
+
+def test_stage_cache_is_set_on_its_routes_and_taken_off(deployed: str) -> None:
+    client = boto3.client("apigateway")
+    resources = [one for one in deployed_resources.resources(STAGE) if one["resource_type"] == "rest_api"]
+
+    stage_settings.apply_post_deploy_settings(resources, STAGE, {"STAGE_CACHE_SIZE": "0.5"})
+    with_cache = client.get_stage(restApiId=deployed, stageName=STAGE)
+    stage_settings.apply_post_deploy_settings(resources, STAGE, {})
+    without = client.get_stage(restApiId=deployed, stageName=STAGE)
+
+    def cached(stage: dict[str, Any]) -> int:
+        return sum(settings.get("cachingEnabled", False) for settings in stage["methodSettings"].values())
+
+    assert (with_cache["cacheClusterEnabled"], cached(with_cache)) == (True, len(CACHED_ROUTES))
+    assert (without["cacheClusterEnabled"], cached(without)) == (False, 0)
+
+
+def test_functions_are_stable_and_a_missing_one_is_not_waited_for(deployed: str) -> None:
+    assert lambda_state.wait_until_stable(API.lambda_name(STAGE))
+    assert not lambda_state.wait_until_stable(API.lambda_name("prod"))
+
+
+def test_sender_is_verified_once() -> None:
+    for _ in range(2):
+        email_sender.verify("school@school.edu")
+
+    assert boto3.client("ses").list_identities()["Identities"] == ["school@school.edu"]
+    assert email_sender.is_verified("school@school.edu")
