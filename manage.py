@@ -1,12 +1,13 @@
 """What an operator types: ``python manage.py --help``."""
 
 import argparse
+import contextlib
 import getpass
 import json
 import os
 import sys
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from devstack.stack import HOME, HOST, STAGE, aws_environment, running_environment
@@ -72,7 +73,8 @@ def _parser() -> argparse.ArgumentParser:
         "--compromised", action="store_true", help="trust the old keys no more: everybody has to log in again"
     )
     logs = add("logs", _logs, "The Lambdas' log lines, oldest first, as JSON lines.")
-    logs.add_argument("--request-id", help="only what this request set off, in all Lambdas")
+    logs.add_argument("--request-id", help="only the lines of this request, in all functions")
+    logs.add_argument("--since", type=_duration, default="1h", metavar="AGE", help="30m, 2h, 7d (default: %(default)s)")
     return parser
 
 
@@ -214,24 +216,36 @@ def _rotate_keys(options: argparse.Namespace) -> int:
 
 
 def _logs(options: argparse.Namespace) -> int:
-    events = sorted(_log_events(options.stage, options.request_id), key=lambda line: str(line["timestamp"]))
+    events = sorted(_log_events(options), key=lambda line: str(line["timestamp"]))
     for line in events:
         print(json.dumps(line))
     return 0
 
 
-def _log_events(stage: str, request_id: str | None) -> Iterator[dict[str, Any]]:
+def _log_events(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     import boto3
 
+    from infra.functions import FUNCTIONS, log_group
+
     client = boto3.client("logs")
-    pattern = {"filterPattern": f'"{request_id}"'} if request_id else {}
-    groups = client.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=f"/aws/lambda/eduflow-{stage}")
-    for group in (group for page in groups for group in page["logGroups"]):
-        pages = client.get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"], **pattern)
-        for event in (event for page in pages for event in page["events"]):
-            # Without Lambda's own START, END and REPORT lines. LocalStack ignores the filter pattern.
-            if event["message"].startswith("{") and (request_id or "") in event["message"]:
-                yield json.loads(event["message"])
+    request: dict[str, Any] = {"startTime": int((datetime.now(UTC) - options.since).timestamp() * 1000)}
+    if options.request_id:
+        request["filterPattern"] = f'"{options.request_id}"'
+    for group in (log_group(function, options.stage) for function in FUNCTIONS):
+        pages = client.get_paginator("filter_log_events").paginate(logGroupName=group, **request)
+        with contextlib.suppress(client.exceptions.ResourceNotFoundException):  # the function has not run yet
+            for event in (event for page in pages for event in page["events"]):
+                # Without Lambda's own START, END and REPORT lines. LocalStack ignores the filter pattern.
+                if event["message"].startswith("{") and (options.request_id or "") in event["message"]:
+                    yield json.loads(event["message"])
+
+
+def _duration(text: str) -> timedelta:
+    """Return the duration that a number of minutes, hours or days names: 30m, 2h, 7d."""
+    units = {"m": "minutes", "h": "hours", "d": "days"}
+    if not text[:-1].isdigit() or text[-1:] not in units:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration such as 30m, 2h or 7d")
+    return timedelta(**{units[text[-1]]: int(text[:-1])})
 
 
 if __name__ == "__main__":

@@ -145,6 +145,8 @@ def _responses(endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
     problem = {"$ref": _REF.format(model="Problem")}
     for status in sorted(_errors(endpoint)):
         responses[str(status)] = _response(status, problem, "application/problem+json")
+    if not isinstance(endpoint.access, Door):  # API Gateway renames the header in responses of the function
+        responses["401"]["headers"]["WWW-Authenticate"] = _header("The authentication scheme: Bearer.")
     return responses
 
 
@@ -152,8 +154,6 @@ def _response(status: int, schema: Any, content_type: str = "application/json") 
     headers = dict(_HEADERS)
     if status == 201:
         headers["Location"] = _header("Where it is.")
-    if status == 401:
-        headers["WWW-Authenticate"] = _header("The scheme that is wanted.")
     if status == 429:
         headers["Retry-After"] = _header("Seconds to wait.")
     response: dict[str, Any] = {"description": HTTPStatus(status).phrase, "headers": headers}

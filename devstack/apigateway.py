@@ -27,15 +27,18 @@ _NOT_DEPLOYED = {
     "detail": "The API is not deployed yet.",
 }
 _IN_PATHS = "/%:@!$&'()*+,;=~"  # RFC 3986 §3.3, and what is encoded already
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html
+_RENAMED = {name.lower(): f"x-amzn-Remapped-{name}" for name in ("Date", "Server", "WWW-Authenticate")}
 _at_root: ContextVar[bool] = ContextVar("at_root", default=False)
 
 
 def install() -> None:
     """Change ministack in this process."""
-    handle, build_event, error_response = (
+    handle, build_event, error_response, invoke = (
         gateway.handle_request,
         gateway._build_lambda_event_v1,
         gateway._gateway_error_response,
+        gateway._invoke_lambda_proxy_v1,
     )
 
     async def handle_request(method: str, path: str, headers: Any, body: bytes, query: Any) -> Answer:
@@ -61,6 +64,11 @@ def install() -> None:
         status, headers, body = error_response(error, request)
         return status, headers, body.replace(b"$context.path", _path.get().encode())
 
+    async def invoke_and_rename(*arguments: Any, **named: Any) -> Answer:
+        status, headers, body = await invoke(*arguments, **named)
+        return status, {_RENAMED.get(name.lower(), name): value for name, value in headers.items()}, body
+
+    gateway._invoke_lambda_proxy_v1 = invoke_and_rename
     stagecache.install()
     gateway.handle_request = handle_request
     gateway._build_lambda_event_v1 = build_lambda_event

@@ -86,7 +86,7 @@ def _runtime(stage_name: str) -> Iterator[Finding]:
 def _region() -> Iterator[Finding]:
     region = boto3.session.Session().region_name
     if region not in SUPPORTED_REGIONS:
-        yield Finding(f"{region} is not among the regions that have every service (docs/deploying.md). It may fail.")
+        yield Finding(f"{region} is not among the regions that have every service (docs/verification.md). It may fail.")
 
 
 def _concurrency(stage: config.Stage) -> Iterator[Finding]:

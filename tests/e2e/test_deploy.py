@@ -1,5 +1,6 @@
 """`make deploy` and `make destroy`, on an empty AWS: from nothing, again, after a kill, and to the end."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -69,6 +70,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Empty]:
     empty.aws.stop()
 
 
+DOMAIN = "api.school.example"
 DEPLOY = ("infra.deploy", "deploy", "local")
 
 
@@ -122,6 +124,30 @@ def test_again_it_changes_nothing(empty: Empty) -> None:
     assert "eduflow-local: none" in done.stdout
     functions = empty.client("lambda").list_functions()["Functions"]
     assert {function["FunctionName"]: function["CodeSha256"] for function in functions} == before
+
+
+def test_custom_domain_is_created_mapped_and_taken_away(empty: Empty) -> None:
+    file = empty.project / ".chalice" / "config.json"
+    before = file.read_text()
+    document = json.loads(before)
+    certificate = f"arn:aws:acm:us-east-1:000000000000:certificate/{'0' * 8}"
+    document["stages"]["local"]["parameters"] = {"domain_name": DOMAIN, "certificate_arn": certificate}
+    file.write_text(json.dumps(document))
+    try:
+        done = empty.run(*DEPLOY)
+        page = requests.get(
+            f"{empty.aws.aws_url}/api/v1/courses-public/", headers={"Host": DOMAIN}, params={"limit": 1}, timeout=30
+        )
+    finally:
+        file.write_text(before)
+    removed = empty.run(*DEPLOY)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"Custom domain: https://{DOMAIN} once its DNS record is a CNAME of " in done.stdout
+    assert (page.status_code, page.json()["results"]) == (200, [])
+    assert removed.returncode == 0, removed.stdout + removed.stderr
+    assert "eduflow-local-domain: deleted" in removed.stdout
+    assert empty.client("apigateway").get_domain_names()["items"] == []
 
 
 def test_a_changed_template_is_shown_first(empty: Empty) -> None:

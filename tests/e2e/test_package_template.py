@@ -11,6 +11,7 @@ import pytest
 
 from infra.chalice import stage_settings
 from infra.functions import FUNCTIONS
+from infra.platforms import SUPPORTED_REGIONS
 from tests.support import RunningStack, copy_project
 
 pytestmark = pytest.mark.timeout(300)
@@ -26,8 +27,9 @@ def _packaged(project: Path, stage_name: str) -> dict[str, Any]:
         cwd=project, env=OPERATORS, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
+    templates = [*map(str, out.glob("*.yaml")), str(out / "sam.json")]
     linted = subprocess.run(
-        [str(Path(sys.executable).with_name("cfn-lint")), *map(str, out.glob("*.yaml")), str(out / "sam.json")],
+        [str(Path(sys.executable).with_name("cfn-lint")), *templates, "--regions", *SUPPORTED_REGIONS],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert linted.returncode == 0, linted.stdout

@@ -99,6 +99,15 @@ def test_what_the_gateway_answers_itself_is_a_problem_too(gateway: Api, student:
     assert missing.headers["WWW-Authenticate"] == bad.headers["WWW-Authenticate"] == 'Bearer realm="EduFlow"'
 
 
+@pytest.mark.embedded  # LocalStack's gateway renames no header
+def test_gateway_renames_the_scheme_in_responses_of_the_function(gateway: Api) -> None:
+    refused = gateway.call("GET", "/courses/", "no.such.token")
+
+    assert refused.status_code == 401
+    assert "WWW-Authenticate" not in refused.headers
+    assert refused.headers["x-amzn-Remapped-WWW-Authenticate"] == 'Bearer realm="EduFlow"'
+
+
 def test_the_log_follows_a_request_through_the_lambdas(stack: RunningStack, teacher: Actor, student: Actor) -> None:
     answer = student.post("/enrollments/", {"course": teacher.makes_course()["id"]})
     request_id = answer.headers["X-Request-ID"]

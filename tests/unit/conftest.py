@@ -18,7 +18,19 @@ from infra.cloudformation import provision
 from tests.support import TEST_STAGE
 
 # Each test's AWS is a new one, with new clients: the descriptions of AWS that these read from disk stay the same.
-JSONFileLoader.load_file = cache(JSONFileLoader.load_file)
+_LOADER, _load_file = JSONFileLoader(), JSONFileLoader.load_file
+
+
+@cache
+def _load_once(path: str) -> Any:
+    return _load_file(_LOADER, path)
+
+
+def _load_from_memory(loader: JSONFileLoader, path: str) -> Any:
+    return _load_once(path)
+
+
+JSONFileLoader.load_file = _load_from_memory
 
 FIRST_KEY = "1970-01-01T00:00:00Z"
 

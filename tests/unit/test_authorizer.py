@@ -1,11 +1,13 @@
 import fnmatch
+import json
 import re
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from chalice.app import AuthRequest
 
-from chalicelib import clock, tokens
+from chalicelib import clock, logs, metrics, tokens
 from chalicelib.handlers.authorizer import authorizer
 from chalicelib.roles import ACCESS, Door, Role
 
@@ -48,3 +50,30 @@ def test_it_tells_the_api_who_calls_in_text(aws: None) -> None:
     assert answer["principalId"] == "u"
     assert set(answer["context"]) == {"username", "role", "session_id", "expires_at"}
     assert all(isinstance(value, str) for value in answer["context"].values())
+
+
+def counted(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
+    """The metrics in the log after a call with a token that the authorizer does not accept."""
+    metrics.flush()
+    caplog.clear()
+    with pytest.raises(Exception, match=r"."):
+        authorizer.func(AuthRequest("TOKEN", "Bearer a.b.c", f"{API}/dev/GET/api/v1/auth/me/"))
+    metrics.flush()
+    return [json.loads(logs.JsonFormatter().format(one)) for one in caplog.records if one.name == "app.metric"]
+
+
+def test_refused_token_counts_as_no_error(aws: None, caplog: pytest.LogCaptureFixture) -> None:
+    assert counted(caplog) == []
+
+
+def test_unexpected_error_is_counted_for_the_alarm(
+    aws: None, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens, "verify", Mock(side_effect=RuntimeError("Secrets Manager is down")))
+
+    [line] = counted(caplog)
+
+    [directive] = line["_aws"]["CloudWatchMetrics"]
+    assert (directive["Namespace"], directive["Dimensions"]) == ("eduflow", [["Stage"]])
+    assert directive["Metrics"] == [{"Name": "AuthorizerErrors", "Unit": "Count"}]
+    assert (line["AuthorizerErrors"], line["Stage"]) == (1, "test")

@@ -1,8 +1,5 @@
 """The deploy's calls after `chalice deploy`, on moto: what it finds again, and the settings that it makes."""
 
-import io
-import json
-import zipfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,11 +12,10 @@ from infra import email_sender, lambda_state
 from infra.chalice import deployed_resources, stage_settings
 from infra.chalice.api_definition import CACHED_ROUTES
 from infra.functions import API, FUNCTIONS, log_group
+from tests import moto_stage
 
 STAGE = "dev"
 UNIMPLEMENTED = ("api-gateway.FlushStageCache", "lambda.PutFunctionRecursionConfig")
-TRUST = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"},
-                                                 "Action": "sts:AssumeRole"}]}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -36,46 +32,8 @@ def moto(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def deployed() -> str:
-    """What `chalice deploy` creates, as far as the steps after it look at it; the ID of the REST API."""
-    for function in FUNCTIONS:
-        _create_function(function.lambda_name(STAGE), f"eduflow-{STAGE}-{function.name}")
-        if function.queue:
-            _create_trigger(function.queue, function.lambda_name(STAGE))
-        if function.is_scheduled:
-            rule = f"eduflow-{STAGE}-{function.name}-event"
-            boto3.client("events").put_rule(Name=rule, ScheduleExpression="rate(1 hour)")
-    boto3.client("logs").create_log_group(logGroupName=f"/eduflow/{STAGE}/access")
-    return _create_api()
-
-
-def _create_function(name: str, role_name: str) -> None:
-    role = boto3.client("iam").create_role(RoleName=role_name, AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w") as package:
-        package.writestr("app.py", "")
-    boto3.client("lambda").create_function(
-        FunctionName=name,
-        Runtime="python3.13",
-        Role=role["Arn"],
-        Handler="app.app",
-        Code={"ZipFile": archive.getvalue()},
-    )
-
-
-def _create_trigger(queue: str, function: str) -> None:
-    url = boto3.client("sqs").create_queue(QueueName=f"eduflow-{queue}-{STAGE}")["QueueUrl"]
-    arn = boto3.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    boto3.client("lambda").create_event_source_mapping(EventSourceArn=arn, FunctionName=function)
-
-
-def _create_api() -> str:
-    client = boto3.client("apigateway")
-    api = str(client.create_rest_api(name="eduflow")["id"])
-    root = client.get_resources(restApiId=api)["items"][0]["id"]
-    client.put_method(restApiId=api, resourceId=root, httpMethod="GET", authorizationType="NONE")
-    client.put_integration(restApiId=api, resourceId=root, httpMethod="GET", type="MOCK", integrationHttpMethod="POST")
-    client.create_deployment(restApiId=api, stageName=STAGE)
-    return api
+    """A deployed stage; the ID of its REST API."""
+    return moto_stage.create(STAGE)
 
 
 def test_deployed_resources_are_found_without_chalices_file(deployed: str) -> None:

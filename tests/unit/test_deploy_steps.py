@@ -75,6 +75,17 @@ def test_failure_reason_is_the_first_of_the_last_operation(stubs: dict[str, Stub
     assert cloudformation._failure_reason(STACK) == "Table: the reason"
 
 
+def test_declined_plan_leaves_no_empty_stack(stubs: dict[str, Stubber]) -> None:
+    change = cloudformation.Change(STACK.name, "Add", "Users", "AWS::DynamoDB::Table", replaces=False)
+    named = {"StackName": STACK.name}
+    stack = named | {"CreationTime": 0, "StackStatus": "REVIEW_IN_PROGRESS"}
+    stubs["cloudformation"].add_response("delete_change_set", {}, named | {"ChangeSetName": "arn"})
+    stubs["cloudformation"].add_response("describe_stacks", {"Stacks": [stack]}, named)
+    stubs["cloudformation"].add_response("delete_stack", {}, named)
+
+    cloudformation.discard(cloudformation.Plan(STACK, [change], "arn"))
+
+
 def _zones(stubs: dict[str, Stubber], state: str | None, used: tuple[str, str] = ("a", "b")) -> tuple[str, ...]:
     if state is None:
         stubs["cloudformation"].add_client_error("describe_stacks", "ValidationError", "Stack does not exist")

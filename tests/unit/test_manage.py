@@ -1,9 +1,15 @@
 """What an operator types, as far as it needs no AWS."""
 
+import argparse
 import os
 import subprocess
 import sys
+from datetime import timedelta
 
+import pytest
+
+import manage
+from infra import config
 from tests.support import PROJECT
 
 
@@ -25,3 +31,19 @@ def test_an_unknown_stage_is_named_with_those_that_there_are() -> None:
 
     assert refused.returncode == 1
     assert "local, localstack, dev, prod" in refused.stderr
+
+
+def test_demo_is_refused_on_a_stage_with_a_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = config.Stage("dev", {"MAIL_FROM": "school@school.edu"}, cache=True)
+    monkeypatch.setattr(config, "load_stage", lambda _: stage)
+
+    with pytest.raises(manage._Refused, match="Valkey is reached from its VPC only"):
+        manage._demo(argparse.Namespace(stage="dev"))
+
+
+def test_age_of_log_lines_is_a_duration() -> None:
+    assert manage._duration("30m") == timedelta(minutes=30)
+    assert manage._duration("7d") == timedelta(days=7)
+    for wrong in ("", "m", "7", "1w", "-1h"):
+        with pytest.raises(argparse.ArgumentTypeError, match="is not a duration"):
+            manage._duration(wrong)

@@ -9,7 +9,7 @@ import pytest
 from infra import cloudformation, config
 from infra.chalice import api_definition
 from infra.cloudformation import TEMPLATES
-from infra.functions import FUNCTIONS
+from infra.functions import FUNCTIONS, Function
 from tests.support import PROJECT
 
 
@@ -92,6 +92,15 @@ def test_every_alarm_is_in_the_runbook() -> None:
 
     assert len(chapters) == 10
     assert all(f"\n## {chapter}\n" in runbook for chapter in chapters)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.name)
+def test_emails_are_sent_from_the_stages_sender_only(function: Function) -> None:
+    statements = json.loads((PROJECT / ".chalice" / function.policy_file).read_text())["Statement"]
+    sending = [one for one in statements if any(action.startswith("ses:") for action in one["Action"])]
+
+    assert all(one["Condition"] == {"StringEquals": {"ses:FromAddress": "${sender}"}} for one in sending)
+    assert bool(sending) == (function.name in ("enrollment_emails", "daily_report"))
 
 
 def test_nothing_leads_into_the_cache_but_the_functions_that_use_it() -> None:
