@@ -1,6 +1,11 @@
 """The deploy's calls after `chalice deploy`, on moto: what it finds again, and the settings that it makes."""
 
+import argparse
+import contextlib
+import json
+import time
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import boto3
@@ -8,7 +13,8 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from moto import mock_aws
 
-from infra import email_sender, lambda_state
+import manage
+from infra import cloudformation, email_sender, lambda_state
 from infra.chalice import deployed_resources, stage_settings
 from infra.chalice.api_definition import CACHED_ROUTES
 from infra.functions import API, FUNCTIONS, log_group
@@ -93,3 +99,27 @@ def test_sender_is_verified_once() -> None:
 
     assert boto3.client("ses").list_identities()["Identities"] == ["school@school.edu"]
     assert email_sender.is_verified("school@school.edu")
+
+
+def test_logs_are_of_one_stage_and_of_the_last_hours(capsys: pytest.CaptureFixture[str]) -> None:
+    now = int(time.time() * 1000)
+    client = boto3.client("logs")
+    for function, age, message in (("dev", 60_000, "new"), ("dev", 7_300_000, "old"), ("dev2", 60_000, "other stage")):
+        group, stream = {"logGroupName": f"/aws/lambda/eduflow-{function}"}, {"logStreamName": message}
+        with contextlib.suppress(client.exceptions.ResourceAlreadyExistsException):
+            client.create_log_group(**group)
+        client.create_log_stream(**group, **stream)
+        line = json.dumps({"timestamp": "t", "message": message})
+        client.put_log_events(**group, **stream, logEvents=[{"timestamp": now - age, "message": line}])
+
+    manage._logs(argparse.Namespace(stage="dev", request_id=None, since=timedelta(hours=2)))
+
+    assert [json.loads(line)["message"] for line in capsys.readouterr().out.splitlines()] == ["new"]
+
+
+def test_role_of_access_logs_is_created_unless_the_account_has_one() -> None:
+    assert cloudformation.account_stack() is not None
+    patch = [{"op": "replace", "path": "/cloudwatchRoleArn", "value": "arn:aws:iam::123456789012:role/theirs"}]
+    boto3.client("apigateway").update_account(patchOperations=patch)
+
+    assert cloudformation.account_stack() is None

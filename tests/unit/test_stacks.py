@@ -1,13 +1,15 @@
 """What the templates promise, as far as a reader of them would check it by hand."""
 
 import json
+import logging
 from typing import Any
 
 import cfnlint.decode.cfn_yaml
 import pytest
 
+from chalicelib import logs
 from infra import cloudformation, config
-from infra.chalice import api_definition
+from infra.chalice import api_definition, stage_settings
 from infra.cloudformation import TEMPLATES
 from infra.functions import FUNCTIONS, Function
 from tests.support import PROJECT
@@ -121,6 +123,21 @@ def test_a_stage_has_the_stacks_that_it_asks_for() -> None:
     assert wanted(cache=True) == ["eduflow-x", "eduflow-x-cache"]
     assert wanted(alarm_email="o@example.org") == ["eduflow-x", "eduflow-x-monitoring", "eduflow-x-budget"]
     assert wanted(domain_name="api.example.org", certificate_arn="arn") == ["eduflow-x", "eduflow-x-domain"]
+
+
+def test_alarms_and_domain_follow_the_functions() -> None:
+    stage = config.Stage("x", {"MAIL_FROM": "a@example.org"})
+    following = {stack.name for stack in cloudformation.stacks(stage) if stack.follows_functions}
+
+    assert following == {"eduflow-x-domain", "eduflow-x-monitoring", "eduflow-x-budget"}
+
+
+def test_access_log_has_the_keys_of_the_functions_log() -> None:
+    line = json.loads(stage_settings.ACCESS_LOG)
+    record = logging.LogRecord("app.access", logging.INFO, "", 0, "m", (), None)
+
+    assert set(line) == set(json.loads(logs.JsonFormatter().format(record)))
+    assert all(value.startswith("$") for value in line["extra"].values())
 
 
 def test_the_compose_file_is_reached_from_this_machine_alone() -> None:
