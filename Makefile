@@ -5,10 +5,12 @@ BIN := .venv/bin
 
 STAGE ?= dev
 BACKEND ?= embedded
+WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 RUN_embedded := devstack
 RUN_localstack := devstack.localstack
 
-.PHONY: help run local test test-localstack test-long lint schema deploy destroy package clean
+.PHONY: help run local test unit integration e2e test-localstack test-long lint schema deploy destroy package clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -31,8 +33,17 @@ local: .venv/.installed  ## `chalice local` at http://127.0.0.1:8001 (LOCAL_PORT
 lint: .venv/.installed  ## ruff, mypy, cfn-lint
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/cfn-lint infra/templates/*.yaml
 
-test: .venv/.installed lint  ## lint, then unit, integration and end-to-end tests
-	@$(BIN)/python -m pytest -m "not long"
+test: .venv/.installed lint  ## lint, then unit, integration and end-to-end tests (WORKERS=2)
+	@$(PYTEST) -m "not long"
+
+unit: .venv/.installed  ## the unit tests: less than a minute
+	@$(PYTEST) tests/unit -m "not long"
+
+integration: .venv/.installed  ## the services on a local AWS and Valkey
+	@$(PYTEST) tests/integration -m "not long"
+
+e2e: .venv/.installed  ## the deployed API, through its URL
+	@$(PYTEST) tests/e2e -m "not long"
 
 test-localstack: .venv/.installed  ## deploy to LocalStack without Docker (needs Python 3.13), and run the contract tests there
 	@$(BIN)/python -m pytest --backend localstack tests/e2e -m "not long"

@@ -1,8 +1,13 @@
 """Settings of the test process itself: a stage of its own, and never a real AWS."""
 
 import os
+from pathlib import Path
 
 import pytest
+
+_LEVELS = ("e2e", "integration", "unit")
+# The modules that take longest, measured with --durations: they start first, so that no worker is left with one alone.
+_LONGEST = ("test_faults.py", "test_deploy.py", "test_policies.py", "test_deletions.py", "test_devstack.py")
 
 os.environ.update(
     STAGE="test",
@@ -20,3 +25,17 @@ os.environ.pop("CACHE_URL", None)
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--backend localstack` runs the contract tests of tests/e2e on LocalStack instead of the embedded AWS."""
     parser.addoption("--backend", choices=["embedded", "localstack"], default="embedded")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order modules for parallel workers: by level, and the longest first.
+
+    Each worker takes the next module (`--dist loadfile`), so that it starts a level's stack once.
+    """
+    items.sort(key=lambda item: _start_order(item.path))
+
+
+def _start_order(module: Path) -> tuple[int, int]:
+    level = _LEVELS.index(module.parent.name) if module.parent.name in _LEVELS else len(_LEVELS)
+    return level, _LONGEST.index(module.name) if module.name in _LONGEST else len(_LONGEST)

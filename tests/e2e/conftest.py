@@ -14,17 +14,13 @@ from tests.support import PASSWORD, Actor, Api, RunningStack, copy_project, even
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Select the tests of the backend; the policies' test looks back on what all others made the functions do."""
+    """Select the tests of the backend."""
     own = [item for item in items if item.path.parent == Path(__file__).parent]
     on_localstack = config.getoption("backend") == "localstack"
     deselected = [item for item in own if _runs_on_localstack(item) is not on_localstack and not _runs_on_both(item)]
     if deselected:
         config.hook.pytest_deselected(items=deselected)
         items[:] = [item for item in items if item not in set(deselected)]
-    last = [item for item in items if item.path.name == "test_policies.py"]
-    others = [item for item in items if item not in last]
-    behind = max((n for n, item in enumerate(others, start=1) if item.path.parent == Path(__file__).parent), default=0)
-    items[:] = others[:behind] + last + others[behind:]
 
 
 def _runs_on_localstack(item: pytest.Item) -> bool:
