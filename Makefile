@@ -28,10 +28,11 @@ run: .venv/.installed  ## serve the API at http://127.0.0.1:8000 (PORT, AWS_PORT
 	@exec $(BIN)/python -m $(or $(RUN_$(BACKEND)),$(error BACKEND is embedded or localstack))
 
 local: .venv/.installed  ## `chalice local` at http://127.0.0.1:8001 (LOCAL_PORT), beside a `make run`
-	@exec $(BIN)/python -m devstack.local
+	@exec $(BIN)/python -m devstack.chalice_local
 
-lint: .venv/.installed  ## ruff, mypy, cfn-lint
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/cfn-lint infra/templates/*.yaml
+lint: .venv/.installed  ## ruff, mypy, import contracts, cfn-lint
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+	@$(BIN)/cfn-lint infra/templates/*.yaml
 
 test: .venv/.installed lint  ## lint, then unit, integration and end-to-end tests (WORKERS=2)
 	@$(PYTEST) -m "not long"
@@ -52,7 +53,7 @@ test-long: .venv/.installed  ## the long runs: soaks, 200 generated requests an 
 	@$(BIN)/python -m pytest -m long $(TESTS)
 
 schema: .venv/.installed  ## write the OpenAPI document anew
-	@STAGE=local MAIL_FROM=eduflow@example.org $(BIN)/python -m chalicelib.openapi
+	@STAGE=local MAIL_FROM=eduflow@example.org $(BIN)/python -m ops.openapi
 
 deploy: .venv/.installed  ## all of a stage: STAGE=dev, prod or localstack; shows what changes first (YES=1 asks nothing)
 	@$(BIN)/python -m infra.deploy deploy $(STAGE) $(if $(YES),--yes) $(if $(NEW_RUNTIME),--new-runtime)

@@ -23,8 +23,8 @@ def main() -> int:
         _enter(options.stage)
         from botocore.exceptions import BotoCoreError, ClientError
 
-        from chalicelib.errors import EduFlowError
-        from chalicelib.keys import BadSigningKeys
+        from chalicelib.core.errors import EduFlowError
+        from chalicelib.security.signing_keys import BadSigningKeys
 
         try:
             status: int = options.run(options)
@@ -88,7 +88,7 @@ def _enter(stage: str) -> None:
     if stage == STAGE:
         default = f"http://{HOST}:{os.environ.get('AWS_PORT', '4566')}"
         os.environ.update(running_environment(HOME) or aws_environment(os.environ.get("AWS_ENDPOINT_URL") or default))
-    from chalicelib import logs
+    from chalicelib.observability import logs
 
     logs.configure(sys.stderr)  # standard output is for the command's answer
 
@@ -110,7 +110,7 @@ def _create_admin(options: argparse.Namespace) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from devstack import demo
+    from ops import seed
 
     if config.load_stage(options.stage).cache:
         raise _Refused(
@@ -120,13 +120,13 @@ def _demo(options: argparse.Namespace) -> int:
     if password is None:
         raise _Refused("Set EDUFLOW_PASSWORD: on a stage that others reach, the demo accounts need one of your own.")
     try:
-        demo.fill(password, lambda work: print(f"  {work} ...", file=sys.stderr))
-    except demo.AlreadyThere:
+        seed.fill(password, lambda work: print(f"  {work} ...", file=sys.stderr))
+    except seed.AlreadyThere:
         print("The demo school is there already.")
         return 0
     shown = password if password == DEMO_PASSWORD else "EDUFLOW_PASSWORD"
     print("Demo accounts (password: " + shown + ")")
-    for role, name in (("admin", demo.ADMIN), ("instructor", "grace.h"), ("student", "ada")):
+    for role, name in (("admin", seed.ADMIN), ("instructor", "grace.h"), ("student", "ada")):
         print(f"  {role:<11} {name}")
     return 0
 
@@ -138,7 +138,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _daily_report(options: argparse.Namespace) -> int:
-    from chalicelib import clock
+    from chalicelib.core import clock
     from chalicelib.services import reports
 
     now = clock.now()
@@ -153,7 +153,7 @@ def _daily_report(options: argparse.Namespace) -> int:
 
 
 def _run_cleanup(options: argparse.Namespace) -> int:
-    from chalicelib import clock
+    from chalicelib.core import clock
     from chalicelib.services import cleanup
 
     def tell(step: str, number: int) -> bool:
@@ -171,7 +171,7 @@ _JOBS = {"daily-report": _daily_report, "cleanup": _run_cleanup}
 
 
 def _queue_status(options: argparse.Namespace) -> int:
-    from chalicelib import dead_letters
+    from ops import dead_letters
 
     for name in dead_letters.QUEUES:
         print(json.dumps({"queue": name} | dead_letters.status(name)))
@@ -179,7 +179,7 @@ def _queue_status(options: argparse.Namespace) -> int:
 
 
 def _redrive(options: argparse.Namespace) -> int:
-    from chalicelib import dead_letters
+    from ops import dead_letters
 
     for name in dead_letters.QUEUES:
         moved = 0
@@ -200,17 +200,18 @@ def _progress(text: str) -> None:
 
 
 def _rotate_keys(options: argparse.Namespace) -> int:
-    from chalicelib import clock, keys
+    from chalicelib.core import clock
+    from chalicelib.security import signing_keys
 
     try:
-        key_id = (keys.replace if options.compromised else keys.rotate)(clock.now())
-    except keys.RotationUnderWay as error:
+        key_id = (signing_keys.replace if options.compromised else signing_keys.rotate)(clock.now())
+    except signing_keys.RotationUnderWay as error:
         raise _Refused(str(error)) from error
     if options.compromised:
         # 5 minutes that functions keep what they read, and 5 that API Gateway keeps what the authorizer said.
         print(f"The key {key_id} is the only one: within 10 minutes no other is trusted, and everyone is logged out.")
         return 0
-    days = keys.MAX_SIGNED_SECONDS // 86400
+    days = signing_keys.MAX_SIGNED_SECONDS // 86400
     print(f"The key {key_id} signs from that moment on; the one before it is trusted for {days} days more.")
     return 0
 

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, quote, unquote
 import ministack.app
 from ministack.services import apigateway_v1 as gateway
 
-from devstack import stagecache
+from devstack import stage_cache
 
 Answer = tuple[int, dict[str, Any], bytes]
 Asgi = Callable[[dict[str, Any], Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
@@ -48,7 +48,7 @@ def install() -> None:
         if method == "PUT" and len(parts) == 2 and parts[0] == "restapis":
             return _overwrite(parts[1], json.loads(body))
         if method == "DELETE" and parts[4:] == ["cache", "data"]:
-            return stagecache.flush(parts[1], parts[3])
+            return stage_cache.flush(parts[1], parts[3])
         if method == "PATCH" and len(parts) == 2 and parts[0] == "restapis":
             body = _with_numbers(body)
         answer: Answer = await handle(method, path, headers, body, query)
@@ -69,7 +69,7 @@ def install() -> None:
         return status, {_RENAMED.get(name.lower(), name): value for name, value in headers.items()}, body
 
     gateway._invoke_lambda_proxy_v1 = invoke_and_rename
-    stagecache.install()
+    stage_cache.install()
     gateway.handle_request = handle_request
     gateway._build_lambda_event_v1 = build_lambda_event
     gateway._gateway_error_response = gateway_error_response

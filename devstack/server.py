@@ -53,7 +53,7 @@ def main() -> None:
             IOT_MTLS_ENABLED="0",
             SFTP_ENABLED="0",
             LAMBDA_EXECUTOR="local",
-            LAMBDA_ACCOUNT_CONCURRENCY="0",  # no cap: devstack.functions lets invocations wait instead
+            LAMBDA_ACCOUNT_CONCURRENCY="0",  # no cap: devstack.lambda_patches lets invocations wait instead
             PERSIST_STATE="1",
             STATE_DIR=str(home / "aws"),
             TMPDIR=str(temporary),
@@ -71,11 +71,11 @@ async def _serve(aws_port: int, api_port: int, stage: str, home: Path) -> None:
     from hypercorn.asyncio import serve
     from hypercorn.config import Config
 
-    from devstack import apigateway, calls, functions
+    from devstack import apigateway, iam_recorder, lambda_patches
 
     apigateway.install()
-    functions.install()
-    calls.install(home)
+    lambda_patches.install()
+    iam_recorder.install(home)
     config = Config()
     config.bind = [f"{HOST}:{aws_port}", f"{HOST}:{api_port}"]
     config.keep_alive_timeout = 75
@@ -85,7 +85,7 @@ async def _serve(aws_port: int, api_port: int, stage: str, home: Path) -> None:
     try:
         await serve(apigateway.front(api_port, stage), config, shutdown_trigger=_end_of_run)  # type: ignore[arg-type]
     finally:
-        functions.end()
+        lambda_patches.end()
 
 
 async def _end_of_run() -> None:

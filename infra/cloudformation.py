@@ -14,7 +14,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
-from chalicelib.settings import PROJECT
+from chalicelib.core.config import PROJECT
 from infra import config, email_sender, retained_tables
 from infra.config import Stage
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from chalicelib.settings import PROJECT
+from chalicelib.core.config import PROJECT
 
 
 @dataclass(frozen=True)

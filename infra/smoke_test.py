@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib import problems
+from chalicelib.web import problems
 from infra import config
 from infra.chalice import api_definition, deployed_resources, stage_settings
 from infra.functions import FUNCTIONS, log_group

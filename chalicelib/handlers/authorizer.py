@@ -9,7 +9,10 @@ from typing import Any
 
 from chalice.app import AuthRequest, Blueprint
 
-from chalicelib import logs, metrics, problems, roles, tokens
+from chalicelib.core.roles import Role
+from chalicelib.observability import logs, metrics
+from chalicelib.security import access, tokens
+from chalicelib.web import problems
 
 CACHE_SECONDS = 300
 
@@ -46,7 +49,7 @@ def authorizer(request: AuthRequest) -> dict[str, Any]:
     }
 
 
-def _policy(role: roles.Role, method_arn: str) -> dict[str, Any]:
+def _policy(role: Role, method_arn: str) -> dict[str, Any]:
     """All that the role may call, with and without the trailing slash.
 
     A method's ARN is ``…:<api>/<stage>/<method>/<path>``
@@ -54,7 +57,7 @@ def _policy(role: roles.Role, method_arn: str) -> dict[str, Any]:
     """
     api, stage = method_arn.split("/")[:2]
     allowed = []
-    for method, path in roles.routes_of(role):
+    for method, path in access.routes_of(role):
         pattern = "/".join("*" if part.startswith("{") else part for part in path.split("/"))
         allowed += [f"{api}/{stage}/{method}{pattern}", f"{api}/{stage}/{method}{pattern}/"]
     return {

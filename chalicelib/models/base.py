@@ -16,9 +16,9 @@ from pynamodb.exceptions import DeleteError, PutError, TransactWriteError, Updat
 from pynamodb.models import Model
 from pynamodb.transactions import TransactWrite
 
-from chalicelib import aws
-from chalicelib.errors import Busy
-from chalicelib.settings import settings
+from chalicelib.adapters import aws
+from chalicelib.core.config import settings
+from chalicelib.core.errors import Busy
 
 PATIENCE_SECONDS = 15
 _FIRST_WAIT_SECONDS = 0.02

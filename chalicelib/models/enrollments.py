@@ -9,9 +9,9 @@ from pynamodb.attributes import UnicodeAttribute
 from pynamodb.expressions.condition import Condition
 from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection, KeysOnlyProjection, LocalSecondaryIndex
 
-from chalicelib import ids
+from chalicelib.core import ids
+from chalicelib.core.config import settings
 from chalicelib.models.base import Table, held, table_name
-from chalicelib.settings import settings
 
 _READ_AT_ONCE = 100  # BatchGetItem's limit
 

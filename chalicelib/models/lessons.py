@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 from pynamodb.indexes import KeysOnlyProjection, LocalSecondaryIndex
 
-from chalicelib import ids
+from chalicelib.core import ids
 from chalicelib.models.base import Table, table_name
 
 

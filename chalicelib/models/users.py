@@ -8,8 +8,8 @@ from pynamodb.attributes import BooleanAttribute, NumberAttribute, UnicodeAttrib
 from pynamodb.expressions.condition import Condition
 from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection, KeysOnlyProjection
 
+from chalicelib.core.roles import Role
 from chalicelib.models.base import Table, held, table_name
-from chalicelib.roles import Role
 
 ACTIVE_ADMINS = "#active-admins"  # no id that the API makes
 ERASED = "erased"

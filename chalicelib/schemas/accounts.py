@@ -4,12 +4,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from chalicelib.core.roles import Role
 from chalicelib.models.courses import Course
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.lessons import Lesson
 from chalicelib.models.sessions import Session
 from chalicelib.models.users import User
-from chalicelib.roles import Role
 from chalicelib.schemas.base import Changes, Flag, Id, ListOut, PageQuery, Schema, Timestamp
 from chalicelib.schemas.courses import CourseOut
 from chalicelib.schemas.enrollments import EnrollmentOut

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from chalicelib.errors import Invalid
+from chalicelib.core.errors import Invalid
 from chalicelib.models.courses import Course
 from chalicelib.schemas.base import Changes, Flag, Id, ListOut, PageQuery, Price, PriceIn, Schema, Timestamp, Title
 

@@ -1,4 +1,4 @@
-"""Problem details, as the OpenAPI document shows them; `chalicelib.problems` makes them."""
+"""Problem details, as the OpenAPI document shows them; `chalicelib.web.problems` makes them."""
 
 from pydantic import Field
 

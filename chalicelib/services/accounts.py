@@ -5,14 +5,15 @@ from datetime import datetime
 from pynamodb.expressions.update import Action
 from pynamodb.transactions import TransactWrite
 
-from chalicelib import clock, ids, passwords
-from chalicelib.callers import Caller
-from chalicelib.errors import Conflict, FieldError, Invalid
+from chalicelib.core import clock, ids
+from chalicelib.core.caller import Caller
+from chalicelib.core.errors import Conflict, FieldError, Invalid
+from chalicelib.core.roles import Role
 from chalicelib.models.base import ConditionFailed, held, transact
 from chalicelib.models.identities import Identity
 from chalicelib.models.users import ActiveAdmins, User
-from chalicelib.roles import Role
-from chalicelib.services import sessions, throttles, users
+from chalicelib.security import passwords
+from chalicelib.services import login_throttling, sessions, users
 
 
 def register(username: str, email: str, password: str, role: Role, now: datetime | None = None) -> User:
@@ -56,7 +57,7 @@ def change_password(caller: Caller, current: str, new: str, address: str) -> Non
     many wrong ones, NotAuthenticated as `profile` does.
     """
     user = profile(caller)
-    with throttles.guess(user_id=user.id, name="", address=address) as attempt:
+    with login_throttling.guess(user_id=user.id, name="", address=address) as attempt:
         attempt.good = passwords.matches(current, user.password_hash)
     if not attempt.good:
         raise Invalid.field("current", "password_incorrect", "This is not your password.")

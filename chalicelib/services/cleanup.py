@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import islice
 
-from chalicelib import clock, logs, metrics, queue
+from chalicelib.adapters import sqs
+from chalicelib.core import clock
 from chalicelib.models.courses import Course
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.users import ERASED, INACTIVE, User
-from chalicelib.services.deletions import INACTIVE_STAYS
+from chalicelib.observability import logs, metrics
+from chalicelib.services.cascade_deletion import INACTIVE_STAYS
 
 EMAIL_AFTER = timedelta(minutes=45)
 """An email that is owed for so long has no message any more: the queue is through with one after 30 minutes."""
@@ -34,9 +36,9 @@ def emails(now: datetime) -> Found:
     owing = Enrollment.owing_emails(before=clock.rfc3339(now - EMAIL_AFTER))
     while rows := {row.id: row for row in islice(owing, _READ_AT_ONCE)}:
         lost = [row for row in rows.values() if not row.email_asked_at or row.email_asked_at < asked_before]
-        messages = [queue.enrollment_message(row.id, row.request_id) for row in lost]
+        messages = [sqs.enrollment_message(row.id, row.request_id) for row in lost]
         yield 0  # also when all were asked for: who runs this may be out of time
-        for taken in queue.send_all(queue.ENROLLMENT_EMAILS, messages):
+        for taken in sqs.send_all(sqs.ENROLLMENT_EMAILS, messages):
             for message in taken:
                 rows[message["enrollment"]].note_email_asked(moment)
             yield len(taken)
@@ -44,17 +46,17 @@ def emails(now: datetime) -> Found:
 
 def courses(now: datetime) -> Found:
     """Ask for a sweep of every deleted course whose tombstone is still there."""
-    return _sweeps(queue.COURSE, (row.id for row in Course.deleted_before(clock.rfc3339(now - DELETION_AFTER))))
+    return _sweeps(sqs.COURSE, (row.id for row in Course.deleted_before(clock.rfc3339(now - DELETION_AFTER))))
 
 
 def users(now: datetime) -> Found:
     """Ask for a sweep of every erased user whose tombstone is still there."""
-    return _sweeps(queue.USER, (row.id for row in User.ended_before(ERASED, clock.rfc3339(now - DELETION_AFTER))))
+    return _sweeps(sqs.USER, (row.id for row in User.ended_before(ERASED, clock.rfc3339(now - DELETION_AFTER))))
 
 
 def inactive(now: datetime) -> Found:
     """Ask for the end of the enrollments that students left behind who are inactive for long."""
-    return _sweeps(queue.INACTIVE, (row.id for row in User.ended_before(INACTIVE, clock.rfc3339(now - INACTIVE_STAYS))))
+    return _sweeps(sqs.INACTIVE, (row.id for row in User.ended_before(INACTIVE, clock.rfc3339(now - INACTIVE_STAYS))))
 
 
 STEPS: dict[str, Callable[[datetime], Found]] = {
@@ -99,5 +101,5 @@ def run(now: datetime, go_on: Callable[[str, int], bool]) -> dict[str, int]:
 
 
 def _sweeps(kind: str, things: Iterable[str]) -> Found:
-    messages = (queue.deletion_message(kind, thing) for thing in things)
-    return (len(taken) for taken in queue.send_all(queue.DELETIONS, messages))
+    messages = (sqs.deletion_message(kind, thing) for thing in things)
+    return (len(taken) for taken in sqs.send_all(sqs.DELETIONS, messages))

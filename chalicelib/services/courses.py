@@ -8,20 +8,21 @@ from typing import Any
 from pynamodb.expressions.condition import Condition
 from pynamodb.transactions import TransactWrite
 
-from chalicelib import clock, ids, queue
-from chalicelib.callers import Caller
-from chalicelib.errors import Busy, Forbidden, Invalid, NotAuthenticated, NotFound, PreconditionFailed
-from chalicelib.models import course_lists, ledger
+from chalicelib.adapters import sqs
+from chalicelib.core import clock, ids
+from chalicelib.core.caller import Caller
+from chalicelib.core.errors import Busy, Forbidden, Invalid, NotAuthenticated, NotFound, PreconditionFailed
+from chalicelib.core.pagination import Page, PageRequest, fitted, turn_to
+from chalicelib.core.roles import Role
+from chalicelib.models import course_listings, ledger
 from chalicelib.models.base import ConditionFailed, retried, transact
-from chalicelib.models.course_lists import CourseListRow
+from chalicelib.models.course_listings import CourseListRow
 from chalicelib.models.courses import DELETED, Course
 from chalicelib.models.ledger import LedgerEntry
 from chalicelib.models.users import User
-from chalicelib.paging import Page, PageRequest, fitted, turn_to
-from chalicelib.roles import Role
-from chalicelib.services import course_reads
+from chalicelib.services import course_cache
 
-ORDERINGS = {"created_at": course_lists.by_date, "price": course_lists.by_price}
+ORDERINGS = {"created_at": course_listings.by_date, "price": course_listings.by_price}
 
 Versions = frozenset[int] | None
 """The versions that a caller takes for the present one; None for any."""
@@ -49,7 +50,7 @@ def create(caller: Caller, fields: Mapping[str, Any], now: datetime | None = Non
         ids.entity(), owner_id=caller.id, owner=caller.username, created_at=moment, updated_at=moment, **fields
     )
     try:
-        with course_reads.changing(course):
+        with course_cache.changing(course):
             transact(lambda transaction: _write(transaction, None, course, moment, Course.id.does_not_exist()))
     except ConditionFailed as error:
         raise NotAuthenticated("The account of this token is gone.") from error
@@ -61,7 +62,7 @@ def read(visitor: Caller | None, course_id: str) -> Course:
 
     Raises NotFound when there is none that the visitor may know of.
     """
-    return _seen(visitor, course_reads.find(course_id) if ids.is_entity(course_id) else None)
+    return _seen(visitor, course_cache.find(course_id) if ids.is_entity(course_id) else None)
 
 
 def current(visitor: Caller | None, course_id: str) -> Course:
@@ -91,7 +92,7 @@ def update(caller: Caller, course_id: str, fields: Mapping[str, Any], versions: 
         moment = clock.rfc3339(clock.now())
         new = Course(**(old.attribute_values | dict(fields) | {"updated_at": moment, "version": old.version + 1}))
         try:
-            with course_reads.changing(old, new):
+            with course_cache.changing(old, new):
                 transact(lambda transaction: _write(transaction, old, new, moment, Course.version == old.version))
         except ConditionFailed:
             if User.find(old.owner_id) is None:
@@ -114,7 +115,7 @@ def delete(caller: Caller, course_id: str, versions: Versions) -> None:
         moment = clock.rfc3339(clock.now())
 
         def write(transaction: TransactWrite) -> None:
-            for row in course_lists.rows_of(course):
+            for row in course_listings.rows_of(course):
                 transaction.delete(row)
             for entry in LedgerEntry.of_deleted(ledger.COURSE, course.id, course.created_at, moment):
                 transaction.save(entry)
@@ -133,11 +134,11 @@ def delete(caller: Caller, course_id: str, versions: Versions) -> None:
                 condition=Course.version == course.version,
             )
 
-        with course_reads.changing(course):
+        with course_cache.changing(course):
             transact(write)
 
     retried(bury)
-    queue.send(queue.DELETIONS, queue.deletion_message(queue.COURSE, course_id))
+    sqs.send(sqs.DELETIONS, sqs.deletion_message(sqs.COURSE, course_id))
 
 
 def browse(visitor: Caller | None, request: PageRequest, *, ordering: str, own: bool) -> Page[Course]:
@@ -147,13 +148,13 @@ def browse(visitor: Caller | None, request: PageRequest, *, ordering: str, own: 
     """
     if own and visitor is None:
         raise Invalid.field("owner", "anonymous", "Nobody is logged in: there is no `me`.")
-    names = [course_lists.owned_by(visitor.id)] if own and visitor else lists_of(visitor)
+    names = [course_listings.owned_by(visitor.id)] if own and visitor else lists_of(visitor)
     partitions = [ORDERINGS[ordering.lstrip("-")](name) for name in names]
 
     def load() -> Page[Course]:
         return _page(visitor, request, partitions, ascending=not ordering.startswith("-"))
 
-    return course_reads.page(ordering, request, load) if names == [course_lists.PUBLISHED] else load()
+    return course_cache.page(ordering, request, load) if names == [course_listings.PUBLISHED] else load()
 
 
 def search(request: PageRequest, text: str) -> Page[Course]:
@@ -162,26 +163,26 @@ def search(request: PageRequest, text: str) -> Page[Course]:
     One word's list is walked, and the courses themselves say whether they have the others: so a
     page can be short, and even empty, with more to come.
     """
-    wanted = sorted(course_lists.distinct_words(text))  # the same search in any order
-    if not wanted or len(wanted) > course_lists.MAX_WORDS:
+    wanted = sorted(course_listings.distinct_words(text))  # the same search in any order
+    if not wanted or len(wanted) > course_listings.MAX_WORDS:
         return Page([], None, None)
     rarest = max(wanted, key=len)  # likely
 
     def load() -> Page[Course]:
-        page = _page(None, request, [course_lists.with_word(rarest)], ascending=False)
-        matching = [c for c in page.items if {*wanted} <= {*course_lists.words(c.title, c.description)}]
+        page = _page(None, request, [course_listings.with_word(rarest)], ascending=False)
+        matching = [c for c in page.items if {*wanted} <= {*course_listings.words(c.title, c.description)}]
         return Page(matching, page.next, page.previous)
 
-    return course_reads.page(f"search {' '.join(wanted)}", request, load)
+    return course_cache.page(f"search {' '.join(wanted)}", request, load)
 
 
 def lists_of(visitor: Caller | None) -> list[str]:
     """The lists that together have what a visitor may see, and nothing else."""
     if visitor is not None and visitor.is_admin:
-        return [course_lists.ALL]
+        return [course_listings.ALL]
     if visitor is not None and visitor.role is Role.INSTRUCTOR:
-        return [course_lists.PUBLISHED, course_lists.owned_by(visitor.id)]
-    return [course_lists.PUBLISHED]
+        return [course_listings.PUBLISHED, course_listings.owned_by(visitor.id)]
+    return [course_listings.PUBLISHED]
 
 
 def _page(visitor: Caller | None, request: PageRequest, partitions: list[str], *, ascending: bool) -> Page[Course]:
@@ -216,10 +217,10 @@ def _write(transaction: TransactWrite, old: Course | None, new: Course, moment: 
     The rows of words that it has no more are too many for one transaction with the new ones: they
     go afterwards, unless it is no longer published. Until then a search finds a row, but no match.
     """
-    had = {row.key: row for row in course_lists.rows_of(old)} if old else {}
-    has = {row.key: row for row in course_lists.rows_of(new)}
+    had = {row.key: row for row in course_listings.rows_of(old)} if old else {}
+    has = {row.key: row for row in course_listings.rows_of(new)}
     for key, row in had.items():
-        if key not in has and not (new.is_published and key[0].startswith(course_lists.with_word(""))):
+        if key not in has and not (new.is_published and key[0].startswith(course_listings.with_word(""))):
             transaction.delete(row)
     transaction.save(new, condition=condition)
     for key, row in has.items():
@@ -238,8 +239,8 @@ def _forget_words(old: Course, new: Course) -> None:
     """Take away the rows of words that a course that stays published has no more, if nobody wrote since."""
     if not (old.is_published and new.is_published):
         return
-    has = {row.key for row in course_lists.rows_of(new)}
-    stale = [row for row in course_lists.rows_of(old) if row.key not in has and row.list.startswith("word#")]
+    has = {row.key for row in course_listings.rows_of(new)}
+    stale = [row for row in course_listings.rows_of(old) if row.key not in has and row.list.startswith("word#")]
     if not stale:
         return
 

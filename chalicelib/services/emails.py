@@ -2,19 +2,16 @@
 
 import html
 from datetime import datetime
-from functools import cache
-from pathlib import Path
-from string import Template
 
-from chalicelib import clock, logs, mailer
+from chalicelib.adapters import ses
+from chalicelib.core import clock, resources
 from chalicelib.models.courses import Course
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.users import User
+from chalicelib.observability import logs
 
-LONGEST_SECONDS = mailer.LONGEST_SECONDS + 5
+LONGEST_SECONDS = ses.LONGEST_SECONDS + 5
 """What one email can take: SES, and the reads and writes around it."""
-
-_TEMPLATES = Path(__file__).parents[1] / "templates"
 
 
 def send_enrollment_email(enrollment_id: str) -> None:
@@ -26,7 +23,7 @@ def send_enrollment_email(enrollment_id: str) -> None:
     if enrollment is None or student is None or course is None:
         logs.events.info("No email for an enrollment that ended", extra={"extra": extra})
         return
-    message_id = mailer.send(_enrollment_mail(student, course))
+    message_id = ses.send(_enrollment_mail(student, course))
     logs.events.info("Enrollment email sent", extra={"extra": extra | {"message_id": message_id}})
 
 
@@ -44,16 +41,13 @@ def give_up(enrollment_id: str, now: datetime) -> None:
         enrollment.give_up_email(clock.rfc3339(now))
 
 
-def _enrollment_mail(student: User, course: Course) -> mailer.Mail:
+def _enrollment_mail(student: User, course: Course) -> ses.Mail:
     names = {"student": student.username, "course": course.title, "owner": course.owner}
-    return mailer.Mail(
+    return ses.Mail(
         to=student.email,
         subject=" ".join(f"You are enrolled in {course.title}".split()),
-        text=_template("enrollment.txt").substitute(names),
-        html=_template("enrollment.html").substitute({name: html.escape(text) for name, text in names.items()}),
+        text=resources.template("enrollment.txt").substitute(names),
+        html=resources.template("enrollment.html").substitute(
+            {name: html.escape(text) for name, text in names.items()}
+        ),
     )
-
-
-@cache
-def _template(name: str) -> Template:
-    return Template((_TEMPLATES / name).read_text(encoding="utf-8"))

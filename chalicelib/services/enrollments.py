@@ -6,16 +6,18 @@ from itertools import islice
 
 from pynamodb.transactions import TransactWrite
 
-from chalicelib import clock, ids, logs, queue
-from chalicelib.callers import Caller
-from chalicelib.errors import Conflict, Forbidden, Invalid, NotFound
+from chalicelib.adapters import sqs
+from chalicelib.core import clock, ids
+from chalicelib.core.caller import Caller
+from chalicelib.core.errors import Conflict, Forbidden, Invalid, NotFound
+from chalicelib.core.pagination import Page, PageRequest, turn_to
+from chalicelib.core.roles import Role
 from chalicelib.models import ledger
 from chalicelib.models.base import ConditionFailed, transact
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.ledger import LedgerEntry
-from chalicelib.paging import Page, PageRequest, turn_to
-from chalicelib.roles import Role
-from chalicelib.services import course_reads
+from chalicelib.observability import logs
+from chalicelib.services import course_cache
 
 Check = Callable[[TransactWrite], None]
 """Adds a condition to a transaction."""
@@ -33,14 +35,14 @@ def enroll(caller: Caller, course_id: str, now: datetime | None = None) -> Enrol
     """
     if caller.role is not Role.STUDENT:
         raise Forbidden("Only students enroll.")
-    course = course_reads.find(course_id) if ids.is_entity(course_id) else None
+    course = course_cache.find(course_id) if ids.is_entity(course_id) else None
     if course is None or not course.is_published:
         raise Invalid.field("course", "does_not_exist", "There is no such course to enroll in.")
     moment = clock.rfc3339(now or clock.now())
     enrollment = Enrollment.new(caller.id, course.id, moment, logs.request_id.get())
     if not enrollment.insert():
         raise Conflict("You are enrolled in this course already.")
-    queue.send(queue.ENROLLMENT_EMAILS, queue.enrollment_message(enrollment.id, enrollment.request_id))
+    sqs.send(sqs.ENROLLMENT_EMAILS, sqs.enrollment_message(enrollment.id, enrollment.request_id))
     return enrollment
 
 

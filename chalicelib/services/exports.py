@@ -5,16 +5,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from chalicelib import paging
-from chalicelib.callers import Caller
-from chalicelib.models import course_lists
-from chalicelib.models.course_lists import CourseListRow
+from chalicelib.core import pagination
+from chalicelib.core.caller import Caller
+from chalicelib.core.pagination import Place
+from chalicelib.models import course_listings
+from chalicelib.models.course_listings import CourseListRow
 from chalicelib.models.courses import Course
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.lessons import Lesson
 from chalicelib.models.sessions import Session
 from chalicelib.models.users import User
-from chalicelib.paging import Place
 from chalicelib.services import sessions
 
 MAX_ITEMS = 2000
@@ -48,7 +48,7 @@ def export(caller: Caller, place: Place | None) -> Part:
     position, size = place.position if place else "", 0
     for after, item in _items(caller.id, position):
         size += _ITEM_BYTES + len(json.dumps(_text_of(item)))
-        if part.items and (len(part.items) == MAX_ITEMS or size > paging.MAX_PAGE_BYTES):
+        if part.items and (len(part.items) == MAX_ITEMS or size > pagination.MAX_PAGE_BYTES):
             part.next = Place(position)
             break
         part.items.append(item)
@@ -74,7 +74,7 @@ def _sessions(user_id: str, after: str) -> _Found:
 def _courses(user_id: str, after: str) -> _Found:
     """The courses, oldest first, each followed by its lessons: ``<course's position>|<lesson>``."""
     at, _, lesson_after = after.partition("|")
-    partition = course_lists.by_date(course_lists.owned_by(user_id))
+    partition = course_listings.by_date(course_listings.owned_by(user_id))
     for row in CourseListRow.query(partition, CourseListRow.position >= at if at else None, consistent_read=True):
         if row.position != at:
             course = Course.find(row.course_id)

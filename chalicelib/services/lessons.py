@@ -6,13 +6,13 @@ from typing import Any
 
 from pynamodb.transactions import TransactWrite
 
-from chalicelib import clock, ids
-from chalicelib.callers import Caller
-from chalicelib.errors import Forbidden, Invalid, NotFound, PreconditionFailed
+from chalicelib.core import clock, ids
+from chalicelib.core.caller import Caller
+from chalicelib.core.errors import Forbidden, Invalid, NotFound, PreconditionFailed
 from chalicelib.models.base import retried, transact
 from chalicelib.models.courses import Course
 from chalicelib.models.lessons import Lesson
-from chalicelib.services import course_reads, courses
+from chalicelib.services import course_cache, courses
 from chalicelib.services.courses import Versions
 
 
@@ -36,7 +36,7 @@ def create(caller: Caller, course_id: str, fields: Mapping[str, Any], now: datet
             transaction.save(lesson, condition=Lesson.course.does_not_exist())
             _count(transaction, course, 1)
 
-        with course_reads.changing(course):
+        with course_cache.changing(course):
             transact(write)
         return lesson
 
@@ -90,7 +90,7 @@ def delete(caller: Caller, lesson_id: str, versions: Versions) -> None:
             transaction.delete(lesson, condition=Lesson.version == lesson.version)
             _count(transaction, course, -1)
 
-        with course_reads.changing(course):
+        with course_cache.changing(course):
             transact(write)
 
     retried(remove)

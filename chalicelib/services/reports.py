@@ -3,17 +3,17 @@
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
-from chalicelib import logs
-from chalicelib.callers import Caller
-from chalicelib.errors import Invalid
-from chalicelib.models import course_lists, ledger
-from chalicelib.models.course_lists import CourseListRow
+from chalicelib.core.caller import Caller
+from chalicelib.core.errors import Invalid
+from chalicelib.core.pagination import Page, PageRequest, turn_to
+from chalicelib.core.roles import Role
+from chalicelib.models import course_listings, ledger
+from chalicelib.models.course_listings import CourseListRow
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.ledger import PUBLISHED, UNPUBLISHED, LedgerEntry
 from chalicelib.models.reports import DAILY, Report
 from chalicelib.models.users import User
-from chalicelib.paging import Page, PageRequest, turn_to
-from chalicelib.roles import Role
+from chalicelib.observability import logs
 from chalicelib.services import users
 
 _GRACE = timedelta(hours=1)
@@ -65,7 +65,7 @@ def _store(day: date) -> Report:
         return len(there | LedgerEntry.things(f"{kind}-made", day.isoformat()))
 
     new_users = made(User.ids_joined(first, last), ledger.USER)
-    new_courses = made(CourseListRow.ids_created(course_lists.ALL, first, last), ledger.COURSE)
+    new_courses = made(CourseListRow.ids_created(course_listings.ALL, first, last), ledger.COURSE)
     new_enrollments = made(Enrollment.ids_created(first, last), ledger.ENROLLMENT)
     report = Report(
         DAILY,

@@ -4,13 +4,14 @@ import time
 import uuid
 from dataclasses import dataclass
 
-from chalicelib import clock, passwords, tokens
-from chalicelib.callers import Caller
-from chalicelib.errors import NotAuthenticated
+from chalicelib.core import clock
+from chalicelib.core.caller import Caller
+from chalicelib.core.errors import NotAuthenticated
 from chalicelib.models.identities import Identity
 from chalicelib.models.sessions import Session
 from chalicelib.models.users import User
-from chalicelib.services import throttles
+from chalicelib.security import passwords, tokens
+from chalicelib.services import login_throttling
 
 _NOBODY = "#nobody"  # an id that is none, to be looked up in as much time as anybody's
 
@@ -31,7 +32,7 @@ def login(name: str, password: str, address: str) -> TokenPair:
     an account that is switched off; Throttled when there were too many of these.
     """
     user_id = Identity.owner(name)
-    with throttles.guess(user_id=user_id, name=name, address=address) as attempt:
+    with login_throttling.guess(user_id=user_id, name=name, address=address) as attempt:
         user = User.find(user_id or _NOBODY)
         good = passwords.matches(password, user.password_hash if user else None)
         if user and good and user.is_active:

@@ -6,16 +6,17 @@ from typing import Any
 from pynamodb.expressions.update import Action
 from pynamodb.transactions import TransactWrite
 
-from chalicelib import clock, ids, queue
-from chalicelib.callers import Caller
-from chalicelib.errors import Conflict, FieldError, Forbidden, NotFound
+from chalicelib.adapters import sqs
+from chalicelib.core import clock, ids
+from chalicelib.core.caller import Caller
+from chalicelib.core.errors import Conflict, FieldError, Forbidden, NotFound
+from chalicelib.core.pagination import Page, PageRequest, turn_to
+from chalicelib.core.roles import Role
 from chalicelib.models import ledger
 from chalicelib.models.base import ConditionFailed, retried, transact
 from chalicelib.models.identities import Identity
 from chalicelib.models.ledger import LedgerEntry
 from chalicelib.models.users import ACTIVE_ADMINS, ERASED, INACTIVE, ActiveAdmins, User
-from chalicelib.paging import Page, PageRequest, turn_to
-from chalicelib.roles import Role
 from chalicelib.services import sessions
 
 _ENDS_SESSIONS = {"role", "is_active"}
@@ -138,7 +139,7 @@ def erase(user_id: str) -> None:
             raise
 
     retried(attempt)
-    queue.send(queue.DELETIONS, queue.deletion_message(queue.USER, user_id))
+    sqs.send(sqs.DELETIONS, sqs.deletion_message(sqs.USER, user_id))
 
 
 def _existing(user_id: str) -> User:

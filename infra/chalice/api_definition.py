@@ -6,8 +6,8 @@ Everything is in the definition itself: what is set after a deploy is missing un
 import json
 from typing import Any
 
-from chalicelib import problems
-from chalicelib.handlers.endpoints import CORS
+from chalicelib.web import problems
+from chalicelib.web.routing import CORS
 
 # The responses that API Gateway generates itself, by response type
 # (https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html).

@@ -10,7 +10,7 @@ from typing import Any
 
 import boto3
 
-from chalicelib.settings import PROJECT
+from chalicelib.core.config import PROJECT
 from infra import config
 from infra.functions import API, FUNCTIONS
 

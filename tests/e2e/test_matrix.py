@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from chalicelib.roles import ACCESS, Access, Door, Role
+from chalicelib.core.roles import Role
+from chalicelib.security.access import ACCESS, Access, Door
 from tests.support import PASSWORD, Actor, Api, RunningStack, logs_in, registers, unique
 
 pytestmark = pytest.mark.contract

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from devstack import calls
+from devstack import iam_recorder
 from tests.moto_iam import Role, moto_with_resources
 from tests.support import PASSWORD, PROJECT, Actor, RunningStack, eventually, logs_in, registers, unique
 
@@ -50,7 +50,7 @@ def granted(policy: str) -> set[Right]:
 
 
 def called(stack: RunningStack, function: str) -> set[Right]:
-    lines = (stack.folder / ".local" / calls.FILE).read_text().splitlines()
+    lines = (stack.folder / ".local" / iam_recorder.FILE).read_text().splitlines()
     return {(line.split()[1], line.split()[2]) for line in lines if line.split()[0] == function}
 
 

@@ -5,7 +5,7 @@ import re
 import uuid
 from collections.abc import Iterator
 
-from chalicelib.roles import ACCESS
+from chalicelib.security.access import ACCESS
 from tests.support import PASSWORD, Actor, Api, RunningStack, logs_in, registers, unique
 
 TOKEN = re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}")

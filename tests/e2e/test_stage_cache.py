@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from chalicelib.roles import ACCESS, Door
+from chalicelib.security.access import ACCESS, Door
 from infra.chalice import stage_settings
 from infra.chalice.api_definition import CACHED_ROUTES
 from tests.support import Actor, Api, RunningStack, unique

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from chalicelib import aws, keys, queue
+from chalicelib.adapters import aws, sqs
 from chalicelib.models import base
+from chalicelib.security import signing_keys
 from devstack.stack import Stack, aws_environment, free_ports
 from infra.cloudformation import provision
 from tests.support import PROJECT, TEST_STAGE
@@ -30,8 +31,8 @@ def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 def _forget_clients() -> None:
     """What was made for one AWS must not be used for another."""
-    for cached in (aws.session, aws.client, base.connection, queue.url):
+    for cached in (aws.session, aws.client, base.connection, sqs.url):
         cached.cache_clear()
-    keys._cached = None
+    signing_keys._cached = None
     for table in base.Table.__subclasses__():
         table._connection = None

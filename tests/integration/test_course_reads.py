@@ -12,18 +12,18 @@ from typing import Any
 
 import pytest
 
-from chalicelib import cache
-from chalicelib.callers import Caller
-from chalicelib.errors import NotFound
+from chalicelib.adapters.cache import read_through
+from chalicelib.core.caller import Caller
+from chalicelib.core.errors import NotFound
+from chalicelib.core.pagination import PageRequest
+from chalicelib.core.roles import Role
 from chalicelib.models import base
 from chalicelib.models.courses import Course
-from chalicelib.paging import PageRequest
-from chalicelib.roles import Role
 from chalicelib.services import courses, lessons
-from tests.history import History
-from tests.people import joins, makes_course
+from tests.consistency_checker import History
+from tests.factories import joins, makes_course
+from tests.fault_injection.valkey import FAULTS, Valkey, cached_in
 from tests.support import unique
-from tests.valkeys import FAULTS, Valkey, cached_in
 
 ORDERINGS = ["-created_at", "created_at", "price", "-price"]
 KINDS = ("entry", "token", "lease")
@@ -48,7 +48,7 @@ def faults(monkeypatch: pytest.MonkeyPatch) -> None:
 
     Only those that left their mark: to be cut off from the cache and then die is the window that docs/caches.md names.
     """
-    settle, tell = cache._settle, cache._tell
+    settle, tell = read_through._settle, read_through._tell
 
     def paused_settle(*arguments: Any) -> None:
         if random.random() < 0.1:
@@ -56,16 +56,16 @@ def faults(monkeypatch: pytest.MonkeyPatch) -> None:
         settle(*arguments)
 
     def killed_tell(script: str, *arguments: Any) -> bool:
-        if script == cache._END and getattr(_mortal, "now", False) and _mortal.marked and random.random() < 0.2:
+        if script == read_through._END and getattr(_mortal, "now", False) and _mortal.marked and random.random() < 0.2:
             raise _Killed
         told = tell(script, *arguments)
-        if script == cache._BEGIN:
+        if script == read_through._BEGIN:
             _mortal.marked = told
         return told
 
-    monkeypatch.setattr(cache, "_settle", paused_settle)
-    monkeypatch.setattr(cache, "_tell", killed_tell)
-    monkeypatch.setattr(cache, "WRITER_SECONDS", 1)  # or nothing would be cached any more
+    monkeypatch.setattr(read_through, "_settle", paused_settle)
+    monkeypatch.setattr(read_through, "_tell", killed_tell)
+    monkeypatch.setattr(read_through, "WRITER_SECONDS", 1)  # or nothing would be cached any more
 
 
 _mortal = threading.local()
@@ -138,13 +138,13 @@ def test_no_read_shows_what_was_before_an_answered_write(
 
 @pytest.mark.parametrize(
     ("seconds", "token_seconds"),
-    [pytest.param(0.8, 1, id="short"), pytest.param(15, cache.TOKEN_SECONDS, marks=_long, id="long")],
+    [pytest.param(0.8, 1, id="short"), pytest.param(15, read_through.TOKEN_SECONDS, marks=_long, id="long")],
 )
 def test_whatever_the_cache_suffers_nobody_gets_an_error_or_the_past(
     local_aws: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, token_seconds: int
 ) -> None:
     """Each fault under load, for so long, and then health for twice as long."""
-    monkeypatch.setattr(cache, "TOKEN_SECONDS", token_seconds)
+    monkeypatch.setattr(read_through, "TOKEN_SECONDS", token_seconds)
     history, teacher = History(), joins(Role.INSTRUCTOR)
     edited = [makes_course(teacher, title="Edited") for _ in range(3)]
     school = _School(history, teacher, frozenset(course.id for course in edited), float("inf"))
@@ -250,7 +250,7 @@ class _School:
             looked_for = frozenset({wanted}) if visitor is None or wanted in self._passing else frozenset()
             with self.history.read(looked_for) as versions, contextlib.suppress(NotFound):
                 versions[wanted] = courses.read(visitor, wanted).version
-            self.served[cache.outcome.get()] += 1
+            self.served[read_through.outcome.get()] += 1
 
     def reads_lists(self) -> None:
         while self.goes_on():
@@ -258,7 +258,7 @@ class _School:
             with self.history.read(looked_for) as versions:
                 page = courses.browse(None, PageRequest(100), ordering=random.choice(ORDERINGS), own=False)
                 versions |= {course.id: course.version for course in page.items}
-            self.served[cache.outcome.get()] += 1
+            self.served[read_through.outcome.get()] += 1
 
     def evicts(self, valkey: Valkey, kinds: tuple[str, ...]) -> None:
         while self.goes_on():

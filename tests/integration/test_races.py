@@ -5,17 +5,17 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any
 
-from chalicelib import ids
-from chalicelib.callers import Caller
-from chalicelib.errors import Conflict
+from chalicelib.core import ids
+from chalicelib.core.caller import Caller
+from chalicelib.core.errors import Conflict
+from chalicelib.core.roles import Role
 from chalicelib.models.courses import Course
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.identities import Identity
 from chalicelib.models.lessons import Lesson
 from chalicelib.models.users import User
-from chalicelib.roles import Role
 from chalicelib.services import accounts, enrollments, lessons
-from tests.people import joins, makes_course
+from tests.factories import joins, makes_course
 from tests.support import PASSWORD, unique
 
 CLIENTS = 24

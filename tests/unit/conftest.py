@@ -11,9 +11,10 @@ import pytest
 from botocore.loaders import JSONFileLoader
 from moto import mock_aws
 
-from chalicelib import keys, queue
+from chalicelib.adapters import sqs
+from chalicelib.core.config import settings
 from chalicelib.models.base import connection
-from chalicelib.settings import settings
+from chalicelib.security import signing_keys
 from infra.cloudformation import provision
 from tests.support import TEST_STAGE
 
@@ -46,8 +47,8 @@ def aws() -> Iterator[None]:
             Name=settings().signing_keys_secret, SecretString=json.dumps({FIRST_KEY: "x" * 64})
         )
         boto3.client("ses").verify_email_identity(EmailAddress="eduflow@example.org")
-        keys._cached = None
-        queue.url.cache_clear()
+        signing_keys._cached = None
+        sqs.url.cache_clear()
         yield
 
 

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from chalicelib import passwords
-from chalicelib.errors import Conflict
+from chalicelib.core.errors import Conflict
+from chalicelib.core.roles import Role
 from chalicelib.models.users import User
-from chalicelib.roles import Role
+from chalicelib.security import passwords
 from chalicelib.services import accounts
-from tests.people import joins
+from tests.factories import joins
 
 NEW = "a new sphinx of quartz"
 

@@ -7,9 +7,12 @@ from unittest.mock import Mock
 import pytest
 from chalice.app import AuthRequest
 
-from chalicelib import clock, logs, metrics, tokens
+from chalicelib.core import clock
+from chalicelib.core.roles import Role
 from chalicelib.handlers.authorizer import authorizer
-from chalicelib.roles import ACCESS, Door, Role
+from chalicelib.observability import logs, metrics
+from chalicelib.security import tokens
+from chalicelib.security.access import ACCESS, Door
 
 API = "arn:aws:execute-api:us-east-1:123456789012:abc123"
 

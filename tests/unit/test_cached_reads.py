@@ -9,13 +9,15 @@ import pytest
 from chalice.test import Client
 
 from app import app
-from chalicelib import cache_connection, clock, tokens
-from chalicelib.callers import Caller
+from chalicelib.adapters.cache import client as cache_client
+from chalicelib.core import clock
+from chalicelib.core.caller import Caller
+from chalicelib.core.roles import Role
 from chalicelib.models.courses import Course
-from chalicelib.roles import Role
+from chalicelib.security import tokens
 from chalicelib.services import courses, enrollments
-from tests.people import joins, makes_course
-from tests.valkeys import Valkey, cached_in, forget
+from tests.factories import joins, makes_course
+from tests.fault_injection.valkey import Valkey, cached_in, forget
 
 WHO = ("owner", "rival", "student", "anonymous", "admin")
 
@@ -29,7 +31,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
 
 @pytest.fixture
 def valkey(server: Valkey, aws: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Valkey]:
-    monkeypatch.setattr(cache_connection, "ANSWER_SECONDS", 2)  # a busy machine is no ill cache
+    monkeypatch.setattr(cache_client, "ANSWER_SECONDS", 2)  # a busy machine is no ill cache
     server.client.flushall()
     with cached_in(server.straight_url):
         yield server

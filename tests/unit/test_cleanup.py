@@ -7,15 +7,16 @@ from typing import Any
 import boto3
 import pytest
 
-from chalicelib import clock, queue
-from chalicelib.callers import Caller
+from chalicelib.adapters import sqs
+from chalicelib.core import clock
+from chalicelib.core.caller import Caller
+from chalicelib.core.roles import Role
 from chalicelib.models.courses import Course
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.lessons import Lesson
 from chalicelib.models.users import User
-from chalicelib.roles import Role
-from chalicelib.services import cleanup, courses, deletions, enrollments, lessons, users
-from tests.people import joins, makes_course
+from chalicelib.services import cascade_deletion, cleanup, courses, enrollments, lessons, users
+from tests.factories import joins, makes_course
 
 NOW = datetime.now(UTC)
 
@@ -26,7 +27,7 @@ def clean(now: datetime = NOW) -> dict[str, int]:
 
 @pytest.fixture
 def teacher(aws: None) -> Caller:
-    boto3.client("sqs").set_queue_attributes(QueueUrl=queue.url(queue.DELETIONS), Attributes={"DelaySeconds": "0"})
+    boto3.client("sqs").set_queue_attributes(QueueUrl=sqs.url(sqs.DELETIONS), Attributes={"DelaySeconds": "0"})
     return joins(Role.INSTRUCTOR)
 
 
@@ -38,18 +39,18 @@ def course(teacher: Caller) -> Course:
 @pytest.fixture
 def unsent(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """No message reaches a queue until it is undone."""
-    monkeypatch.setattr(queue, "send", lambda *_, **__: False)
+    monkeypatch.setattr(sqs, "send", lambda *_, **__: False)
     return monkeypatch
 
 
 def messages(name: str) -> list[dict[str, Any]]:
     """What lies in a queue, taken out of it."""
-    sqs, url = boto3.client("sqs"), queue.url(name)
+    client, url = boto3.client("sqs"), sqs.url(name)
     found = []
-    while batch := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
+    while batch := client.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
         found += [json.loads(message["Body"]) for message in batch]
         for message in batch:
-            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+            client.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
     return found
 
 
@@ -66,7 +67,7 @@ def test_emails_whose_message_was_lost_are_asked_for_once_more(course: Course) -
     enrollments.remove(enroll(course, timedelta(hours=1)))
 
     assert clean()["EmailsAskedAgain"] == 23
-    assert {one["enrollment"] for one in messages(queue.ENROLLMENT_EMAILS)} == {one.id for one in lost}
+    assert {one["enrollment"] for one in messages(sqs.ENROLLMENT_EMAILS)} == {one.id for one in lost}
     assert clean()["EmailsAskedAgain"] == 0
     assert clean(NOW + timedelta(hours=5))["EmailsAskedAgain"] == 1  # the young one
     assert clean(NOW + timedelta(hours=7))["EmailsAskedAgain"] == 23
@@ -81,10 +82,10 @@ def test_deleted_courses_are_swept_until_a_sweep_a_day_later_finds_nothing(
 
     assert clean()["DeletedCoursesSwept"] == 0
     assert clean(NOW + timedelta(hours=1))["DeletedCoursesSwept"] == 1
-    [message] = messages(queue.DELETIONS)
+    [message] = messages(sqs.DELETIONS)
 
     def sweep(now: datetime) -> int:
-        return sum(deletions.sweep(message["kind"], message["id"], now))
+        return sum(cascade_deletion.sweep(message["kind"], message["id"], now))
 
     def tombstone() -> bool:
         return Course.row(course.id) is not None
@@ -107,9 +108,9 @@ def test_erased_users_are_swept_likewise(course: Course) -> None:
     users.erase(student.id)
 
     assert clean(NOW + timedelta(days=3))["ErasedUsersSwept"] == 1
-    assert sum(deletions.sweep(queue.USER, student.id, NOW + timedelta(days=3))) == 2  # enrollment and session
+    assert sum(cascade_deletion.sweep(sqs.USER, student.id, NOW + timedelta(days=3))) == 2  # enrollment and session
     assert User.row(student.id) is not None
-    assert sum(deletions.sweep(queue.USER, student.id, NOW + timedelta(days=3))) == 0
+    assert sum(cascade_deletion.sweep(sqs.USER, student.id, NOW + timedelta(days=3))) == 0
     assert User.row(student.id) is None
 
 
@@ -121,7 +122,7 @@ def test_students_inactive_for_a_month_lose_their_enrollments(course: Course) ->
     assert clean(NOW + timedelta(days=29))["InactiveStudentsSwept"] == 0
     later = NOW + timedelta(days=31)
     assert clean(later)["InactiveStudentsSwept"] == 1
-    assert sum(deletions.sweep(queue.INACTIVE, student.id, later)) == 1
+    assert sum(cascade_deletion.sweep(sqs.INACTIVE, student.id, later)) == 1
     assert Enrollment.find(mine.id) is None
     assert Enrollment.find(others.id) is not None
     assert clean(later)["InactiveStudentsSwept"] == 0
@@ -133,21 +134,21 @@ def test_who_is_active_again_keeps_what_is_there(course: Course) -> None:
     users.change(student.id, {"is_active": False})
     later = NOW + timedelta(days=31)
 
-    sweep = deletions.sweep(queue.INACTIVE, student.id, later)
+    sweep = cascade_deletion.sweep(sqs.INACTIVE, student.id, later)
     first = next(sweep)
     users.change(student.id, {"is_active": True})
 
     assert sum(sweep) == 0
     assert len([one for one in mine if Enrollment.find(one.id)]) == 40 - first
-    assert sum(deletions.sweep(queue.INACTIVE, student.id, later)) == 0
+    assert sum(cascade_deletion.sweep(sqs.INACTIVE, student.id, later)) == 0
 
 
 def test_what_is_there_is_not_swept(teacher: Caller, course: Course) -> None:
     enroll(course, timedelta(0))
-    for kind, thing in ((queue.COURSE, course.id), (queue.USER, teacher.id)):
-        with pytest.raises(deletions.NotEnded):
-            [*deletions.sweep(kind, thing, NOW)]
-    assert sum(deletions.sweep(queue.INACTIVE, teacher.id, NOW)) == 0
+    for kind, thing in ((sqs.COURSE, course.id), (sqs.USER, teacher.id)):
+        with pytest.raises(cascade_deletion.NotEnded):
+            [*cascade_deletion.sweep(kind, thing, NOW)]
+    assert sum(cascade_deletion.sweep(sqs.INACTIVE, teacher.id, NOW)) == 0
 
 
 def test_a_deletion_goes_on_from_wherever_it_was_broken_off(teacher: Caller, course: Course) -> None:
@@ -159,7 +160,7 @@ def test_a_deletion_goes_on_from_wherever_it_was_broken_off(teacher: Caller, cou
     courses.delete(teacher, course.id, None)
 
     sweeps = 0
-    while next(deletions.sweep(queue.COURSE, course.id, NOW), None):  # each is broken off after one step
+    while next(cascade_deletion.sweep(sqs.COURSE, course.id, NOW), None):  # each is broken off after one step
         sweeps += 1
 
     assert sweeps >= 3
@@ -184,5 +185,5 @@ def test_a_step_that_fails_stops_no_other(
     with pytest.raises(cleanup.CleanupFailed, match="EmailsAskedAgain"):
         clean(NOW + timedelta(hours=1))
 
-    assert len(messages(queue.DELETIONS)) == 2  # the deletion's own, and the cleanup's
+    assert len(messages(sqs.DELETIONS)) == 2  # the deletion's own, and the cleanup's
     assert "A step of the cleanup failed" in caplog.text

@@ -1,16 +1,16 @@
 import pytest
 
-from chalicelib import ids
-from chalicelib.callers import Caller
-from chalicelib.errors import Forbidden, NotFound, PreconditionFailed
-from chalicelib.models import course_lists
-from chalicelib.models.course_lists import CourseListRow
+from chalicelib.core import ids
+from chalicelib.core.caller import Caller
+from chalicelib.core.errors import Forbidden, NotFound, PreconditionFailed
+from chalicelib.core.pagination import PageRequest
+from chalicelib.core.roles import Role
+from chalicelib.models import course_listings
+from chalicelib.models.course_listings import CourseListRow
 from chalicelib.models.courses import Course
 from chalicelib.models.users import User
-from chalicelib.paging import PageRequest
-from chalicelib.roles import Role
 from chalicelib.services import accounts, courses
-from tests.people import joins, makes_course
+from tests.factories import joins, makes_course
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def rows() -> set[tuple[str, str]]:
 
 
 def expected(course: Course) -> set[tuple[str, str]]:
-    return {(str(row.list), course.id) for row in course_lists.rows_of(course)}
+    return {(str(row.list), course.id) for row in course_listings.rows_of(course)}
 
 
 def found(text: str) -> list[str]:
@@ -59,7 +59,7 @@ def test_the_fullest_course_fits_its_transactions(teacher: Caller) -> None:
     text = [" ".join(f"{letter}{number}" for number in range(500)) for letter in "ab"]
     course = makes_course(teacher, description=text[0])
 
-    assert len(course_lists.rows_of(course)) == 6 + 60
+    assert len(course_listings.rows_of(course)) == 6 + 60
     for fields in (
         {"description": text[1], "price_cents": 1},
         {"is_published": False},
@@ -160,7 +160,7 @@ def test_an_instructor_sees_published_courses_and_their_own_drafts(teacher: Call
 def test_a_page_of_long_descriptions_stops_before_it_is_too_large(
     teacher: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chalicelib.paging.MAX_PAGE_BYTES", 2_500)
+    monkeypatch.setattr("chalicelib.core.pagination.MAX_PAGE_BYTES", 2_500)
     ids = [makes_course(teacher, description="x" * 1_000).id for _ in range(5)][::-1]
 
     page = courses.browse(None, PageRequest(100), ordering="-created_at", own=False)
@@ -218,10 +218,10 @@ def test_a_deleted_course_is_gone_at_once(teacher: Caller) -> None:
 
 
 def test_words_are_the_first_sixty_distinct_without_case_and_accents() -> None:
-    assert course_lists.words("Über die Über-Straße", "ÜBER Köln") == ["uber", "die", "strasse", "koln"]
-    assert len(course_lists.words(" ".join(f"w{n}" for n in range(100)))) == 60
-    assert course_lists.words("x" * 200) == ["x" * 64]
-    assert course_lists.words("𝐀bc ABC हिन्दी") == ["abc", "हिनदी"]
+    assert course_listings.words("Über die Über-Straße", "ÜBER Köln") == ["uber", "die", "strasse", "koln"]
+    assert len(course_listings.words(" ".join(f"w{n}" for n in range(100)))) == 60
+    assert course_listings.words("x" * 200) == ["x" * 64]
+    assert course_listings.words("𝐀bc ABC हिन्दी") == ["abc", "हिनदी"]
 
 
 def test_ids_carry_what_they_belong_to() -> None:

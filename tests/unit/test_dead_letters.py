@@ -3,38 +3,38 @@
 import boto3
 import pytest
 
-from chalicelib import dead_letters, queue
+from chalicelib.adapters import sqs
+from ops import dead_letters
 
 
 @pytest.fixture
 def dead(aws: None) -> list[str]:
     """25 dead letters among the enrollment emails."""
-    sqs, bodies = boto3.client("sqs"), [f'{{"enrollment": "{number}"}}' for number in range(25)]
+    client, bodies = boto3.client("sqs"), [f'{{"enrollment": "{number}"}}' for number in range(25)]
     for body in bodies:
-        sqs.send_message(QueueUrl=queue.url("enrollment-emails-dead"), MessageBody=body)
+        client.send_message(QueueUrl=sqs.url("enrollment-emails-dead"), MessageBody=body)
     return bodies
 
 
 def waiting() -> list[str]:
-    sqs, found = boto3.client("sqs"), []
-    while some := sqs.receive_message(QueueUrl=queue.url(queue.ENROLLMENT_EMAILS), MaxNumberOfMessages=10).get(
-        "Messages"
-    ):
+    client, found = boto3.client("sqs"), []
+    url = sqs.url(sqs.ENROLLMENT_EMAILS)
+    while some := client.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
         found += [one["Body"] for one in some]
     return found
 
 
 def test_all_go_back_and_none_stays(dead: list[str]) -> None:
-    assert dead_letters.status(queue.ENROLLMENT_EMAILS) == {"waiting": 0, "delayed": 0, "in_flight": 0, "dead": 25}
+    assert dead_letters.status(sqs.ENROLLMENT_EMAILS) == {"waiting": 0, "delayed": 0, "in_flight": 0, "dead": 25}
 
-    assert sum(dead_letters.redrive(queue.ENROLLMENT_EMAILS)) == 25
+    assert sum(dead_letters.redrive(sqs.ENROLLMENT_EMAILS)) == 25
 
-    assert dead_letters.status(queue.ENROLLMENT_EMAILS)["dead"] == 0
+    assert dead_letters.status(sqs.ENROLLMENT_EMAILS)["dead"] == 0
     assert sorted(waiting()) == sorted(dead)
-    assert [*dead_letters.redrive(queue.ENROLLMENT_EMAILS)] == []
+    assert [*dead_letters.redrive(sqs.ENROLLMENT_EMAILS)] == []
 
 
 def test_broken_off_none_is_lost(dead: list[str]) -> None:
-    next(dead_letters.redrive(queue.ENROLLMENT_EMAILS))
+    next(dead_letters.redrive(sqs.ENROLLMENT_EMAILS))
 
-    assert len(waiting()) + dead_letters.status(queue.ENROLLMENT_EMAILS)["dead"] == 25
+    assert len(waiting()) + dead_letters.status(sqs.ENROLLMENT_EMAILS)["dead"] == 25

@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from chalicelib import aws as aws_clients
-from chalicelib import mailer, queue
-from chalicelib.handlers.emails import enrollment_emails
+from chalicelib.adapters import aws as aws_clients
+from chalicelib.adapters import ses as ses_adapter
+from chalicelib.adapters import sqs
+from chalicelib.core.roles import Role
+from chalicelib.handlers.workers.enrollment_emails import enrollment_emails
 from chalicelib.models.courses import Course
 from chalicelib.models.enrollments import Enrollment
-from chalicelib.roles import Role
 from chalicelib.services import emails, enrollments
-from tests.people import joins, makes_course
+from tests.factories import joins, makes_course
 
 
 def refusal(status: int, code: str) -> ClientError:
@@ -45,8 +46,8 @@ class Ses:
 def ses(monkeypatch: pytest.MonkeyPatch) -> Ses:
     ses = Ses()
     real = aws_clients.client
-    monkeypatch.setattr("chalicelib.aws.client", lambda name, **o: ses if name == "ses" else real(name, **o))
-    monkeypatch.setattr("chalicelib.mailer._FIRST_WAIT_SECONDS", 0)
+    monkeypatch.setattr("chalicelib.adapters.aws.client", lambda name, **o: ses if name == "ses" else real(name, **o))
+    monkeypatch.setattr("chalicelib.adapters.ses._FIRST_WAIT_SECONDS", 0)
     return ses
 
 
@@ -77,7 +78,7 @@ def receive(*bodies: str, receives: int = 1, seconds_left: int = 60) -> list[str
 
 
 def message(enrollment: Enrollment) -> str:
-    return json.dumps(queue.enrollment_message(enrollment.id, "r"))
+    return json.dumps(sqs.enrollment_message(enrollment.id, "r"))
 
 
 def kept(enrollment: Enrollment) -> Enrollment:
@@ -120,9 +121,9 @@ def test_the_last_try_that_fails_takes_it_off_the_list_and_a_redriven_one_makes_
     ada = enrolled(course, "ada")
     ses.says = [refusal(400, "MessageRejected")] * 2
 
-    receive(message(ada), receives=queue.MAX_RECEIVES - 1)
+    receive(message(ada), receives=sqs.MAX_RECEIVES - 1)
     assert owes(ada)
-    receive(message(ada), receives=queue.MAX_RECEIVES)
+    receive(message(ada), receives=sqs.MAX_RECEIVES)
     assert kept(ada).email_failed_at and not owes(ada)
 
     assert receive(message(ada)) == []
@@ -132,7 +133,7 @@ def test_the_last_try_that_fails_takes_it_off_the_list_and_a_redriven_one_makes_
 
 @pytest.mark.parametrize("body", ["", "no json", "[]", "{}", '{"request_id": "r"}', '{"enrollment": "x"}'])
 def test_nonsense_becomes_a_dead_letter(aws: None, ses: Ses, body: str) -> None:
-    assert receive(body, receives=queue.MAX_RECEIVES) == [body]
+    assert receive(body, receives=sqs.MAX_RECEIVES) == [body]
     assert ses.asked == []
 
 
@@ -157,7 +158,7 @@ def test_it_is_given_back_to_the_queue_when_ses_refuses_for_longer(
     course: Course, ses: Ses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ada = enrolled(course, "ada")
-    monkeypatch.setattr(mailer, "PATIENCE_SECONDS", -1)
+    monkeypatch.setattr(ses_adapter, "PATIENCE_SECONDS", -1)
     ses.says = [refusal(400, "Throttling")]
 
     assert receive(message(ada)) == [message(ada)]

@@ -6,14 +6,14 @@ from botocore.exceptions import ClientError
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ses.models import ses_backends
 
-from chalicelib import mailer
-from chalicelib.callers import Caller
-from chalicelib.errors import Conflict
+from chalicelib.adapters import ses
+from chalicelib.core.caller import Caller
+from chalicelib.core.errors import Conflict
+from chalicelib.core.roles import Role
 from chalicelib.models.courses import Course
 from chalicelib.models.enrollments import Enrollment
-from chalicelib.roles import Role
 from chalicelib.services import emails, enrollments
-from tests.people import joins, makes_course
+from tests.factories import joins, makes_course
 
 
 @pytest.fixture
@@ -27,14 +27,14 @@ def student(aws: None) -> Caller:
 
 
 @pytest.fixture
-def mails(monkeypatch: pytest.MonkeyPatch) -> list[mailer.Mail]:
-    box: list[mailer.Mail] = []
+def mails(monkeypatch: pytest.MonkeyPatch) -> list[ses.Mail]:
+    box: list[ses.Mail] = []
 
-    def send(mail: mailer.Mail) -> str:
+    def send(mail: ses.Mail) -> str:
         box.append(mail)
         return "id"
 
-    monkeypatch.setattr(mailer, "send", send)
+    monkeypatch.setattr(ses, "send", send)
     return box
 
 
@@ -53,7 +53,7 @@ def test_a_queue_out_of_reach_costs_nobody_an_enrollment(
     def refuse(name: str) -> Any:
         raise ClientError({"Error": {"Code": "ServiceUnavailable"}}, "SendMessage")
 
-    monkeypatch.setattr("chalicelib.aws.client", refuse)
+    monkeypatch.setattr("chalicelib.adapters.aws.client", refuse)
 
     enrollment = enrollments.enroll(student, course.id)
 
@@ -71,7 +71,7 @@ def test_twice_is_a_conflict_and_changes_nothing(course: Course, student: Caller
     assert len(sent()) == 1
 
 
-def test_the_email_pays_the_debt(course: Course, student: Caller, mails: list[mailer.Mail]) -> None:
+def test_the_email_pays_the_debt(course: Course, student: Caller, mails: list[ses.Mail]) -> None:
     enrollment = enrollments.enroll(student, course.id)
 
     emails.send_enrollment_email(enrollment.id)
@@ -84,7 +84,7 @@ def test_the_email_pays_the_debt(course: Course, student: Caller, mails: list[ma
     assert kept is not None and kept.email_pending is None
 
 
-def test_an_enrollment_that_ended_gets_no_email(course: Course, student: Caller, mails: list[mailer.Mail]) -> None:
+def test_an_enrollment_that_ended_gets_no_email(course: Course, student: Caller, mails: list[ses.Mail]) -> None:
     enrollment = enrollments.enroll(student, course.id)
     enrollment.delete()
     again = enrollments.enroll(student, course.id)
@@ -98,7 +98,7 @@ def test_an_enrollment_that_ended_gets_no_email(course: Course, student: Caller,
 
 
 def test_ses_gets_the_mail_as_text_and_as_html(aws: None) -> None:
-    mailer.send(mailer.Mail("ada@example.org", "Hello é", "text", "<p>html</p>"))
+    ses.send(ses.Mail("ada@example.org", "Hello é", "text", "<p>html</p>"))
 
     [message] = ses_backends[DEFAULT_ACCOUNT_ID]["us-east-1"].sent_messages
     assert {*message.destinations} == {"ada@example.org"}  # moto adds the header to the envelope

@@ -2,13 +2,13 @@
 
 import pytest
 
-from chalicelib import clock, paging
+from chalicelib.core import clock, pagination
+from chalicelib.core.pagination import Place
+from chalicelib.core.roles import Role
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.lessons import Lesson
-from chalicelib.paging import Place
-from chalicelib.roles import Role
 from chalicelib.services import enrollments, exports, lessons
-from tests.people import joins, makes_course
+from tests.factories import joins, makes_course
 
 LESSON = {"title": "A lesson", "duration_min": 5, "order_index": 1}
 
@@ -46,7 +46,7 @@ def test_a_students_enrollments_are_in_it_and_nobody_elses(aws: None) -> None:
 
 
 def test_a_part_ends_before_it_is_too_large_for_an_answer(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(paging, "MAX_PAGE_BYTES", 12_000)
+    monkeypatch.setattr(pagination, "MAX_PAGE_BYTES", 12_000)
     teacher = joins(Role.INSTRUCTOR)
     course = makes_course(teacher)
     for number in range(4):

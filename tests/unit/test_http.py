@@ -7,11 +7,11 @@ import pytest
 from chalice.test import Client
 
 from app import app
-from chalicelib import logs
-from chalicelib import settings as settings_module
+from chalicelib.core import config as settings_module
+from chalicelib.core.roles import Role
 from chalicelib.models.courses import Course
-from chalicelib.roles import Role
-from tests.people import joins, makes_course
+from chalicelib.observability import logs
+from tests.factories import joins, makes_course
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_behind_a_custom_domain_links_have_its_address(client: Any, monkeypatch:
 
 
 def test_a_crowd_that_lasts_is_a_429_with_a_time_to_wait(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from chalicelib.errors import Busy
+    from chalicelib.core.errors import Busy
 
     def fail(*arguments: object) -> None:
         raise Busy("Too many.")

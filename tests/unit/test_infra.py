@@ -20,12 +20,13 @@ from chalice.deploy.planner import RemoteState
 from chalice.deploy.swagger import SwaggerGenerator
 
 from app import app
-from chalicelib import openapi
-from chalicelib.handlers import once
-from chalicelib.queue import MAX_RECEIVES
-from chalicelib.roles import ACCESS
+from chalicelib.adapters import idempotency
+from chalicelib.adapters.sqs import MAX_RECEIVES
+from chalicelib.core.resources import OPENAPI_FILE
+from chalicelib.security.access import ACCESS
 from infra.chalice import api_definition, packager
 from infra.cloudformation import DATA
+from ops import openapi
 from tests.support import PROJECT, copy_project
 
 RESOURCES = cfnlint.decode.cfn_yaml.load(str(DATA))["Resources"]
@@ -54,13 +55,13 @@ def test_every_route_is_in_the_table_and_the_other_way_round() -> None:
 
 
 def test_the_openapi_document_is_current() -> None:
-    assert openapi.text(app) == openapi.FILE.read_text(), "run `make schema`"
+    assert openapi.text(app) == OPENAPI_FILE.read_text(), "run `make schema`"
 
 
 def test_the_openapi_document_is_valid() -> None:
     from openapi_spec_validator import validate
 
-    validate(json.loads(openapi.FILE.read_text()))
+    validate(json.loads(OPENAPI_FILE.read_text()))
 
 
 def test_the_shipped_requirements_are_whole() -> None:
@@ -84,7 +85,7 @@ def test_a_message_stays_hidden_for_six_times_as_long_as_its_worker_may_run() ->
         assert properties["VisibilityTimeout"] >= 6 * functions[worker]["lambda_timeout"]
         assert properties["RedrivePolicy"]["maxReceiveCount"] == MAX_RECEIVES
         dead = RESOURCES[f"{queue}Dead"]["Properties"]
-        assert properties["MessageRetentionPeriod"] <= dead["MessageRetentionPeriod"] <= once.REMEMBERED_SECONDS
+        assert properties["MessageRetentionPeriod"] <= dead["MessageRetentionPeriod"] <= idempotency.REMEMBERED_SECONDS
 
 
 @pytest.fixture(scope="session")
@@ -101,7 +102,8 @@ def built(project: Path) -> Path:
 def test_the_package_has_all_that_the_functions_import(built: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(built) as archive:
         archive.extractall(tmp_path)
-    modules = "app, chalicelib.handlers.emails, chalicelib.handlers.schedules, jwt, passlib.hash, boto3"
+    workers = "chalicelib.handlers.workers"
+    modules = f"app, {workers}.enrollment_emails, {workers}.schedules, jwt, passlib.hash, boto3"
     script = f"import sys; sys.path[:0] = [{str(tmp_path)!r}]; import {modules}"
     environment = {"STAGE": "test", "MAIL_FROM": "x@example.org", "AWS_DEFAULT_REGION": "us-east-1"}
 

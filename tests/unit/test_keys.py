@@ -6,10 +6,12 @@ from datetime import UTC, datetime, timedelta
 import boto3
 import pytest
 
-from chalicelib import clock, cursors, keys, tokens
-from chalicelib.errors import Invalid
-from chalicelib.keys import CACHE_SECONDS, LEAD_SECONDS, MAX_SIGNED_SECONDS
-from chalicelib.paging import Place
+from chalicelib.core import clock
+from chalicelib.core.errors import Invalid
+from chalicelib.core.pagination import Place
+from chalicelib.security import signing_keys, tokens
+from chalicelib.security.signing_keys import CACHE_SECONDS, LEAD_SECONDS, MAX_SIGNED_SECONDS
+from chalicelib.web import cursors
 from tests.unit.conftest import FIRST_KEY
 
 NAME = "eduflow/test/signing-keys"
@@ -41,22 +43,22 @@ def issue() -> str:
 )
 def test_without_good_keys_nothing_is_signed_or_trusted(aws: None, text: str) -> None:
     token, cursor = issue(), cursors.encode(Place("here"), "a list")
-    keys._cached = None
+    signing_keys._cached = None
     boto3.client("secretsmanager").put_secret_value(SecretId=NAME, SecretString=text)
 
-    with pytest.raises(keys.BadSigningKeys, match=NAME):
+    with pytest.raises(signing_keys.BadSigningKeys, match=NAME):
         issue()
-    with pytest.raises((keys.BadSigningKeys, tokens.BadToken)):
+    with pytest.raises((signing_keys.BadSigningKeys, tokens.BadToken)):
         tokens.verify(token, tokens.ACCESS)
-    with pytest.raises((keys.BadSigningKeys, Invalid)):
+    with pytest.raises((signing_keys.BadSigningKeys, Invalid)):
         cursors.decode(cursor, "a list")
 
 
 def test_a_rotation_is_published_long_before_it_signs_and_the_old_key_stays_for_its_last_token(aws: None) -> None:
-    new = keys.rotate(NOW)
+    new = signing_keys.rotate(NOW)
 
     assert set(secret()) == {FIRST_KEY, new}
-    found, begins = keys.signing_keys(), NOW.timestamp() + LEAD_SECONDS
+    found, begins = signing_keys.signing_keys(), NOW.timestamp() + LEAD_SECONDS
     assert found.signing(begins - 1)[0] == FIRST_KEY
     assert found.signing(begins)[0] == new
     assert set(found.trusted(NOW.timestamp())) == {FIRST_KEY, new}
@@ -66,10 +68,10 @@ def test_a_rotation_is_published_long_before_it_signs_and_the_old_key_stays_for_
 
 def test_whatever_a_process_has_read_every_other_one_trusts_what_it_signs(aws: None) -> None:
     """Each second of a rotation, for every age that a process's copy of the secret can have."""
-    before = keys.signing_keys()
-    keys.rotate(NOW)
-    keys._cached = None
-    after = keys.signing_keys()
+    before = signing_keys.signing_keys()
+    signing_keys.rotate(NOW)
+    signing_keys._cached = None
+    after = signing_keys.signing_keys()
 
     for second in range(-10, LEAD_SECONDS + CACHE_SECONDS + 10):
         moment = NOW.timestamp() + second
@@ -80,12 +82,12 @@ def test_whatever_a_process_has_read_every_other_one_trusts_what_it_signs(aws: N
 
 
 def test_one_rotation_at_a_time_and_the_next_one_drops_what_is_trusted_no_more(aws: None) -> None:
-    second = keys.rotate(NOW)
-    with pytest.raises(keys.RotationUnderWay, match=second):
-        keys.rotate(NOW + timedelta(seconds=LEAD_SECONDS - 1))
+    second = signing_keys.rotate(NOW)
+    with pytest.raises(signing_keys.RotationUnderWay, match=second):
+        signing_keys.rotate(NOW + timedelta(seconds=LEAD_SECONDS - 1))
 
-    third = keys.rotate(NOW + timedelta(days=1))
-    fourth = keys.rotate(NOW + timedelta(days=7, hours=1))
+    third = signing_keys.rotate(NOW + timedelta(days=1))
+    fourth = signing_keys.rotate(NOW + timedelta(days=7, hours=1))
 
     assert set(secret()) == {second, third, fourth}
     assert len(set(secret().values())) == 3
@@ -94,8 +96,8 @@ def test_one_rotation_at_a_time_and_the_next_one_drops_what_is_trusted_no_more(a
 def test_keys_that_others_know_are_trusted_no_more(aws: None) -> None:
     token = issue()
 
-    only = keys.replace(clock.now())
-    keys._cached = None
+    only = signing_keys.replace(clock.now())
+    signing_keys._cached = None
 
     assert set(secret()) == {only}
     with pytest.raises(tokens.BadToken):
@@ -105,12 +107,12 @@ def test_keys_that_others_know_are_trusted_no_more(aws: None) -> None:
 
 def test_a_changed_secret_is_known_when_the_old_copy_is_old_enough(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = 0.0
-    monkeypatch.setattr("chalicelib.keys.time.monotonic", lambda: seconds)
-    keys._cached = None
-    known = keys.signing_keys()
-    keys.rotate(clock.now())
+    monkeypatch.setattr("chalicelib.security.signing_keys.time.monotonic", lambda: seconds)
+    signing_keys._cached = None
+    known = signing_keys.signing_keys()
+    signing_keys.rotate(clock.now())
 
     seconds = CACHE_SECONDS
-    assert keys.signing_keys() == known
+    assert signing_keys.signing_keys() == known
     seconds = CACHE_SECONDS + 0.1
-    assert len(keys.signing_keys().keys) == 2
+    assert len(signing_keys.signing_keys().keys) == 2

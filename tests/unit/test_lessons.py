@@ -2,14 +2,14 @@ import itertools
 
 import pytest
 
-from chalicelib.callers import Caller
-from chalicelib.errors import Forbidden, Invalid, NotFound, PreconditionFailed
+from chalicelib.core.caller import Caller
+from chalicelib.core.errors import Forbidden, Invalid, NotFound, PreconditionFailed
+from chalicelib.core.pagination import PageRequest, Place
+from chalicelib.core.roles import Role
 from chalicelib.models.courses import Course
 from chalicelib.models.lessons import Lesson
-from chalicelib.paging import PageRequest, Place
-from chalicelib.roles import Role
-from chalicelib.services import courses, lesson_lists, lessons
-from tests.people import joins, makes_course
+from chalicelib.services import courses, lesson_listing, lessons
+from tests.factories import joins, makes_course
 
 _numbers = itertools.count()
 
@@ -36,7 +36,7 @@ def walk(visitor: Caller | None, course_id: str | None = None, limit: int = 3) -
     """The ids of all lessons, page by page; the way back gives the same."""
     place, ids = None, []
     while True:
-        page = lesson_lists.browse(visitor, PageRequest(limit, place), course_id)
+        page = lesson_listing.browse(visitor, PageRequest(limit, place), course_id)
         assert len(page.items) <= limit
         ids += [lesson.id for lesson in page.items]
         if page.next is None:
@@ -45,7 +45,7 @@ def walk(visitor: Caller | None, course_id: str | None = None, limit: int = 3) -
     assert ids[len(ids) - len(page.items) :] == [lesson.id for lesson in page.items]
     back = [lesson.id for lesson in page.items]
     while page.previous:
-        page = lesson_lists.browse(visitor, PageRequest(limit, page.previous), course_id)
+        page = lesson_listing.browse(visitor, PageRequest(limit, page.previous), course_id)
         back = [lesson.id for lesson in page.items] + back
     assert back == ids
     return ids
@@ -108,7 +108,7 @@ def test_a_course_lists_its_lessons_in_their_order(teacher: Caller) -> None:
 def test_the_walk_over_all_courses_is_newest_course_first(
     teacher: Caller, limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lesson_lists, "MAX_COURSES_A_PAGE", 2)
+    monkeypatch.setattr(lesson_listing, "MAX_COURSES_A_PAGE", 2)
     wanted: list[list[str]] = []
     for count in (2, 0, 0, 0, 3, 1):
         course = makes_course(teacher)
@@ -134,13 +134,13 @@ def test_lessons_of_a_deleted_course_are_gone(teacher: Caller) -> None:
 
 
 def test_a_page_stops_before_it_is_too_large_for_an_answer(teacher: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chalicelib.paging.MAX_PAGE_BYTES", 2_500)
-    monkeypatch.setattr(lesson_lists, "_LOADED_AT_ONCE", 2)
+    monkeypatch.setattr("chalicelib.core.pagination.MAX_PAGE_BYTES", 2_500)
+    monkeypatch.setattr(lesson_listing, "_LOADED_AT_ONCE", 2)
     course = makes_course(teacher)
     ids = [add(teacher, course.id, order, content="x" * 1_000).id for order in range(7)]
 
     assert walk(None, course.id, limit=100) == ids
     assert walk(None, limit=100) == ids
-    page = lesson_lists.browse(None, PageRequest(100), course.id)
+    page = lesson_listing.browse(None, PageRequest(100), course.id)
     assert len(page.items) == 2
     assert isinstance(page.next, Place)

@@ -3,9 +3,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from chalicelib import cursors
-from chalicelib.errors import Invalid
-from chalicelib.paging import Page, PageRequest, Place, turn_to
+from chalicelib.core.errors import Invalid
+from chalicelib.core.pagination import Page, PageRequest, Place, turn_to
+from chalicelib.web import cursors
 
 
 @dataclass

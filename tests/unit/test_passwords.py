@@ -1,12 +1,12 @@
 import pytest
 from passlib.handlers.argon2 import argon2
 
-from chalicelib import passwords
-from chalicelib.errors import NotAuthenticated
+from chalicelib.core.errors import NotAuthenticated
+from chalicelib.core.roles import Role
 from chalicelib.models.users import User
-from chalicelib.roles import Role
+from chalicelib.security import passwords
 from chalicelib.services import sessions
-from tests.people import joins
+from tests.factories import joins
 from tests.support import PASSWORD
 
 

@@ -6,13 +6,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from chalicelib import clock, mailer
-from chalicelib.handlers import schedules
+from chalicelib.adapters import ses
+from chalicelib.core import clock
+from chalicelib.core.config import settings
+from chalicelib.core.roles import Role
+from chalicelib.handlers.workers import schedules
 from chalicelib.models.reports import Report
-from chalicelib.roles import Role
-from chalicelib.services import enrollments, report_mails, reports, users
-from chalicelib.settings import settings
-from tests.people import joins, makes_course
+from chalicelib.services import enrollments, report_emails, reports, users
+from tests.factories import joins, makes_course
 
 NOW = datetime.now(UTC)
 
@@ -21,10 +22,10 @@ class Box:
     """The mails that were sent; addresses that it refuses."""
 
     def __init__(self) -> None:
-        self.mails: list[mailer.Mail] = []
+        self.mails: list[ses.Mail] = []
         self.refused: set[str] = set()
 
-    def send(self, mail: mailer.Mail) -> str:
+    def send(self, mail: ses.Mail) -> str:
         if mail.to in self.refused:
             raise RuntimeError("refused")
         self.mails.append(mail)
@@ -39,7 +40,7 @@ class Box:
 def box(aws: None, monkeypatch: pytest.MonkeyPatch) -> Box:
     """A school of three days with three admins, one of them inactive, and mails switched on."""
     box = Box()
-    monkeypatch.setattr(mailer, "send", box.send)
+    monkeypatch.setattr(ses, "send", box.send)
     monkeypatch.setitem(settings().__dict__, "mail_reports", True)
     for name in ("ada", "bob", "eve"):
         admin = joins(Role.ADMIN, name=name)
@@ -92,7 +93,7 @@ def test_it_has_the_days_numbers_and_a_bar_for_each_day(box: Box) -> None:
     then = NOW - timedelta(days=2)
     day = clock.rfc3339(then)[:10]
 
-    mail = report_mails.mail(day, "ada@example.org")
+    mail = report_emails.mail(day, "ada@example.org")
 
     assert f"1 new enrollments on {day}" in mail.subject
     assert f"{then:%A, %d %B %Y}" in mail.html

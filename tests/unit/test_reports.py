@@ -2,12 +2,12 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from chalicelib.errors import Invalid
+from chalicelib.core.errors import Invalid
+from chalicelib.core.roles import Role
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.reports import DAILY, Report
-from chalicelib.roles import Role
 from chalicelib.services import enrollments, reports
-from tests.people import joins, makes_course
+from tests.factories import joins, makes_course
 
 FIRST = datetime(2026, 10, 30, 12, tzinfo=UTC)
 """Its third day is in the next month."""

@@ -7,7 +7,7 @@ from typing import Any
 import cfnlint.decode.cfn_yaml
 import pytest
 
-from chalicelib import logs
+from chalicelib.observability import logs
 from infra import cloudformation, config
 from infra.chalice import api_definition, stage_settings
 from infra.cloudformation import TEMPLATES

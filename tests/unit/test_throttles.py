@@ -6,14 +6,14 @@ from typing import Any
 import boto3
 import pytest
 
-from chalicelib import passwords
-from chalicelib.callers import Caller
-from chalicelib.errors import EduFlowError, Invalid, NotAuthenticated, Throttled
+from chalicelib.core.caller import Caller
+from chalicelib.core.errors import EduFlowError, Invalid, NotAuthenticated, Throttled
+from chalicelib.core.roles import Role
 from chalicelib.models.throttles import Throttle
 from chalicelib.models.users import User
-from chalicelib.roles import Role
-from chalicelib.services import accounts, sessions, throttles
-from tests.people import joins
+from chalicelib.security import passwords
+from chalicelib.services import accounts, login_throttling, sessions
+from tests.factories import joins
 from tests.support import PASSWORD, unique
 
 HOME = "192.0.2.7"
@@ -57,7 +57,7 @@ def test_ten_failures_of_an_account_and_then_nobody_is_let_in_until_the_window_h
     with pytest.raises(Throttled) as throttled:
         sessions.login(student.username, PASSWORD, HOME)
     assert 890 < throttled.value.retry_after <= 900
-    monkeypatch.setattr("chalicelib.services.throttles.time.time", lambda: started + 902)
+    monkeypatch.setattr("chalicelib.services.login_throttling.time.time", lambda: started + 902)
     assert tries(student.username, PASSWORD) == "in"
     assert [tries(student.username) for _ in range(11)] == ["NotAuthenticated"] * 10 + ["Throttled"]
 
@@ -90,7 +90,7 @@ def test_a_good_login_does_not_count(aws: None) -> None:
 def test_three_hundred_failures_from_an_address_and_a_good_login_waits_too(
     aws: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(throttles, "ADDRESS_LIMIT", 20)  # the same, in less time
+    monkeypatch.setattr(login_throttling, "ADDRESS_LIMIT", 20)  # the same, in less time
     student = joins(Role.STUDENT)
 
     answers = [tries(unique("x")) for _ in range(21)]
@@ -113,7 +113,7 @@ def test_three_hundred_failures_from_an_address_and_a_good_login_waits_too(
     ],
 )
 def test_an_address_of_ipv6_counts_as_its_network(aws: None, one: str, other: str, same: bool) -> None:
-    assert (throttles._origin(one) == throttles._origin(other)) is same
+    assert (login_throttling._origin(one) == login_throttling._origin(other)) is same
 
 
 def test_a_guess_at_the_current_password_counts_too(aws: None) -> None:
@@ -149,7 +149,7 @@ def test_a_guess_that_died_stays_counted(aws: None, monkeypatch: pytest.MonkeyPa
         for _ in range(10):
             with pytest.raises(RuntimeError):
                 sessions.login(student.username, "wrong", HOME)
-    monkeypatch.setattr(throttles, "_PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(login_throttling, "_PATIENCE_SECONDS", 0.1)
 
     assert tries(student.username, PASSWORD) == "Throttled"
 

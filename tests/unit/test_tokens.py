@@ -4,8 +4,9 @@ from typing import Any
 import jwt
 import pytest
 
-from chalicelib import clock, tokens
-from chalicelib.roles import Role
+from chalicelib.core import clock
+from chalicelib.core.roles import Role
+from chalicelib.security import tokens
 from tests.unit.conftest import FIRST_KEY
 
 KEY = "x" * 64
@@ -64,6 +65,6 @@ def test_expiry_is_checked(aws: None) -> None:
 
 def test_the_keys_are_asked_for_once(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
     issue()
-    monkeypatch.setattr("chalicelib.aws.client", None)
+    monkeypatch.setattr("chalicelib.adapters.aws.client", None)
 
     assert tokens.verify(issue(), tokens.ACCESS).user_id == "u"

@@ -1,0 +1,20 @@
+"""Who calls: what the services are told about the user behind a request."""
+
+from dataclasses import dataclass
+
+from chalicelib.core.roles import Role
+
+
+@dataclass(frozen=True)
+class Caller:
+    """The user of a good access token."""
+
+    id: str
+    username: str
+    role: Role
+    session_id: str
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether the caller may do everything."""
+        return self.role is Role.ADMIN

@@ -1,0 +1,62 @@
+"""/docs: Swagger UI, every asset from here; Powertools' package carries them."""
+
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from chalice.app import Response
+
+from chalicelib.core.errors import NotFound
+from chalicelib.web.routing import Call, Endpoints, base_url
+
+PATH = "/api/docs"
+ASSETS = {
+    "swagger-ui.css": ("swagger-ui.min.css", "text/css; charset=utf-8"),
+    "swagger-ui.js": ("swagger-ui-bundle.min.js", "text/javascript; charset=utf-8"),
+}
+_DAY = {"Cache-Control": "public, max-age=86400"}
+_PAGE = """<!doctype html>
+<html lang="en">
+  <head>
+    <meta charset="utf-8">
+    <meta name="viewport" content="width=device-width, initial-scale=1">
+    <title>EduFlow API</title>
+    <link rel="icon" href="data:,">
+    <link rel="stylesheet" href="{base}/api/docs/swagger-ui.css">
+  </head>
+  <body>
+    <div id="swagger-ui"></div>
+    <script src="{base}/api/docs/swagger-ui.js"></script>
+    <script>
+      SwaggerUIBundle({{url: "{base}/api/schema/", dom_id: "#swagger-ui", persistAuthorization: true}});
+    </script>
+  </body>
+</html>
+"""
+
+blueprint = Endpoints(__name__)
+
+
+@blueprint.endpoint("GET", PATH, answers={200: None})
+def docs(call: Call[None, None]) -> Response:
+    """Swagger UI."""
+    page = _PAGE.format(base=base_url(call.request))
+    return Response(page, headers={"Content-Type": "text/html; charset=utf-8"})
+
+
+@blueprint.endpoint("GET", f"{PATH}/{{asset}}", answers={200: None}, errors={404})
+def docs_asset(call: Call[None, None], asset: str) -> Response:
+    """A part of Swagger UI."""
+    if asset not in ASSETS:
+        raise NotFound("There is no such asset.")
+    file, content_type = ASSETS[asset]
+    return Response(_read(file), headers={"Content-Type": content_type, **_DAY})
+
+
+@cache
+def _read(file: str) -> str:
+    package = find_spec("aws_lambda_powertools")
+    if package is None or package.origin is None:
+        raise RuntimeError("aws-lambda-powertools is not installed")
+    folder = Path(package.origin).parent / "event_handler" / "openapi" / "swagger_ui"
+    return (folder / file).read_text(encoding="utf-8")

@@ -1,0 +1,134 @@
+"""A school that looks real: people, courses with lessons, and three weeks of enrollments."""
+
+import random
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from chalicelib.core import clock
+from chalicelib.core.caller import Caller
+from chalicelib.core.errors import Conflict
+from chalicelib.core.roles import Role
+from chalicelib.models.enrollments import Enrollment
+from chalicelib.models.users import User
+from chalicelib.services import accounts, courses, lessons, reports
+
+ADMIN = "admin"
+_INSTRUCTORS = ["grace.h", "katherine.j", "alan_t", "emmy.n"]
+_STUDENTS = [
+    "ada", "barbara", "claude.s", "dorothy", "edsger", "frances", "george", "hedy", "ida", "john_b", "karen",
+    "linus", "margaret", "niklaus", "olga", "peter", "radia", "shafi", "tim_bl", "ursula", "vint", "whitfield",
+]  # fmt: skip
+_COURSES: list[tuple[str, str, int, bool, list[str]]] = [
+    (
+        "Linear algebra, from vectors to eigenvalues",
+        "What matrices do to space, with pencil, paper and a little Python.",
+        4990,
+        True,
+        ["Vectors and spans", "Matrices as maps", "Determinants", "Bases and change of basis", "Eigenvalues"],
+    ),
+    (
+        "Python for people who count",
+        "Tables, plots and honest statistics for the lab and the office.",
+        0,
+        True,
+        ["First steps", "Lists, dicts, loops", "Reading files", "Plots that tell", "A small report"],
+    ),
+    (
+        "Databases without fear",
+        "From a spreadsheet to a schema: keys, joins, transactions.",
+        7900,
+        True,
+        ["Why not a spreadsheet?", "Keys", "Joins", "Transactions", "Indexes"],
+    ),
+    (
+        "The art of the proof",
+        "Induction, contradiction, and when a picture is enough.",
+        2500,
+        True,
+        ["Statements", "Direct proofs", "Contradiction", "Induction"],
+    ),
+    (
+        "Compilers by hand",
+        "A language of your own in six evenings.",
+        12000,
+        True,
+        ["Words", "Sentences", "Trees", "Meaning", "Code", "Speed"],
+    ),
+    (
+        "Drawing for engineers",
+        "Sketches that explain.",
+        1550,
+        True,
+        ["Lines", "Boxes in space", "Light", "Explaining with three pictures"],
+    ),
+    ("Networks from the wire up", "Still being written.", 6000, False, ["Bits on a wire", "Frames"]),
+    ("Group theory", "A draft, for next term.", 3500, False, ["Symmetry"]),
+]
+_DAYS = 21
+_LONGEST_LESSON = 45
+
+
+class AlreadyThere(Exception):
+    """The stage has its demo school."""
+
+
+def fill(password: str, say: Callable[[str], object]) -> None:
+    """Make the school; every account has this password.
+
+    Raises AlreadyThere.
+    """
+    dice = random.Random(2026)  # the same school everywhere
+    opening = clock.now() - timedelta(days=_DAYS)
+    try:
+        accounts.create_admin(ADMIN, "admin@example.org", password)
+    except Conflict as error:
+        raise AlreadyThere from error
+    say("instructors and students")
+    instructors = [_join(name, Role.INSTRUCTOR, password, opening) for name in _INSTRUCTORS]
+    students = [_join(name, Role.STUDENT, password, _some_time(dice, opening)) for name in _STUDENTS]
+    say("courses and lessons")
+    published = _make_courses(dice, instructors, opening)
+    say("enrollments")
+    _enroll(dice, students, published)
+    say("daily reports")
+    for _ in reports.fill(clock.now()):
+        pass
+
+
+def _join(name: str, role: Role, password: str, now: datetime) -> User:
+    return accounts.register(name, f"{name}@example.org", password, role, now)
+
+
+def _some_time(dice: random.Random, since: datetime) -> datetime:
+    return since + timedelta(seconds=dice.uniform(0, (clock.now() - since).total_seconds()))
+
+
+def _make_courses(dice: random.Random, instructors: list[User], opening: datetime) -> list[str]:
+    published = []
+    for number, (title, description, cents, is_published, titles) in enumerate(_COURSES):
+        owner = instructors[number % len(instructors)]
+        caller = Caller(owner.id, owner.username, Role.INSTRUCTOR, session_id="demo")
+        moment = opening + timedelta(days=number, hours=dice.uniform(1, 9))
+        fields = {"title": title, "description": description, "price_cents": cents, "is_published": is_published}
+        course = courses.create(caller, fields, moment)
+        for order, lesson in enumerate(titles, start=1):
+            fields = {
+                "title": lesson,
+                "content": f"{lesson}: what it is, two examples, and an exercise.",
+                "duration_min": dice.randrange(10, _LONGEST_LESSON, 5),
+                "order_index": order,
+            }
+            lessons.create(caller, course.id, fields, moment + timedelta(minutes=order))
+        if is_published:
+            published.append(course.id)
+    return published
+
+
+def _enroll(dice: random.Random, students: list[User], course_ids: list[str]) -> None:
+    """Enrollments of the past: their emails are long sent, so none is owed."""
+    for student in students:
+        joined = clock.parse_rfc3339(student.date_joined)
+        for course_id in dice.sample(course_ids, dice.randint(1, 4)):
+            enrollment = Enrollment.new(student.id, course_id, clock.rfc3339(_some_time(dice, joined)), "demo")
+            enrollment.email_pending = None
+            enrollment.insert()

@@ -1,0 +1,35 @@
+"""People and courses for unit tests: real accounts, without the cost of hashing their passwords."""
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from chalicelib.core import clock
+from chalicelib.core.caller import Caller
+from chalicelib.core.roles import Role
+from chalicelib.models.courses import Course
+from chalicelib.models.sessions import Session
+from chalicelib.security import passwords
+from chalicelib.services import accounts, courses
+from tests.support import PASSWORD, unique
+
+
+def joins(role: Role, now: datetime | None = None, name: str | None = None) -> Caller:
+    """Somebody new."""
+    username = name or unique(role.value)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "hashed", lambda password: "no hash")
+        if role is Role.ADMIN:
+            user = accounts.create_admin(username, f"{username}@example.org", PASSWORD)
+        else:
+            user = accounts.register(username, f"{username}@example.org", PASSWORD, role, now)
+    session = Session(user.id, "s", refresh_id="", auth_version=user.auth_version, created_at="", expires_at=0)
+    session.save()
+    return Caller(user.id, username, role, session.id)
+
+
+def makes_course(owner: Caller, now: datetime | None = None, **fields: Any) -> Course:
+    """A course, published and for nothing unless the fields say otherwise."""
+    wanted = {"title": "A title", "description": "", "price_cents": 0, "is_published": True} | fields
+    return courses.create(owner, wanted, now or clock.now())

@@ -1,0 +1,75 @@
+"""``python -m tests.fault_injection``: what faults come to, as tables; the exit status says whether nothing was lost.
+
+python -m tests.fault_injection emails                # 2,000 enrollments a fault
+python -m tests.fault_injection deletions             # 20,000
+python -m tests.fault_injection reports
+python -m tests.fault_injection emails.killed deletions.lost --number 60
+"""
+
+import argparse
+import dataclasses
+import importlib
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.fault_injection.school import School
+from tests.support import RunningStack, copy_project
+
+NUMBERS = {"emails": 2000, "deletions": 20_000, "reports": 0}
+
+
+def main() -> int:
+    """Run the faults of some kinds."""
+    parser = argparse.ArgumentParser(prog="python -m tests.fault_injection", description=__doc__)
+    parser.add_argument("faults", nargs="+", help=f"a kind ({', '.join(NUMBERS)}), or one fault: emails.killed")
+    parser.add_argument("--number", type=int, help="of enrollments for each fault")
+    options = parser.parse_args()
+    tables: dict[str, list[dict[str, Any]]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        stack = RunningStack(copy_project(Path(folder)))
+        _say("starting a stack of its own ...")
+        stack.start()
+        school = School(stack)
+        try:
+            for kind, fault in _wanted(options.faults):
+                number = NUMBERS[kind] if options.number is None else options.number
+                started = time.monotonic()
+                for row in importlib.import_module(f"tests.fault_injection.{kind}").run(school, number, fault):
+                    tables.setdefault(kind, []).append(dataclasses.asdict(row) | {"good": row.is_good})
+                    _say(f"{json.dumps(tables[kind][-1])}  {time.monotonic() - started:.0f} s")
+        finally:
+            school.close()
+            stack.stop()
+    for rows in tables.values():
+        _print(rows)
+    return 0 if all(row["good"] for rows in tables.values() for row in rows) else 1
+
+
+def _wanted(names: list[str]) -> Iterator[tuple[str, str]]:
+    """Kind and fault, for each that is named or meant."""
+    for name in names:
+        kind, _, fault = name.partition(".")
+        for each in [fault] if fault else importlib.import_module(f"tests.fault_injection.{kind}").FAULTS:
+            yield kind, each
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _print(rows: list[dict[str, Any]]) -> None:
+    """A table, as Markdown."""
+    names = [*rows[0]]
+    print(f"| {' | '.join(names)} |\n|{'---|' * len(names)}")
+    for row in rows:
+        print(f"| {' | '.join(str(row[name]) for name in names)} |")
+    print()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

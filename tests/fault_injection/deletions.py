@@ -1,0 +1,205 @@
+"""Deletions under faults: in the end no row is left of what was deleted, and none is gone of what was not."""
+
+from dataclasses import dataclass
+from threading import Event, Thread
+from typing import Any
+
+from tests.fault_injection.proxy import Call, Fault
+from tests.fault_injection.school import DELETIONS, School, course, every, in_parallel, joins, teacher
+
+LONGEST = 1500
+
+
+@dataclass
+class Row:
+    """What a fault came to."""
+
+    fault: str
+    rows: int
+    """What hung on the course or user when it was deleted."""
+    beside: int
+    """How many enrolled elsewhere meanwhile."""
+    left: int
+    """Rows of it that are still there."""
+    missing: int
+    """Rows of others that are gone."""
+    miscounted: int
+    """Enrollments whose end the reports do not know of, or know of twice."""
+    dead: int
+
+    @property
+    def is_good(self) -> bool:
+        return not (self.left or self.missing or self.miscounted or self.dead)
+
+
+class Deletions:
+    """The faults, one method each."""
+
+    def __init__(self, school: School, number: int) -> None:
+        self.school = school
+        self.number = number
+
+    def none(self) -> Row:
+        """Nothing fails."""
+        return self._delete_course("none")
+
+    def thrice(self) -> Row:
+        """The message comes three times, at once."""
+        self.school.front.rule = lambda call: Fault.THRICE if call.operation == "SendMessage" else None
+        return self._delete_course("message three times")
+
+    def killed(self) -> Row:
+        """The worker is killed around its transactions."""
+        due = every(40 if self.number > 4000 else 6)
+        kinds = every(2)
+
+        def rule(call: Call) -> Fault | None:
+            if call.operation != "TransactWriteItems" or len(self.school.aws.met) >= 12 or not next(due):
+                return None
+            return Fault.KILLED_AFTER if next(kinds) else Fault.KILLED_BEFORE
+
+        self.school.aws.rule = rule
+        # Killed five times, the message is dead; the cleanup asks again, and in the end nothing is left.
+        return self._delete_course("worker killed up to 12 times", sweeps=True)
+
+    def lost(self) -> Row:
+        """SQS refuses the message: the cleanup asks."""
+        self.school.front.rule = lambda call: Fault.REJECTED if call.operation == "SendMessage" else None
+        return self._delete_course("message refused", sweeps=True)
+
+    def user(self) -> Row:
+        """A student with many enrollments, an erasure that is killed once in a while."""
+        from chalicelib.models.enrollments import Enrollment
+        from chalicelib.services import users
+
+        due = every(3)
+        self.school.aws.rule = lambda call: (
+            Fault.KILLED_AFTER if call.operation == "TransactWriteItems" and next(due) else None
+        )
+        [student] = joins(1)
+        number = min(self.number, 300)
+        _enroll_at_once([(student.id, _no_course(n)) for n in range(number)])
+        users.erase(student.id)
+        self.school.comes_to_rest(DELETIONS, LONGEST)
+        self.school.works_well()
+        self._sweep("users")
+        left = sum(1 for _ in Enrollment.query(student.id, consistent_read=True))
+        return Row("user erased, worker killed", number, 0, left, 0, self._miscounted(student.id, number), 0)
+
+    def _delete_course(self, fault: str, sweeps: bool = False) -> Row:
+        from chalicelib.models.enrollments import Enrollment
+        from chalicelib.models.lessons import Lesson
+        from chalicelib.services import courses, lessons
+
+        owner = teacher()
+        doomed, kept = course(owner), course(owner)
+        for number in range(30):
+            fields = {"title": "x", "content": "", "duration_min": 0, "order_index": number}
+            lessons.create(owner, doomed.id, fields)
+        students = joins(40)
+        _enroll_at_once([(_no_student(number), doomed.id) for number in range(self.number)])
+        beside = _Beside(students, kept.id)
+        courses.delete(owner, doomed.id, None)
+        self.school.comes_to_rest(DELETIONS, LONGEST)
+        self.school.works_well()
+        if sweeps:
+            self._sweep("courses")
+        enrolled = beside.end()
+        left = sum(1 for _ in Enrollment.in_course(doomed.id))
+        left += sum(1 for _ in Lesson.query(doomed.id, consistent_read=True))
+        missing = enrolled - sum(1 for _ in Enrollment.in_course(kept.id))
+        dead = self._dead()
+        return Row(fault, self.number + 30, enrolled, left, missing, self._miscounted(doomed.id, self.number), dead)
+
+    def _sweep(self, table: str) -> None:
+        """The cleanup an hour later, as often as it takes to find nothing: here by tombstones from yesterday."""
+        self.school.stack.manage("redrive")
+        self.school.comes_to_rest(DELETIONS, LONGEST)
+        client = self.school.stack.aws("dynamodb")
+        for row in self.school.rows(table):
+            if "deleted_at" not in row:
+                continue
+            old = {":then": {"S": "2026-01-01T00:00:00.000000Z"}}
+            changes = "SET deleted_at = :then" + (", ended_at = :then" if table == "users" else "")
+            client.update_item(
+                TableName=f"eduflow-{table}-local",
+                Key={"id": row["id"]},
+                UpdateExpression=changes,
+                ExpressionAttributeValues=old,
+            )
+        for _ in range(5):
+            self.school.invoke("cleanup")
+            self.school.comes_to_rest(DELETIONS, LONGEST)
+            if not any("deleted_at" in row for row in self.school.rows(table)):
+                return
+        raise TimeoutError("Tombstones are left after five cleanups.")
+
+    def _dead(self) -> int:
+        return self.school.held(f"{DELETIONS}-dead")
+
+    def _miscounted(self, thing: str, number: int) -> int:
+        ended = [row for row in self.school.rows("ledger") if row["entry"]["S"].startswith("enrollment-ended#")]
+        return abs(sum(thing in row["entry"]["S"] for row in ended) - number)
+
+
+class _Beside:
+    """Students who enroll elsewhere while something is deleted."""
+
+    def __init__(self, students: list[Any], course_id: str) -> None:
+        self._end, self._enrolled = Event(), 0
+        self._thread = Thread(target=self._enroll, args=(students, course_id))
+        self._thread.start()
+
+    def _enroll(self, students: list[Any], course_id: str) -> None:
+        from chalicelib.services import enrollments
+
+        for student in students:
+            enrollments.enroll(student, course_id)
+            self._enrolled += 1
+            self._end.wait(0.2)
+
+    def end(self) -> int:
+        """How many enrolled."""
+        self._end.set()
+        self._thread.join()
+        return self._enrolled
+
+
+def _enroll_at_once(pairs: list[tuple[str, str]]) -> None:
+    """Rows of enrollments, whose emails are sent."""
+    from chalicelib.core import clock
+    from chalicelib.models.enrollments import Enrollment
+
+    moment = clock.rfc3339(clock.now())
+
+    def save(some: list[tuple[str, str]]) -> None:
+        with Enrollment.batch_write() as batch:
+            for student, course_id in some:
+                row = Enrollment.new(student, course_id, moment, "faults")
+                row.email_pending = None
+                batch.save(row)
+
+    in_parallel(save, [pairs[start : start + 500] for start in range(0, len(pairs), 500)])
+
+
+def _no_student(number: int) -> str:
+    return f"{number:016d}"
+
+
+def _no_course(number: int) -> str:
+    return f"{number:016d}"
+
+
+FAULTS = ["none", "thrice", "killed", "lost", "user"]
+
+
+def run(school: School, number: int, fault: str) -> list[Row]:
+    """One fault, from a well school to a well school."""
+    school.works_well()
+    school.again_after(DELETIONS, 4)
+    try:
+        row: Row = getattr(Deletions(school, number), fault)()
+    finally:
+        school.works_well()
+        school.again_after(DELETIONS, 360)
+    return [row]

@@ -1,0 +1,235 @@
+"""Emails under faults: each enrollment has exactly one, and where that can't be, as many more as is said."""
+
+import json
+import zlib
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from tests.fault_injection.proxy import Call, Fault
+from tests.fault_injection.school import EMAILS, WORKER_SECONDS, School, course, every, in_parallel, joins, teacher
+
+LONGEST = 900
+ATTEMPTS = 3  # of the client, at each write
+
+
+@dataclass
+class Row:
+    """What a fault came to."""
+
+    fault: str
+    enrollments: int
+    mails: int
+    duplicates: int
+    lost: int
+    dead: int
+    window: int = 0
+    """How often SES took a mail and nobody heard of it: so many duplicates are allowed."""
+    poison: int = 0
+    """How many messages had to die."""
+
+    @property
+    def is_good(self) -> bool:
+        return self.lost == 0 and self.duplicates <= self.window and self.dead == self.poison
+
+
+class Emails:
+    """The faults, one method each; all with the same number of enrollments."""
+
+    def __init__(self, school: School, number: int) -> None:
+        self.school = school
+        self.number = number
+
+    def none(self) -> Row:
+        """Nothing fails."""
+        return self._enroll_and_count("none")
+
+    def thrice(self) -> Row:
+        """Each message is delivered three times."""
+        self.school.front.rule = lambda call: Fault.THRICE if call.operation == "SendMessage" else None
+        return self._enroll_and_count("every message three times")
+
+    def killed(self) -> Row:
+        """The worker is killed before and after each of its steps, some times each."""
+        steps = [("PutItem", "idempotency"), ("SendRawEmail", ""), ("UpdateItem", "idempotency")]
+        steps += [("GetItem", "enrollments"), ("UpdateItem", "enrollments")]
+        rounds = 1 + self.number // 400
+        plans = [(*step, fault) for _ in range(rounds) for fault in (_BEFORE, _AFTER) for step in steps]
+        due = every(10 if self.number > 400 else 2)
+
+        def rule(call: Call) -> Fault | None:
+            if not plans or plans[-1][:2] != (call.operation, call.table) or not next(due):
+                return None
+            return plans.pop()[2]
+
+        self.school.aws.rule = rule
+        self.school.again_after(EMAILS, WORKER_SECONDS + 3)  # longer than a record says that somebody is at work
+        row = self._enroll_and_count("worker killed around each step")
+        assert not plans, f"{len(plans)} kills did not take place"
+        row.window = sum((call.operation, call.table, fault) in _UNHEARD for call, fault in self.school.aws.met)
+        return row
+
+    def ses_fails(self) -> Row:
+        """SES refuses a third of the calls."""
+        due = every(3)
+        return self._with_ses("SES fails for a third", lambda to: Fault.REFUSED if next(due) else None)
+
+    def ses_throttles(self) -> Row:
+        """SES throttles two of three calls."""
+        due = every(3)
+        return self._with_ses("SES throttles two of three", lambda to: None if next(due) else Fault.THROTTLED)
+
+    def ses_is_mute(self) -> Row:
+        """SES takes each tenth mail, and nobody hears of it: the window."""
+        due = every(10)
+        row = self._with_ses("SES takes, and is not heard", lambda to: Fault.LOST if next(due) else None)
+        row.window = len(self.school.aws.met)
+        return row
+
+    def poison(self) -> list[Row]:
+        """SES rejects three addresses for ever; then it is well, and what is dead is put back."""
+        students = joins(self.number)
+        bad = students[:3]
+        addresses = {_address(student) for student in bad}
+        self.school.aws.rule = _ses(lambda to: Fault.REJECTED if to in addresses else None)
+        before = self.school.mails()
+        self._enroll(students)
+        rejected = self._count("SES rejects 3 addresses for ever", students, before)
+        rejected.poison, rejected.lost = len(bad), rejected.lost - len(bad)
+        self._check_given_up({student.id for student in bad})
+        self.school.works_well()
+        redriven = self.school.stack.manage("redrive")
+        assert redriven.returncode == 0, redriven.stderr
+        return [rejected, self._count("the same, redriven", students, before)]
+
+    def dynamodb_fails(self) -> Row:
+        """DynamoDB refuses a fifth of the worker's calls."""
+        due = every(5)
+        self.school.aws.rule = lambda call: Fault.REFUSED if call.table and next(due) else None
+        row = self._enroll_and_count("DynamoDB fails for a fifth")
+        unrecorded = Counter(json.dumps(call.body) for call, _ in self.school.aws.met if _is_record_of_success(call))
+        row.window = sum(refused >= ATTEMPTS for refused in unrecorded.values())  # SES had taken it
+        return row
+
+    def sqs_refuses(self) -> Row:
+        """SQS refuses half of the messages at enrollment; two sweepers find them, at once."""
+
+        def rule(call: Call) -> Fault | None:
+            unlucky = zlib.crc32(call.body.get("MessageBody", "").encode()) % 2
+            return Fault.REJECTED if call.operation == "SendMessage" and unlucky else None
+
+        self.school.front.rule = rule
+        students = joins(self.number)
+        before = self.school.mails()
+        self._enroll(students, ago=timedelta(hours=1))  # as long ago as the sweepers look
+        self.school.comes_to_rest(EMAILS, LONGEST)
+        self.school.works_well()
+        found = in_parallel(lambda _: self.school.invoke("cleanup"), range(2))
+        assert any(one["EmailsAskedAgain"] for one in found), found
+        return self._count("SQS refuses half, two sweepers at once", students, before)
+
+    def back_again(self) -> Row:
+        """Each left before the worker was there, and came back: the first enrollment has no email."""
+        students = joins(self.number)
+        before = self.school.mails()
+        self.school.holds_back("enrollment_emails", True)
+        course_id = self._enroll(students)
+        self._leave(students, course_id)
+        self._enroll(students, course_id)
+        self.school.holds_back("enrollment_emails", False)
+        return self._count("left and came back before the mail", students, before)
+
+    def back_after_mail(self) -> Row:
+        """Each left after the email, and came back: another one."""
+        students = joins(self.number)
+        before = self.school.mails()
+        course_id = self._enroll(students)
+        self.school.comes_to_rest(EMAILS, LONGEST)
+        self._leave(students, course_id)
+        self._enroll(students, course_id)
+        return self._count("left and came back after the mail", students, before, each=2)
+
+    def _with_ses(self, name: str, says: Callable[[str], Fault | None]) -> Row:
+        self.school.aws.rule = _ses(says)
+        return self._enroll_and_count(name)
+
+    def _enroll_and_count(self, name: str, students: list[Any] | None = None) -> Row:
+        students = students or joins(self.number)
+        before = self.school.mails()
+        self._enroll(students)
+        return self._count(name, students, before)
+
+    def _enroll(self, students: list[Any], course_id: str = "", ago: timedelta = timedelta(0)) -> str:
+        from chalicelib.core import clock
+        from chalicelib.services import enrollments
+
+        course_id = course_id or course(teacher()).id
+        moment = clock.now() - ago
+        in_parallel(lambda student: enrollments.enroll(student, course_id, moment), students)
+        return course_id
+
+    def _leave(self, students: list[Any], course_id: str) -> None:
+        from chalicelib.models.enrollments import Enrollment
+        from chalicelib.services import enrollments
+
+        for student in students:
+            found = Enrollment.find_pair(student.id, course_id)
+            assert found and enrollments.remove(found)
+
+    def _count(self, name: str, students: list[Any], before: Counter[str], each: int = 1) -> Row:
+        self.school.comes_to_rest(EMAILS, LONGEST)
+        after = self.school.mails()
+        got = [after[to] - before[to] for to in map(_address, students)]
+        return Row(
+            name,
+            enrollments=len(students) * each,
+            mails=sum(got),
+            duplicates=sum(max(number - each, 0) for number in got),
+            lost=sum(max(each - number, 0) for number in got),
+            dead=self.school.held(f"{EMAILS}-dead"),
+        )
+
+    def _check_given_up(self, students: set[str]) -> None:
+        """Nobody asks any more for what is dead, and its row says why."""
+        rows = [row for row in self.school.rows("enrollments") if row["student"]["S"] in students]
+        assert all("email_failed_at" in row and "email_pending" not in row for row in rows), rows
+
+
+FAULTS = [
+    "none", "thrice", "killed", "ses_fails", "ses_throttles", "ses_is_mute", "poison", "dynamodb_fails",
+    "sqs_refuses", "back_again", "back_after_mail",
+]  # fmt: skip
+
+
+def run(school: School, number: int, fault: str) -> list[Row]:
+    """One fault, from a well school to a well school."""
+    school.works_well()
+    # What fails comes again so soon; but not while those who have it still wait for a free worker.
+    school.again_after(EMAILS, 4 if number < 400 else 25)
+    try:
+        found: Row | list[Row] = getattr(Emails(school, number), fault)()
+    finally:
+        school.works_well()
+        school.again_after(EMAILS, 360)
+    return found if isinstance(found, list) else [found]
+
+
+_BEFORE, _AFTER = Fault.KILLED_BEFORE, Fault.KILLED_AFTER
+_UNHEARD = {("SendRawEmail", "", _AFTER), ("UpdateItem", "idempotency", _BEFORE)}
+
+
+def _is_record_of_success(call: Call) -> bool:
+    return (call.operation, call.table) == ("UpdateItem", "idempotency")
+
+
+def _address(student: Any) -> str:
+    return f"{student.username}@example.org"
+
+
+def _ses(says: Callable[[str], Fault | None]) -> Callable[[Call], Fault | None]:
+    def rule(call: Call) -> Fault | None:
+        return says(call.body["Destinations.member.1"]) if call.operation == "SendRawEmail" else None
+
+    return rule

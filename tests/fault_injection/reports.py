@@ -1,0 +1,122 @@
+"""Reports under faults: each whole day has its row, and the row is right, whatever happened in between."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from tests.fault_injection.proxy import Call, Fault
+from tests.fault_injection.school import School, every, in_parallel
+
+
+@dataclass
+class Row:
+    """What a fault came to."""
+
+    fault: str
+    days: int
+    missing: int
+    wrong: int
+    mails: int
+    """How many admins have the newest report, each once: there is one admin."""
+
+    @property
+    def is_good(self) -> bool:
+        return not (self.missing or self.wrong) and self.mails == 1
+
+
+class Reports:
+    """The faults, one method each; on the demo school, which has had its reports for three weeks."""
+
+    def __init__(self, school: School) -> None:
+        self.school = school
+        self.school.invoke("daily_report")
+        self.right = self._stored()
+
+    def missed(self) -> Row:
+        """The schedule did not run for three days."""
+        self._forget(3)
+        self.school.invoke("daily_report")
+        return self._compare("schedule missed for three days")
+
+    def twice(self) -> Row:
+        """Eight runs at once, for ten days."""
+        self._forget(10)
+        in_parallel(lambda _: self.school.invoke("daily_report"), range(8))
+        return self._compare("eight runs at once, ten days missing")
+
+    def killed(self) -> Row:
+        """Each run is killed before or after it stores a row, until all are there."""
+        self._forget(10)
+        befores = every(2)
+
+        def rule(call: Call) -> Fault | None:
+            if call.operation != "PutItem" or call.table != "reports":
+                return None
+            return Fault.KILLED_BEFORE if next(befores) else Fault.KILLED_AFTER
+
+        self.school.aws.rule = rule
+        for _ in range(30):
+            self.school.invoke("daily_report")
+        return self._compare("each run killed beside a write")
+
+    def refused(self) -> Row:
+        """DynamoDB refuses a third of the calls."""
+        self._forget(10)
+        due = every(3)
+        self.school.aws.rule = lambda call: Fault.REFUSED if call.table and next(due) else None
+        for _ in range(3):
+            self.school.invoke("daily_report")
+        return self._compare("DynamoDB fails for a third")
+
+    def deleted(self) -> Row:
+        """Half of the enrollments, a course and an account are deleted; then all days are made anew."""
+        from chalicelib.core.caller import Caller
+        from chalicelib.core.roles import Role
+        from chalicelib.models.courses import Course
+        from chalicelib.models.enrollments import Enrollment
+        from chalicelib.models.users import User
+        from chalicelib.services import courses, enrollments, users
+
+        some = [row for number, row in enumerate(Enrollment.scan()) if number % 2]
+        assert sum(enrollments.remove_all(some)) == len(some)
+        course = next(iter(Course.scan(Course.is_published == True)))  # noqa: E712  an expression
+        courses.delete(Caller(course.owner_id, "", Role.ADMIN, session_id=""), course.id, None)
+        student = next(iter(User.scan(User.role == Role.STUDENT.value)))
+        users.erase(student.id)
+        first = min(self.right)
+        done = self.school.stack.manage("run", "daily-report", "--date", first)
+        assert done.returncode == 0, done.stderr
+        return self._compare("half of it deleted, all days made anew")
+
+    def _stored(self) -> dict[str, dict[str, Any]]:
+        rows = {row["date"]["S"]: row for row in self.school.rows("reports")}
+        return {day: {name: row[name] for name in row if name != "mailed_at"} for day, row in rows.items()}
+
+    def _forget(self, days: int) -> None:
+        """As if the last days had had no run."""
+        client = self.school.stack.aws("dynamodb")
+        for day in sorted(self.right)[-days:]:
+            client.delete_item(TableName="eduflow-reports-local", Key={"kind": {"S": "daily"}, "date": {"S": day}})
+
+    def _compare(self, fault: str) -> Row:
+        self.school.works_well()
+        self.school.invoke("daily_report")
+        now = self._stored()
+        wrong = sum(now[day] != row for day, row in self.right.items() if day in now)
+        return Row(fault, len(self.right), len(self.right.keys() - now.keys()), wrong, self._mails())
+
+    def _mails(self) -> int:
+        newest = max(self.right)
+        return sum(1 for mail in self.school.stack.mails("EduFlow:") if newest in mail["Subject"])
+
+
+FAULTS = ["missed", "twice", "killed", "refused", "deleted"]
+
+
+def run(school: School, number: int, fault: str) -> list[Row]:
+    """One fault, from a well school to a well school."""
+    school.works_well()
+    try:
+        row: Row = getattr(Reports(school), fault)()
+    finally:
+        school.works_well()
+    return [row]

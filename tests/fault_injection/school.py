@@ -1,0 +1,152 @@
+"""A deployed EduFlow whose workers reach AWS by a way that can fail, and a school to put into it."""
+
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import requests
+
+from devstack.stack import aws_environment
+from tests.fault_injection.proxy import FaultyAws
+from tests.support import RunningStack
+
+WORKERS = ("enrollment_emails", "cascade_deletions", "daily_report", "cleanup")
+WORKER_SECONDS = 45
+"""The emails' timeout here: shorter than on a stage, so that less has to be waited for."""
+EMAILS, DELETIONS = "enrollment-emails", "deletions"
+_THREADS = 12
+
+
+class School:
+    """The stage ``local`` of a running stack, as this process and its Lambdas see it."""
+
+    def __init__(self, stack: RunningStack) -> None:
+        self.stack = stack
+        self.aws = FaultyAws(stack.aws_url)
+        """What the Lambdas reach AWS by."""
+        self.front = FaultyAws(stack.aws_url)
+        """What this process, in the API's place, reaches AWS by."""
+        os.environ.update(aws_environment(self.front.url), STAGE="local", MAIL_FROM="eduflow@example.org")
+        for worker in WORKERS:
+            self._lead(worker)
+
+    def close(self) -> None:
+        self.aws.close()
+        self.front.close()
+
+    def works_well(self) -> None:
+        """No fault any more."""
+        self.aws.rule = self.front.rule = lambda call: None
+        self.aws.met, self.front.met = [], []
+
+    def _lead(self, worker: str) -> None:
+        client, name = self.stack.aws("lambda"), f"eduflow-local-{worker}"
+        variables = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+        variables |= {"AWS_ENDPOINT_URL": self.aws.url}
+        timeout = {"Timeout": WORKER_SECONDS} if worker == "enrollment_emails" else {}
+        client.update_function_configuration(FunctionName=name, Environment={"Variables": variables}, **timeout)
+
+    def invoke(self, worker: str) -> dict[str, Any]:
+        """Run a scheduled Lambda now, and wait for its end."""
+        event = dict.fromkeys(("version", "account", "region", "detail-type", "source", "time", "id"), "")
+        answer = self.stack.aws("lambda").invoke(
+            FunctionName=f"eduflow-local-{worker}", Payload=json.dumps(event | {"detail": {}, "resources": []})
+        )
+        found: dict[str, Any] = json.loads(answer["Payload"].read() or "null") or {}
+        return found
+
+    def again_after(self, queue: str, seconds: int) -> None:
+        """Let what failed come again so soon, instead of in six minutes."""
+        attributes = {"VisibilityTimeout": str(seconds)}
+        sqs = self.stack.aws("sqs")
+        sqs.set_queue_attributes(QueueUrl=self.url(queue), Attributes=attributes)
+
+    def url(self, queue: str) -> str:
+        """The address of a queue."""
+        return str(self.stack.aws("sqs").get_queue_url(QueueName=f"eduflow-{queue}-local")["QueueUrl"])
+
+    def holds_back(self, worker: str, is_held: bool) -> None:
+        """Let the queue's messages wait, or come."""
+        client = self.stack.aws("lambda")
+        [source] = client.list_event_source_mappings(FunctionName=f"eduflow-local-{worker}")["EventSourceMappings"]
+        client.update_event_source_mapping(UUID=source["UUID"], Enabled=not is_held)
+
+    def held(self, queue: str) -> int:
+        """How many messages a queue holds, in whatever state."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        names.append("ApproximateNumberOfMessagesDelayed")
+        sqs = self.stack.aws("sqs")
+        found = sqs.get_queue_attributes(QueueUrl=self.url(queue), AttributeNames=names)["Attributes"]
+        return sum(map(int, found.values()))
+
+    def comes_to_rest(self, queue: str, seconds: float) -> None:
+        """Wait until a queue holds nothing any more."""
+        end = time.monotonic() + seconds
+        while self.held(queue):
+            if time.monotonic() > end:
+                raise TimeoutError(f"{queue} holds {self.held(queue)} messages after {seconds} s")
+            time.sleep(0.3)
+
+    def mails(self) -> Counter[str]:
+        """How many mails each address got."""
+        answer = requests.get(f"{self.stack.aws_url}/_ministack/ses/messages", timeout=60).json()
+        return Counter(mail["To"][0] for account in answer["messages"].values() for mail in account)
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        """All rows of a table, past the faults."""
+        client = self.stack.aws("dynamodb")
+        pages = client.get_paginator("scan").paginate(TableName=f"eduflow-{table}-local", ConsistentRead=True)
+        return [row for page in pages for row in page["Items"]]
+
+
+def in_parallel(work: Callable[[Any], Any], things: Any) -> list[Any]:
+    """What some threads make of things."""
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return [*pool.map(work, things)]
+
+
+def joins(number: int) -> list[Any]:
+    """Students, as rows: registering them would be mostly hashing."""
+    from chalicelib.core import clock, ids
+    from chalicelib.core.caller import Caller
+    from chalicelib.core.roles import Role
+    from chalicelib.models.users import User
+
+    moment, callers = clock.rfc3339(clock.now()), []
+    with User.batch_write() as batch:
+        for _ in range(number):
+            user_id = ids.entity()
+            name = f"s{user_id}"
+            user = User(user_id, username=name, email=f"{name}@example.org", role=Role.STUDENT.value)
+            user.date_joined, user.position = moment, f"{moment}#{user_id}"
+            batch.save(user)
+            callers.append(Caller(user_id, name, Role.STUDENT, session_id=""))
+    return callers
+
+
+def teacher() -> Any:
+    """Who makes courses."""
+    from chalicelib.core.caller import Caller
+    from chalicelib.core.roles import Role
+    from chalicelib.models.users import User
+
+    [one] = joins(1)
+    User(one.id).update([User.role.set(Role.INSTRUCTOR.value)])
+    return Caller(one.id, one.username, Role.INSTRUCTOR, session_id="")
+
+
+def course(owner: Any) -> Any:
+    """A published course."""
+    from chalicelib.services import courses
+
+    return courses.create(owner, {"title": "Faults", "description": "", "price_cents": 0, "is_published": True})
+
+
+def every(number: int) -> Iterator[bool]:
+    """True each so-many-th time."""
+    while True:
+        yield from [*[False] * (number - 1), True]
