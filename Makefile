@@ -32,6 +32,7 @@ local: .venv/.installed  ## `chalice local` at http://127.0.0.1:8001 (LOCAL_PORT
 
 lint: .venv/.installed  ## ruff, mypy, import contracts, cfn-lint
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/cfn-lint infra/templates/*.yaml
 
 test: .venv/.installed lint  ## lint, then unit, integration and end-to-end tests (WORKERS=2)

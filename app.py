@@ -1,4 +1,4 @@
-"""EduFlow's Chalice app: every door of the house, and nothing else."""
+"""Chalice application: registers blueprints and middleware."""
 
 import os
 
@@ -12,15 +12,15 @@ from chalicelib.web.middleware import middleware
 logs.configure()
 app = Chalice("eduflow", configure_logs=False)
 app.register_middleware(middleware, "http")
-for door in (auth, authorizer, courses, docs, enrollments, lessons, reports, system, users):
-    app.register_blueprint(door.blueprint)
+for module in (auth, authorizer, courses, docs, enrollments, lessons, reports, system, users):
+    app.register_blueprint(module.blueprint)
 
 if os.environ.get("AWS_CHALICE_CLI_MODE"):
-    # Queue and schedule handlers are Lambdas of their own: who deploys must know them, who serves
-    # the API must not pay for their imports.
+    # The workers are Lambda functions of their own. The Chalice CLI has to know them; the API function must not pay
+    # for their imports.
     from chalicelib.handlers.workers import deletions, enrollment_emails, schedules
     from infra.chalice import plugin
 
-    for door in (deletions, enrollment_emails, schedules):
-        app.register_blueprint(door.blueprint)
+    for module in (deletions, enrollment_emails, schedules):
+        app.register_blueprint(module.blueprint)
     plugin.install()

@@ -23,18 +23,18 @@ def main() -> int:
         _enter(options.stage)
         from botocore.exceptions import BotoCoreError, ClientError
 
-        from chalicelib.core.errors import EduFlowError
-        from chalicelib.security.signing_keys import BadSigningKeys
+        from chalicelib.core.errors import DomainError
+        from chalicelib.security.signing_keys import InvalidSigningKeys
 
         try:
             status: int = options.run(options)
-        except EduFlowError as error:
+        except DomainError as error:
             raise _Refused("\n".join([error.detail, *(f"{f.field}: {f.message}" for f in error.fields)])) from error
         except BotoCoreError as error:
             raise _Refused(f"AWS does not answer for the stage {options.stage}: {error}") from error
         except ClientError as error:
             raise _Refused(f"AWS refused on the stage {options.stage}: {error}") from error
-        except BadSigningKeys as error:
+        except InvalidSigningKeys as error:
             raise _Refused(str(error)) from error
     except _Refused as refused:
         print(refused, file=sys.stderr)
@@ -96,12 +96,12 @@ def _enter(stage: str) -> None:
 def _create_admin(options: argparse.Namespace) -> int:
     from pydantic import ValidationError
 
-    from chalicelib.schemas.accounts import RegisterIn
+    from chalicelib.schemas.accounts import RegisterRequest
     from chalicelib.services import accounts
 
     password = os.environ.get("EDUFLOW_PASSWORD") or getpass.getpass(f"Password for {options.username}: ")
     try:
-        given = RegisterIn(username=options.username, email=options.email, password=password)
+        given = RegisterRequest(username=options.username, email=options.email, password=password)
         user = accounts.create_admin(given.username, given.email, given.password)
     except ValidationError as error:
         raise _Refused("\n".join(f"{fault['loc'][0]}: {fault['msg']}" for fault in error.errors())) from error
@@ -120,8 +120,8 @@ def _demo(options: argparse.Namespace) -> int:
     if password is None:
         raise _Refused("Set EDUFLOW_PASSWORD: on a stage that others reach, the demo accounts need one of your own.")
     try:
-        seed.fill(password, lambda work: print(f"  {work} ...", file=sys.stderr))
-    except seed.AlreadyThere:
+        seed.seed(password, lambda work: print(f"  {work} ...", file=sys.stderr))
+    except seed.AlreadySeededError:
         print("The demo school is there already.")
         return 0
     shown = password if password == DEMO_PASSWORD else "EDUFLOW_PASSWORD"
@@ -142,10 +142,10 @@ def _daily_report(options: argparse.Namespace) -> int:
     from chalicelib.services import reports
 
     now = clock.now()
-    stored = reports.redo(options.date, now) if options.date else reports.fill(now)
+    stored = reports.regenerate_from(options.date, now) if options.date else reports.generate_missing(now)
     count = 0
     for report in stored:
-        print(json.dumps({"date": report.date, **reports.numbers(report)}))
+        print(json.dumps({"date": report.date, **report.numbers}))
         count += 1
     if not count:
         print("Every whole day has its report.", file=sys.stderr)
@@ -161,8 +161,8 @@ def _run_cleanup(options: argparse.Namespace) -> int:
         return True
 
     try:
-        print(json.dumps(cleanup.run(clock.now(), go_on=tell)))
-    except cleanup.CleanupFailed as failed:
+        print(json.dumps(cleanup.run(clock.now(), should_continue=tell)))
+    except cleanup.CleanupError as failed:
         raise _Refused(f"These steps failed (the log above says why): {failed}") from failed
     return 0
 
@@ -187,7 +187,7 @@ def _redrive(options: argparse.Namespace) -> int:
             for number in dead_letters.redrive(name):
                 moved += number
                 _progress(f"{name}: {moved} redriven")
-        except dead_letters.NotTaken as refused:
+        except dead_letters.RedriveError as refused:
             raise _Refused(f"{name}: {moved} redriven, then the queue refused: {refused}") from refused
         print(json.dumps({"queue": name, "redriven": moved}))
     return 0
@@ -204,14 +204,14 @@ def _rotate_keys(options: argparse.Namespace) -> int:
     from chalicelib.security import signing_keys
 
     try:
-        key_id = (signing_keys.replace if options.compromised else signing_keys.rotate)(clock.now())
-    except signing_keys.RotationUnderWay as error:
+        key_id = (signing_keys.revoke_and_replace if options.compromised else signing_keys.rotate)(clock.now())
+    except signing_keys.RotationInProgress as error:
         raise _Refused(str(error)) from error
     if options.compromised:
         # 5 minutes that functions keep what they read, and 5 that API Gateway keeps what the authorizer said.
         print(f"The key {key_id} is the only one: within 10 minutes no other is trusted, and everyone is logged out.")
         return 0
-    days = signing_keys.MAX_SIGNED_SECONDS // 86400
+    days = signing_keys.MAX_TOKEN_LIFETIME_SECONDS // 86400
     print(f"The key {key_id} signs from that moment on; the one before it is trusted for {days} days more.")
     return 0
 

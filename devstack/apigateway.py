@@ -32,7 +32,7 @@ _RENAMED = {name.lower(): f"x-amzn-Remapped-{name}" for name in ("Date", "Server
 _at_root: ContextVar[bool] = ContextVar("at_root", default=False)
 
 
-def install() -> None:
+def patch_ministack() -> None:
     """Change ministack in this process."""
     handle, build_event, error_response, invoke = (
         gateway.handle_request,
@@ -69,7 +69,7 @@ def install() -> None:
         return status, {_RENAMED.get(name.lower(), name): value for name, value in headers.items()}, body
 
     gateway._invoke_lambda_proxy_v1 = invoke_and_rename
-    stage_cache.install()
+    stage_cache.patch_ministack()
     gateway.handle_request = handle_request
     gateway._build_lambda_event_v1 = build_lambda_event
     gateway._gateway_error_response = gateway_error_response

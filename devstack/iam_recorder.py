@@ -27,7 +27,7 @@ _TRANSACTED = {
 _seen: set[str] = set()
 
 
-def install(home: Path) -> None:
+def patch_ministack(home: Path) -> None:
     """Note what functions call, in this process."""
     credentials = lambda_runtime.execution_credentials
 

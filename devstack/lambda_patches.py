@@ -13,7 +13,7 @@ _ending = threading.Event()
 _PLATFORM = ("START RequestId:", "END RequestId:", "REPORT RequestId:")
 
 
-def install() -> None:
+def patch_ministack() -> None:
     """Change ministack in this process."""
     _keep_after_exceptions()
     # A function that logs nothing would cost 50 ms of waiting for its log.

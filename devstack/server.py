@@ -73,9 +73,9 @@ async def _serve(aws_port: int, api_port: int, stage: str, home: Path) -> None:
 
     from devstack import apigateway, iam_recorder, lambda_patches
 
-    apigateway.install()
-    lambda_patches.install()
-    iam_recorder.install(home)
+    apigateway.patch_ministack()
+    lambda_patches.patch_ministack()
+    iam_recorder.patch_ministack(home)
     config = Config()
     config.bind = [f"{HOST}:{aws_port}", f"{HOST}:{api_port}"]
     config.keep_alive_timeout = 75

@@ -17,7 +17,7 @@ _Key = tuple[str, ...]
 _kept: dict[_Key, tuple[float, Answer]] = {}
 
 
-def install() -> None:
+def patch_ministack() -> None:
     """Put the cache before the functions, in this process."""
     invoke = gateway._invoke_lambda_proxy_v1
 

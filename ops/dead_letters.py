@@ -26,21 +26,21 @@ def redrive(name: str) -> Iterator[int]:
 
     Raises NotTaken for those that the queue refuses: they stay dead.
     """
-    client, dead = aws.client("sqs"), sqs.url(_dead(name))
+    client, dead = aws.client("sqs"), sqs.queue_url(_dead(name))
     # With a wait, all of SQS' servers are asked: without, an answer can be empty while letters are there.
-    asked = {"QueueUrl": dead, "MaxNumberOfMessages": sqs.AT_ONCE, "WaitTimeSeconds": 2}
+    asked = {"QueueUrl": dead, "MaxNumberOfMessages": sqs.MAX_BATCH_SIZE, "WaitTimeSeconds": 2}
     while letters := client.receive_message(**asked).get("Messages", []):
         entries = [{"Id": str(number), "MessageBody": one["Body"]} for number, one in enumerate(letters)]
-        answer = client.send_message_batch(QueueUrl=sqs.url(name), Entries=entries)
+        answer = client.send_message_batch(QueueUrl=sqs.queue_url(name), Entries=entries)
         taken = [letters[int(done["Id"])] for done in answer.get("Successful", [])]
         for letter in taken:
             client.delete_message(QueueUrl=dead, ReceiptHandle=letter["ReceiptHandle"])
         yield len(taken)
         if answer.get("Failed"):
-            raise NotTaken(json.dumps(answer["Failed"]))
+            raise RedriveError(json.dumps(answer["Failed"]))
 
 
-class NotTaken(RuntimeError):
+class RedriveError(RuntimeError):
     """The queue refused dead letters; the message has its reasons."""
 
 
@@ -50,5 +50,5 @@ def _dead(name: str) -> str:
 
 def _numbers(name: str) -> dict[str, int]:
     wanted: list[Any] = [*_NUMBERS.values()]
-    found = aws.client("sqs").get_queue_attributes(QueueUrl=sqs.url(name), AttributeNames=wanted)["Attributes"]
+    found = aws.client("sqs").get_queue_attributes(QueueUrl=sqs.queue_url(name), AttributeNames=wanted)["Attributes"]
     return {state: int(found[attribute]) for state, attribute in _NUMBERS.items()}

@@ -14,8 +14,8 @@ from pydantic.json_schema import models_json_schema
 
 from chalicelib.core.resources import OPENAPI_FILE
 from chalicelib.schemas.problems import Problem
-from chalicelib.security.access import Access, Door
-from chalicelib.web.routing import Endpoint
+from chalicelib.security.access import AccessRule, AuthMode
+from chalicelib.web.endpoint import EndpointSpec
 
 VERSION = "0.1.0"
 _REF = "#/components/schemas/{model}"
@@ -65,26 +65,26 @@ def text(app: Chalice) -> str:
     return json.dumps(document(app), indent=1, sort_keys=True) + "\n"
 
 
-def _endpoints(app: Chalice) -> Iterable[Endpoint]:
+def _endpoints(app: Chalice) -> Iterable[EndpointSpec]:
     for methods in app.routes.values():
         for entry in methods.values():
-            endpoint: Endpoint = entry.view_function.endpoint  # type: ignore[attr-defined]
-            if endpoint.answers != {200: None} or endpoint.name == "schema":
+            endpoint: EndpointSpec = entry.view_function.endpoint  # type: ignore[attr-defined]
+            if endpoint.responses != {200: None} or endpoint.name == "schema":
                 yield endpoint
 
 
-def _models(endpoints: list[Endpoint]) -> Iterable[tuple[type[BaseModel], _Mode]]:
+def _models(endpoints: list[EndpointSpec]) -> Iterable[tuple[type[BaseModel], _Mode]]:
     yield Problem, "serialization"
     for endpoint in endpoints:
         for model in (endpoint.body, endpoint.query):
             if model:
                 yield model, "validation"
-        for answer in endpoint.answers.values():
+        for answer in endpoint.responses.values():
             if answer:
                 yield answer, "serialization"
 
 
-def _operation(endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
+def _operation(endpoint: EndpointSpec, schemas: _Schemas) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": endpoint.name,
         "summary": endpoint.summary,
@@ -106,13 +106,13 @@ def _tag(path: str) -> str:
     return parts[2] if len(parts) > 2 else "service"
 
 
-def _security(access: Access) -> list[dict[str, list[str]]]:
-    if access is Door.PUBLIC:
+def _security(access: AccessRule) -> list[dict[str, list[str]]]:
+    if access is AuthMode.PUBLIC:
         return []
-    return [{}, {"bearer": []}] if access is Door.OPTIONAL else [{"bearer": []}]
+    return [{}, {"bearer": []}] if access is AuthMode.OPTIONAL else [{"bearer": []}]
 
 
-def _parameters(endpoint: Endpoint) -> Iterable[dict[str, Any]]:
+def _parameters(endpoint: EndpointSpec) -> Iterable[dict[str, Any]]:
     for part in endpoint.path.split("/"):
         if part.startswith("{"):
             name = part.strip("{}")
@@ -124,27 +124,27 @@ def _parameters(endpoint: Endpoint) -> Iterable[dict[str, Any]]:
                 "schema": {"type": "string"},
             }
     for name, status in _PRECONDITIONS.items():
-        if status in {*endpoint.answers, *endpoint.errors}:
+        if status in {*endpoint.responses, *endpoint.error_statuses}:
             yield {"name": name, "in": "header", "required": False, "schema": {"type": "string"}}
     if endpoint.query:
         for name, schema in endpoint.query.model_json_schema()["properties"].items():
             yield {"name": name, "in": "query", "required": False, "schema": schema}
 
 
-def _responses(endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
+def _responses(endpoint: EndpointSpec, schemas: _Schemas) -> dict[str, Any]:
     responses: dict[str, Any] = {}
-    for status, model in endpoint.answers.items():
+    for status, model in endpoint.responses.items():
         responses[str(status)] = _response(status, schemas[model, "serialization"] if model else None)
-        if 304 in endpoint.answers or 412 in endpoint.errors:
+        if 304 in endpoint.responses or 412 in endpoint.error_statuses:
             responses[str(status)]["headers"]["ETag"] = _header("Its version, for If-None-Match and If-Match.")
-        if endpoint.cached:
+        if endpoint.reports_cache_status:
             responses[str(status)]["headers"]["X-Cache"] = _header("Whether a cache served it: hit, miss or bypass.")
     if endpoint.name == "schema":
         responses["200"]["content"] = {"application/json": {"schema": {"type": "object"}}}
     problem = {"$ref": _REF.format(model="Problem")}
     for status in sorted(_errors(endpoint)):
         responses[str(status)] = _response(status, problem, "application/problem+json")
-    if not isinstance(endpoint.access, Door):  # API Gateway renames the header in responses of the function
+    if not isinstance(endpoint.access, AuthMode):  # API Gateway renames the header in responses of the function
         responses["401"]["headers"]["WWW-Authenticate"] = _header("The authentication scheme: Bearer.")
     return responses
 
@@ -165,15 +165,15 @@ def _header(description: str) -> dict[str, Any]:
     return {"description": description, "schema": {"type": "string"}}
 
 
-def _errors(endpoint: Endpoint) -> set[int]:
-    found = {429, 500} | set(endpoint.errors)
+def _errors(endpoint: EndpointSpec) -> set[int]:
+    found = {429, 500} | set(endpoint.error_statuses)
     if endpoint.body:
         found |= {400, 413, 415}
     if endpoint.query:
         found |= {400}
-    if endpoint.access is not Door.PUBLIC:
+    if endpoint.access is not AuthMode.PUBLIC:
         found |= {401}
-    if not isinstance(endpoint.access, Door):
+    if not isinstance(endpoint.access, AuthMode):
         found |= {403}
     return found
 

@@ -68,11 +68,11 @@ _DAYS = 21
 _LONGEST_LESSON = 45
 
 
-class AlreadyThere(Exception):
+class AlreadySeededError(Exception):
     """The stage has its demo school."""
 
 
-def fill(password: str, say: Callable[[str], object]) -> None:
+def seed(password: str, say: Callable[[str], object]) -> None:
     """Make the school; every account has this password.
 
     Raises AlreadyThere.
@@ -82,7 +82,7 @@ def fill(password: str, say: Callable[[str], object]) -> None:
     try:
         accounts.create_admin(ADMIN, "admin@example.org", password)
     except Conflict as error:
-        raise AlreadyThere from error
+        raise AlreadySeededError from error
     say("instructors and students")
     instructors = [_join(name, Role.INSTRUCTOR, password, opening) for name in _INSTRUCTORS]
     students = [_join(name, Role.STUDENT, password, _some_time(dice, opening)) for name in _STUDENTS]
@@ -91,7 +91,7 @@ def fill(password: str, say: Callable[[str], object]) -> None:
     say("enrollments")
     _enroll(dice, students, published)
     say("daily reports")
-    for _ in reports.fill(clock.now()):
+    for _ in reports.generate_missing(clock.now()):
         pass
 
 
@@ -127,8 +127,8 @@ def _make_courses(dice: random.Random, instructors: list[User], opening: datetim
 def _enroll(dice: random.Random, students: list[User], course_ids: list[str]) -> None:
     """Enrollments of the past: their emails are long sent, so none is owed."""
     for student in students:
-        joined = clock.parse_rfc3339(student.date_joined)
+        joined = clock.parse_timestamp(student.date_joined)
         for course_id in dice.sample(course_ids, dice.randint(1, 4)):
-            enrollment = Enrollment.new(student.id, course_id, clock.rfc3339(_some_time(dice, joined)), "demo")
+            enrollment = Enrollment.new(student.id, course_id, clock.format_timestamp(_some_time(dice, joined)), "demo")
             enrollment.email_pending = None
             enrollment.insert()

@@ -9,17 +9,18 @@ from chalicelib.core import clock
 from chalicelib.core.caller import Caller
 from chalicelib.core.roles import Role
 from chalicelib.models.courses import Course
+from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.sessions import Session
 from chalicelib.security import passwords
 from chalicelib.services import accounts, courses
 from tests.support import PASSWORD, unique
 
 
-def joins(role: Role, now: datetime | None = None, name: str | None = None) -> Caller:
+def create_user(role: Role, now: datetime | None = None, name: str | None = None) -> Caller:
     """Somebody new."""
     username = name or unique(role.value)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(passwords, "hashed", lambda password: "no hash")
+        patch.setattr(passwords, "hash_password", lambda password: "no hash")
         if role is Role.ADMIN:
             user = accounts.create_admin(username, f"{username}@example.org", PASSWORD)
         else:
@@ -29,7 +30,12 @@ def joins(role: Role, now: datetime | None = None, name: str | None = None) -> C
     return Caller(user.id, username, role, session.id)
 
 
-def makes_course(owner: Caller, now: datetime | None = None, **fields: Any) -> Course:
+def create_course(owner: Caller, now: datetime | None = None, **fields: Any) -> Course:
     """A course, published and for nothing unless the fields say otherwise."""
     wanted = {"title": "A title", "description": "", "price_cents": 0, "is_published": True} | fields
     return courses.create(owner, wanted, now or clock.now())
+
+
+def remove_enrollment(enrollment: Enrollment) -> bool:
+    """Delete an enrollment and return whether it existed."""
+    return bool(Enrollment.delete_batch([enrollment], clock.timestamp()))

@@ -1,6 +1,6 @@
-"""Clients of AWS: one session a process, short timeouts, few retries.
+"""AWS clients: one session per process, short timeouts, few retries.
 
-botocore and not boto3: the client is the same, and no cold start pays for boto3's import.
+By botocore and not boto3: the client is the same, and no cold start pays for boto3's import.
 """
 
 from functools import cache
@@ -9,27 +9,33 @@ from typing import Any
 import botocore.session
 from botocore.config import Config
 
-CONNECT_SECONDS = 2
-READ_SECONDS = 5
-ATTEMPTS = 3
+CONNECT_TIMEOUT_SECONDS = 2
+READ_TIMEOUT_SECONDS = 5
+MAX_ATTEMPTS = 3
 
 
 @cache
 def session() -> botocore.session.Session:
-    """The one session; a second one would cost a client another 100 ms of start-up."""
+    """Return the process-wide session. Each further session would add 100 ms to a cold start."""
     return botocore.session.get_session()
 
 
 @cache
-def client(service: str, read_seconds: float = READ_SECONDS, attempts: int = ATTEMPTS) -> Any:
-    """The client of an AWS service, such as ``sqs``. Thread-safe."""
-    return session().create_client(service, config=config(read_seconds, attempts))
+def client(service: str, read_timeout: float = READ_TIMEOUT_SECONDS, max_attempts: int = MAX_ATTEMPTS) -> Any:
+    """Return the process-wide client of an AWS service, such as ``sqs``. Thread-safe; timeout in seconds."""
+    return session().create_client(service, config=config(read_timeout, max_attempts))
 
 
-def config(read_seconds: float = READ_SECONDS, attempts: int = ATTEMPTS) -> Config:
-    """How long a client waits, and how often it tries: botocore's own defaults outlive a Lambda."""
+def config(read_timeout: float = READ_TIMEOUT_SECONDS, max_attempts: int = MAX_ATTEMPTS) -> Config:
+    """Return a client configuration: botocore's default timeouts are longer than a Lambda function may run."""
     return Config(
-        connect_timeout=CONNECT_SECONDS,
-        read_timeout=read_seconds,
-        retries={"mode": "standard", "total_max_attempts": attempts},
+        connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        read_timeout=read_timeout,
+        retries={"mode": "standard", "total_max_attempts": max_attempts},
     )
+
+
+def reset() -> None:
+    """Forget the session and its clients."""
+    session.cache_clear()
+    client.cache_clear()

@@ -1,6 +1,10 @@
-"""Once, however often it is asked for: Powertools' idempotency, with its records in DynamoDB."""
+"""Idempotency: functions that run once per key, by Powertools with records in DynamoDB.
+
+https://docs.aws.amazon.com/powertools/python/latest/utilities/idempotency/
+"""
 
 from collections.abc import Callable
+from functools import cache, wraps
 from typing import Any
 
 from aws_lambda_powertools.utilities.idempotency import (
@@ -11,31 +15,39 @@ from aws_lambda_powertools.utilities.idempotency import (
 
 from chalicelib.adapters import aws
 from chalicelib.core.config import settings
+from chalicelib.core.retry_policy import IDEMPOTENCY_RECORD_TTL
 
-REMEMBERED_SECONDS = 30 * 24 * 3600  # beyond the 14 days that a queue and its dead letters keep a message
+Function = Callable[..., None]
 
 
-def by(key: str) -> IdempotencyConfig:
-    """Idempotency by one part of what is asked for, a JMESPath."""
+def config_for(key: str) -> IdempotencyConfig:
+    """Return the configuration for an idempotency key: a JMESPath into the argument."""
     return IdempotencyConfig(
         event_key_jmespath=key,
         raise_on_no_idempotency_key=True,
-        expires_after_seconds=REMEMBERED_SECONDS,
+        expires_after_seconds=int(IDEMPOTENCY_RECORD_TTL.total_seconds()),
         hash_function="sha256",
     )
 
 
-def done(argument: str, config: IdempotencyConfig, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """A function that does what it is asked for by an argument once.
+def idempotent(argument: str, config: IdempotencyConfig, name: str) -> Callable[[Function], Function]:
+    """Make a function idempotent, keyed by one keyword argument.
 
-    Its records go by ``name``, not by the function's: one that is renamed must not do all again.
+    Its records are named ``name`` and not by the function: renaming it must not repeat its work.
     """
-    records = DynamoDBPersistenceLayer(table_name=settings().resource("idempotency"), boto_config=aws.config())
 
-    def decorate(function: Callable[..., None]) -> Callable[..., None]:
-        once: Any = idempotent_function(
-            function, data_keyword_argument=argument, config=config, persistence_store=records, key_prefix=name
-        )
-        return once  # type: ignore[no-any-return]
+    def decorate(function: Function) -> Function:
+        @cache
+        def with_records() -> Any:
+            records = DynamoDBPersistenceLayer(settings().resource_name("idempotency"), boto_config=aws.config())
+            return idempotent_function(
+                function, data_keyword_argument=argument, config=config, persistence_store=records, key_prefix=name
+            )
+
+        @wraps(function)
+        def run_once(**arguments: Any) -> None:
+            with_records()(**arguments)
+
+        return run_once
 
     return decorate

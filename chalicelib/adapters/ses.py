@@ -1,13 +1,13 @@
 """Email through Amazon SES.
 
-SendRawEmail of the SES API v1: the one call that carries a List-Unsubscribe header and exists on AWS and in every
+SendRawEmail of the SES API v1 is the one call that carries a List-Unsubscribe header and exists on AWS and in every
 local AWS (https://docs.aws.amazon.com/ses/latest/APIReference/API_SendRawEmail.html).
 """
 
 import random
 import time
 from dataclasses import dataclass
-from email.message import EmailMessage
+from email.message import EmailMessage as MimeMessage
 from email.policy import SMTP
 from itertools import count
 from typing import Any
@@ -16,20 +16,20 @@ from botocore.exceptions import ClientError
 
 from chalicelib.adapters import aws
 from chalicelib.core.config import settings
+from chalicelib.core.retry_policy import SEND_RETRY_BUDGET_SECONDS
 
-READ_SECONDS = 10
-PATIENCE_SECONDS = 8
-LONGEST_SECONDS = PATIENCE_SECONDS + aws.CONNECT_SECONDS + READ_SECONDS
-_FIRST_WAIT_SECONDS = 0.2
-_LONGEST_WAIT_SECONDS = 2.0
-# SES answers 400 with this code when a send rate or a daily quota is exceeded
+READ_TIMEOUT_SECONDS = 10
+MAX_SEND_SECONDS = SEND_RETRY_BUDGET_SECONDS + aws.CONNECT_TIMEOUT_SECONDS + READ_TIMEOUT_SECONDS
+_BACKOFF_BASE_SECONDS = 0.2
+_BACKOFF_CAP_SECONDS = 2.0
+# SES answers 400 with these codes when a send rate or a daily quota is exceeded
 # (https://docs.aws.amazon.com/ses/latest/dg/manage-sending-quotas-errors.html).
 _THROTTLING_CODES = {"Throttling", "ThrottlingException"}
 
 
 @dataclass(frozen=True)
-class Mail:
-    """An email to one person, as text and as HTML."""
+class EmailMessage:
+    """An email to one recipient, as text and as HTML."""
 
     to: str
     subject: str
@@ -37,40 +37,42 @@ class Mail:
     html: str
 
 
-def send(mail: Mail) -> str:
+def send(email: EmailMessage) -> str:
     """Send an email and return its SES message ID.
 
-    Throttling and server errors are retried for PATIENCE_SECONDS. A call without a response is not retried,
+    Throttling and server errors are retried for SEND_RETRY_BUDGET_SECONDS. A call without a response is not retried,
     because SES may have accepted the email.
 
-    Raises ClientError when SES refuses it, BotoCoreError when it does not respond.
+    Raises:
+        ClientError: SES rejected the email.
+        BotoCoreError: SES did not respond.
     """
-    end = time.monotonic() + PATIENCE_SECONDS
-    raw = message_bytes(mail, settings().mail_from)
+    end = time.monotonic() + SEND_RETRY_BUDGET_SECONDS
+    raw = message_bytes(email, settings().mail_from)
     for attempt in count():
         try:
-            sent = _client().send_raw_email(
-                Source=settings().mail_from, Destinations=[mail.to], RawMessage={"Data": raw}
+            response = _client().send_raw_email(
+                Source=settings().mail_from, Destinations=[email.to], RawMessage={"Data": raw}
             )
-            return str(sent["MessageId"])
+            return str(response["MessageId"])
         except ClientError as error:
-            wait = random.uniform(0, min(_LONGEST_WAIT_SECONDS, _FIRST_WAIT_SECONDS * 2**attempt))
+            wait = random.uniform(0, min(_BACKOFF_CAP_SECONDS, _BACKOFF_BASE_SECONDS * 2**attempt))
             if not _is_transient(error) or time.monotonic() + wait > end:
                 raise
             time.sleep(wait)
-    raise AssertionError("the attempts end with an exception")
+    raise AssertionError("the loop ends with a return or an exception")
 
 
-def message_bytes(mail: Mail, sender: str) -> bytes:
+def message_bytes(email: EmailMessage, sender: str) -> bytes:
     """Return an email as a MIME message (RFC 5322, RFC 2045) with a text and an HTML part."""
-    message = EmailMessage(policy=SMTP)
+    message = MimeMessage(policy=SMTP)
     message["From"] = sender
-    message["To"] = mail.to
-    message["Subject"] = mail.subject
-    # RFC 2369: mail programs show it next to the sender's name.
+    message["To"] = email.to
+    message["Subject"] = email.subject
+    # RFC 2369: email programs show it next to the sender's name.
     message["List-Unsubscribe"] = f"<mailto:{sender}?subject=unsubscribe>"
-    message.set_content(mail.text)
-    message.add_alternative(mail.html, subtype="html")
+    message.set_content(email.text)
+    message.add_alternative(email.html, subtype="html")
     return message.as_bytes()
 
 
@@ -80,4 +82,4 @@ def _is_transient(error: ClientError) -> bool:
 
 
 def _client() -> Any:
-    return aws.client("ses", read_seconds=READ_SECONDS, attempts=1)
+    return aws.client("ses", read_timeout=READ_TIMEOUT_SECONDS, max_attempts=1)

@@ -1,7 +1,8 @@
-"""The queues: enrollments whose email is owed, and what hangs on something that ended."""
+"""SQS queues: enrollment emails and cascade deletions."""
 
 import json
 from collections.abc import Iterable, Iterator
+from enum import StrEnum
 from functools import cache
 from itertools import islice
 from typing import Any
@@ -11,57 +12,66 @@ from botocore.exceptions import BotoCoreError, ClientError
 from chalicelib.adapters import aws
 from chalicelib.core.config import settings
 from chalicelib.observability import logs
+from chalicelib.observability.logs import error_log
 
 ENROLLMENT_EMAILS = "enrollment-emails"
 DELETIONS = "deletions"
-COURSE = "course"
-USER = "user"
-INACTIVE = "inactive"
-MAX_RECEIVES = 5
-"""How often a message is tried before it becomes a dead letter: the template's maxReceiveCount."""
-
-AT_ONCE = 10  # SQS's limit of a batch
+MAX_BATCH_SIZE = 10  # SQS's limit
 
 Message = dict[str, str]
 
 
+class CascadeTarget(StrEnum):
+    """The kinds of entities whose dependents are deleted."""
+
+    COURSE = "course"  # a deleted course
+    USER = "user"  # an erased user
+    INACTIVE = "inactive"  # a student who has been deactivated for long
+
+
 def enrollment_message(enrollment_id: str, request_id: str) -> Message:
-    """What asks for the email of an enrollment."""
+    """Return the message that requests the email of an enrollment."""
     return {"enrollment": enrollment_id, "request_id": request_id}
 
 
-def deletion_message(kind: str, thing: str) -> Message:
-    """What asks for the removal of what hangs on a deleted COURSE or USER, or on an INACTIVE one."""
-    return {"kind": kind, "id": thing, "request_id": logs.request_id.get()}
+def deletion_message(target: CascadeTarget, entity_id: str) -> Message:
+    """Return the message that requests the deletion of an entity's dependents."""
+    return {"target": target, "id": entity_id, "request_id": logs.request_id.get()}
 
 
 def send(queue: str, message: Message, **options: Any) -> bool:
-    """Put a message into a queue; whether it took it.
+    """Send a message and return whether SQS accepted it.
 
-    A queue that is out of reach is no error of the caller's: the row still says what is owed, and
-    the cleanup asks again.
+    A failure is logged and does not fail the caller: the row still records the pending work, and the cleanup
+    requeues it.
     """
     try:
-        aws.client("sqs").send_message(QueueUrl=url(queue), MessageBody=json.dumps(message), **options)
+        aws.client("sqs").send_message(QueueUrl=queue_url(queue), MessageBody=json.dumps(message), **options)
     except (BotoCoreError, ClientError):
-        logs.errors.exception("The queue %s did not take a message", queue, extra={"extra": message})
+        error_log.exception("SQS did not accept a message", queue=queue, **message)
         return False
     return True
 
 
-def send_all(queue: str, messages: Iterable[Message]) -> Iterator[list[Message]]:
-    """Put messages into a queue, as many at once as it takes; gives those of each batch that it took.
+def send_batches(queue: str, messages: Iterable[Message]) -> Iterator[list[Message]]:
+    """Send messages in batches and yield those of each batch that SQS accepted.
 
-    Raises BotoCoreError and ClientError when the queue is out of reach.
+    Raises:
+        BotoCoreError, ClientError: SQS is not reachable.
     """
-    rest = iter(messages)
-    while batch := [*islice(rest, AT_ONCE)]:
+    remaining = iter(messages)
+    while batch := [*islice(remaining, MAX_BATCH_SIZE)]:
         entries = [{"Id": str(number), "MessageBody": json.dumps(message)} for number, message in enumerate(batch)]
-        answer = aws.client("sqs").send_message_batch(QueueUrl=url(queue), Entries=entries)
-        yield [batch[int(done["Id"])] for done in answer.get("Successful", [])]
+        response = aws.client("sqs").send_message_batch(QueueUrl=queue_url(queue), Entries=entries)
+        yield [batch[int(entry["Id"])] for entry in response.get("Successful", [])]
 
 
 @cache
-def url(queue: str) -> str:
-    """The address of this stage's queue."""
-    return str(aws.client("sqs").get_queue_url(QueueName=settings().resource(queue))["QueueUrl"])
+def queue_url(queue: str) -> str:
+    """Return the URL of this stage's queue."""
+    return str(aws.client("sqs").get_queue_url(QueueName=settings().resource_name(queue))["QueueUrl"])
+
+
+def reset() -> None:
+    """Forget the URLs that this process has read."""
+    queue_url.cache_clear()

@@ -1,4 +1,4 @@
-"""Who calls: what the services are told about the user behind a request."""
+"""The authenticated user behind a request."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from chalicelib.core.roles import Role
 
 @dataclass(frozen=True)
 class Caller:
-    """The user of a good access token."""
+    """The user of a valid access token."""
 
     id: str
     username: str
@@ -16,5 +16,5 @@ class Caller:
 
     @property
     def is_admin(self) -> bool:
-        """Whether the caller may do everything."""
+        """Whether the caller is an admin."""
         return self.role is Role.ADMIN

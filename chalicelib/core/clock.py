@@ -1,18 +1,23 @@
-"""Time as the API speaks it: RFC 3339, UTC, of fixed width, so that text order is time order."""
+"""Time in the API's format: RFC 3339, UTC, of fixed width, so that text order is time order."""
 
 from datetime import UTC, datetime
 
 
 def now() -> datetime:
-    """The present moment, UTC."""
+    """Return the current time in UTC."""
     return datetime.now(UTC)
 
 
-def rfc3339(moment: datetime) -> str:
-    """``2026-11-22T09:30:00.000000Z``; always with six decimals."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+def timestamp() -> str:
+    """Return the current time as `format_timestamp` does."""
+    return format_timestamp(now())
 
 
-def parse_rfc3339(text: str) -> datetime:
-    """The moment that `rfc3339` wrote."""
+def format_timestamp(time: datetime) -> str:
+    """Return a time as ``2026-11-22T09:30:00.000000Z``, always with six decimals."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def parse_timestamp(text: str) -> datetime:
+    """Return the time that `format_timestamp` formatted."""
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)

@@ -1,66 +1,83 @@
-"""What a stage sets, read once from the environment."""
+"""Configuration of a stage, from environment variables. Each variable is read when it is first used."""
 
 import os
-from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 PROJECT = "eduflow"
 
 
-class MissingSetting(RuntimeError):
-    """A required environment variable is not set; the message names it."""
+class ConfigurationError(RuntimeError):
+    """A required environment variable is not set, or has an invalid value; the message names it."""
 
 
-@dataclass(frozen=True)
 class Settings:
-    """The settings of one stage; the names of its AWS resources follow from the stage."""
+    """The settings of one stage. The names of its AWS resources follow from the stage.
 
-    stage: str
-    public_base_url: str
-    """Where clients reach the API when that is not what the request says (a proxy in front); else empty."""
-    mail_from: str
-    enrollment_shards: int
-    """Partitions of each enrollment index; never lower it, or rows become unreachable."""
-    mail_reports: bool
-    """Whether the admins get each daily report by mail."""
-    cache_url: str
-    """The Valkey that course reads are cached in, ``valkey://`` or ``valkeys://`` (TLS); empty for none."""
+    Each property raises ConfigurationError if its variable is missing or invalid.
+    """
 
-    def resource(self, name: str) -> str:
-        """The name of this stage's table, queue or function called ``name``."""
-        return f"{PROJECT}-{name}-{self.stage}"
+    @cached_property
+    def stage(self) -> str:
+        """The Chalice stage."""
+        return _required("STAGE")
+
+    @cached_property
+    def public_base_url(self) -> str:
+        """The URL of the API for clients if a proxy in front changes it; otherwise empty."""
+        return os.environ.get("PUBLIC_BASE_URL", "").rstrip("/")
+
+    @cached_property
+    def mail_from(self) -> str:
+        """The sender of all emails."""
+        return _required("MAIL_FROM")
+
+    @cached_property
+    def enrollment_shards(self) -> int:
+        """Partitions of each enrollment index. A lower number makes existing rows unreachable."""
+        return _positive_integer("ENROLLMENT_SHARDS", "1")
+
+    @cached_property
+    def email_reports(self) -> bool:
+        """Whether the admins receive each daily report by email."""
+        return _bool("EMAIL_REPORTS", "false")
+
+    @cached_property
+    def cache_url(self) -> str:
+        """The Valkey that caches course reads, ``valkey://`` or ``valkeys://`` (TLS); empty for none."""
+        return os.environ.get("CACHE_URL", "") if _bool("ENABLE_CACHE", "true") else ""
 
     @property
     def signing_keys_secret(self) -> str:
-        """The Secrets Manager id of the keys that sign tokens."""
+        """The Secrets Manager ID of the keys that sign tokens."""
         return f"{PROJECT}/{self.stage}/signing-keys"
+
+    def resource_name(self, name: str) -> str:
+        """Return the full name of this stage's table or queue ``name``."""
+        return f"{PROJECT}-{name}-{self.stage}"
+
+
+@cache
+def settings() -> Settings:
+    """Return the settings of this process."""
+    return Settings()
 
 
 def _required(name: str) -> str:
     value = os.environ.get(name)
     if not value:
-        raise MissingSetting(f"environment variable {name} is not set (see .chalice/config.json)")
+        raise ConfigurationError(f"The environment variable {name} is not set (see .chalice/config.json).")
     return value
 
 
-def _flag(name: str, default: str) -> bool:
+def _bool(name: str, default: str) -> bool:
     value = os.environ.get(name, default).lower()
     if value not in ("true", "false"):
-        raise MissingSetting(f"environment variable {name} is neither true nor false, but {value!r}")
+        raise ConfigurationError(f"The environment variable {name} is {value!r}: it must be true or false.")
     return value == "true"
 
 
-@cache
-def settings() -> Settings:
-    """The settings of this process.
-
-    Raises MissingSetting for a required variable that is absent.
-    """
-    return Settings(
-        stage=_required("STAGE"),
-        public_base_url=os.environ.get("PUBLIC_BASE_URL", "").rstrip("/"),
-        mail_from=_required("MAIL_FROM"),
-        enrollment_shards=int(os.environ.get("ENROLLMENT_SHARDS", "1")),
-        mail_reports=_flag("MAIL_REPORTS", "false"),
-        cache_url=os.environ.get("CACHE_URL", "") if _flag("ENABLE_CACHE", "true") else "",
-    )
+def _positive_integer(name: str, default: str) -> int:
+    value = os.environ.get(name, default)
+    if not value.isdigit() or int(value) < 1:
+        raise ConfigurationError(f"The environment variable {name} is {value!r}: it must be a number from 1.")
+    return int(value)

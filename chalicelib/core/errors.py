@@ -1,32 +1,33 @@
-"""What can go wrong for a caller, in the words of the domain.
+"""Domain errors: failures that the caller of the API caused.
 
-EduFlowError
-├── Invalid             the input breaks a rule; names the fields
-├── NotAuthenticated    no token, or not a good one
-├── Forbidden           the caller may know the thing, but not do this
-├── NotFound            it does not exist, or the caller may not know that it does
-├── Conflict            it exists already, or its state forbids this
-├── PreconditionFailed  it is not in the state that the caller expects
-├── Busy                too many write the same thing just now; trying again helps
-├── Throttled           too many attempts failed; trying again helps later
-├── TooLarge            the body is larger than the API takes
-└── UnsupportedMedia    the body is of another media type than JSON
+DomainError
+├── InvalidInput          the input violates a rule; names the fields
+├── NotAuthenticated      the token is missing or invalid
+├── Forbidden             the caller may see the resource, but not do this
+├── NotFound              the resource does not exist, or the caller may not know that it does
+├── Conflict              the resource exists already, or its state does not allow this
+├── PreconditionFailed    the resource is not in the version that the caller expects
+├── WriteContention       concurrent writes to the same resource; a retry helps
+├── TooManyAttempts       too many failed attempts; a later retry helps
+├── PayloadTooLarge       the body exceeds the limit
+└── UnsupportedMediaType  the body is not JSON
 """
 
 from dataclasses import dataclass
+from typing import Self
 
 
 @dataclass(frozen=True)
 class FieldError:
-    """One field's fault: a machine-readable code and a sentence for people."""
+    """The violation of a rule by one field: a machine-readable code and a message."""
 
     field: str
     code: str
     message: str
 
 
-class EduFlowError(Exception):
-    """An answer that the caller caused."""
+class DomainError(Exception):
+    """Base of all failures that the caller caused."""
 
     def __init__(self, detail: str, fields: tuple[FieldError, ...] = ()) -> None:
         super().__init__(detail)
@@ -34,53 +35,52 @@ class EduFlowError(Exception):
         self.fields = fields
 
 
-class Invalid(EduFlowError):
-    """The input breaks a rule."""
+class InvalidInput(DomainError):
+    """The input violates a rule."""
 
     @classmethod
-    def field(cls, field: str, code: str, message: str) -> "Invalid":
-        """The fault of a single field."""
-        return cls("The input is not valid.", (FieldError(field, code, message),))
+    def for_field(cls, field: str, code: str, message: str) -> Self:
+        """Return the error of a single field."""
+        return cls("The input is invalid.", (FieldError(field, code, message),))
 
 
-class NotAuthenticated(EduFlowError):
-    """No token, or not a good one."""
+class NotAuthenticated(DomainError):
+    """The token is missing or invalid."""
 
 
-class Forbidden(EduFlowError):
-    """The caller may know the thing, but not do this to it."""
+class Forbidden(DomainError):
+    """The caller may see the resource, but not do this."""
 
 
-class NotFound(EduFlowError):
-    """It does not exist, or the caller may not know that it does."""
+class NotFound(DomainError):
+    """The resource does not exist, or the caller may not know that it does."""
 
 
-class Conflict(EduFlowError):
-    """It exists already, or its state forbids this."""
+class Conflict(DomainError):
+    """The resource exists already, or its state does not allow this."""
 
 
-class PreconditionFailed(EduFlowError):
-    """It is not in the state that the caller expects."""
+class PreconditionFailed(DomainError):
+    """The resource is not in the version that the caller expects."""
 
 
-class Busy(EduFlowError):
-    """Too many write the same thing just now; trying again helps."""
+class WriteContention(DomainError):
+    """Concurrent writes to the same resource prevented this one."""
 
-    retry_after = 1
-    """Seconds."""
+    retry_after = 1  # seconds
 
 
-class Throttled(EduFlowError):
-    """Too many attempts failed; trying again helps after ``retry_after`` seconds."""
+class TooManyAttempts(DomainError):
+    """Too many attempts failed; ``retry_after`` is in seconds."""
 
     def __init__(self, detail: str, retry_after: int) -> None:
         super().__init__(detail)
         self.retry_after = retry_after
 
 
-class TooLarge(EduFlowError):
-    """The body is larger than the API takes."""
+class PayloadTooLarge(DomainError):
+    """The body exceeds the limit."""
 
 
-class UnsupportedMedia(EduFlowError):
-    """The body is of another media type than JSON."""
+class UnsupportedMediaType(DomainError):
+    """The body is not JSON."""

@@ -1,89 +1,92 @@
-"""Pages of an ordered list, by position: stable while others write, and no page costs more than another."""
+"""Keyset pagination: a page starts at a sort key, which concurrent writes cannot shift; all pages cost the same."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+# Lambda's limit of a response is 6 MB, and JSON within JSON takes up to twice its bytes.
 MAX_PAGE_BYTES = 2_500_000
-"""A Lambda answers with 6 MB at most, and JSON within JSON takes up to twice its bytes."""
 
 
-class Positioned(Protocol):
-    """A row that knows its place in its list."""
+class HasSortKey(Protocol):
+    """A row that knows its sort key in the list."""
 
     @property
-    def position(self) -> str:
+    def sort_key(self) -> str:
         """Text that sorts as the list does."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """A place between two rows: where a page starts, and which way it goes."""
+class Cursor:
+    """Where a page starts: after a sort key in the list's order, or before it if ``backward``."""
 
-    position: str
-    back: bool = False
+    sort_key: str
+    backward: bool = False
 
 
 @dataclass(frozen=True)
 class PageRequest:
-    """Which page is wanted: up to ``limit`` rows from a place, or from the list's start."""
+    """A request for up to ``limit`` rows from a cursor, or from the start of the list."""
 
     limit: int
-    place: Place | None = None
+    cursor: Cursor | None = None
+
+    @property
+    def is_backward(self) -> bool:
+        """Whether the page before a sort key is requested."""
+        return self.cursor is not None and self.cursor.backward
 
 
-Row = TypeVar("Row", bound=Positioned)
+Row = TypeVar("Row", bound=HasSortKey)
 Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
 class Page(Generic[Item]):
-    """A page in the list's order, and the places of its neighbours."""
+    """A page in the list's order, and the cursors of its neighbours."""
 
     items: list[Item]
-    next: Place | None
-    previous: Place | None
+    next_cursor: Cursor | None
+    previous_cursor: Cursor | None
 
 
-def turn_to(request: PageRequest, fetch: Callable[[str | None, bool, int], list[Row]]) -> Page[Row]:
-    """The page that is asked for.
+def paginate(request: PageRequest, fetch: Callable[[str | None, bool, int], list[Row]]) -> Page[Row]:
+    """Return one page, fetching one extra row to detect a further page.
 
-    ``fetch(after, back, limit)`` gives rows behind a position in the list's order, or, going back,
-    those before it in reversed order. One row more than wanted tells whether there is another page.
+    ``fetch(after, backward, limit)`` returns the rows after a sort key in the list's order or, if backward, those
+    before it in reverse order.
     """
-    place = request.place
-    back = place is not None and place.back
-    rows = fetch(place.position if place else None, back, request.limit + 1)
-    more = len(rows) > request.limit
+    cursor, backward = request.cursor, request.is_backward
+    rows = fetch(cursor.sort_key if cursor else None, backward, request.limit + 1)
+    has_more = len(rows) > request.limit
     rows = rows[: request.limit]
-    if back:
+    if backward:
         rows.reverse()
-    has_next, has_previous = (True, more) if back else (more, place is not None)
-    if not rows:  # the way back is there even if what was on it is gone
-        return Page([], Place(place.position) if place and back else None, None)
+    has_next, has_previous = (True, has_more) if backward else (has_more, cursor is not None)
+    if not rows:  # the rows of this page were deleted: the client can still turn around
+        return Page([], Cursor(cursor.sort_key) if cursor and backward else None, None)
     return Page(
         rows,
-        Place(rows[-1].position) if has_next else None,
-        Place(rows[0].position, back=True) if has_previous else None,
+        Cursor(rows[-1].sort_key) if has_next else None,
+        Cursor(rows[0].sort_key, backward=True) if has_previous else None,
     )
 
 
-def fitted(page: Page[Row], sizes: Sequence[int], request: PageRequest) -> Page[Row]:
-    """The page, or as much of it as fits into one answer: at least one row, from where it is come to.
+def trim_to_size(page: Page[Row], sizes: Sequence[int], request: PageRequest) -> Page[Row]:
+    """Return the page, or as many of its rows as fit into one response: at least one.
 
     ``sizes`` are the bytes of each row's item.
     """
-    back = request.place is not None and request.place.back
-    total, keep = 0, 0
-    for size in reversed(sizes) if back else sizes:
+    total, count = 0, 0
+    for size in reversed(sizes) if request.is_backward else sizes:
         total += size
-        if keep and total > MAX_PAGE_BYTES:
+        if count and total > MAX_PAGE_BYTES:
             break
-        keep += 1
-    if keep == len(page.items):
+        count += 1
+    if count == len(page.items):
         return page
-    if back:
-        rows = page.items[-keep:]
-        return Page(rows, page.next, Place(rows[0].position, back=True))
-    rows = page.items[:keep]
-    return Page(rows, Place(rows[-1].position), page.previous)
+    if request.is_backward:
+        rows = page.items[-count:]
+        return Page(rows, page.next_cursor, Cursor(rows[0].sort_key, backward=True))
+    rows = page.items[:count]
+    return Page(rows, Cursor(rows[-1].sort_key), page.previous_cursor)

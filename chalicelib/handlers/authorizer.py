@@ -1,7 +1,6 @@
-"""The JWT authorizer: a Lambda of its own that API Gateway asks before the API's.
+"""The JWT authorizer: the Lambda function that API Gateway calls before the API's.
 
-Its policy is cached per token, for whatever route comes next: so it always describes the whole
-API for the token's role.
+API Gateway caches its policy per token for all routes, so the policy always covers the whole API.
 """
 
 import uuid
@@ -11,7 +10,9 @@ from chalice.app import AuthRequest, Blueprint
 
 from chalicelib.core.roles import Role
 from chalicelib.observability import logs, metrics
+from chalicelib.observability.logs import HandledError, error_log, log_unhandled_errors
 from chalicelib.security import access, tokens
+from chalicelib.security.tokens import TokenType
 from chalicelib.web import problems
 
 CACHE_SECONDS = 300
@@ -21,20 +22,20 @@ blueprint = Blueprint(__name__)
 
 
 @blueprint.authorizer(ttl_seconds=CACHE_SECONDS, name="authorizer")
-@logs.reporting_errors
+@log_unhandled_errors
 def authorizer(request: AuthRequest) -> dict[str, Any]:
     """Return the policy of the token's role and the caller.
 
-    Raises the exception that the gateway answers with 401 when the token is invalid.
+    Raises the exception that the gateway turns into a 401 when the token is invalid.
     """
     try:
-        claims = tokens.verify(tokens.of_header(request.token), tokens.ACCESS)
-    except tokens.BadToken as error:
-        logs.errors.info("Token refused: %s", error, extra={"extra": {"status": 401}})
+        claims = tokens.verify(tokens.parse_bearer_header(request.token), TokenType.ACCESS)
+    except tokens.InvalidToken as error:
+        error_log.info("Token rejected", status=401, reason=str(error))
         raise _unauthorized() from None
     except Exception:
-        # Lambda's own metric counts the exception of a 401 as an error, too: alarms watch this one.
-        metrics.count("AuthorizerErrors")
+        # Lambda's own metric counts the exception of a 401 as an error, too: alarms use this one.
+        metrics.increment("AuthorizerErrors")
         metrics.flush()
         raise
     return {
@@ -50,28 +51,32 @@ def authorizer(request: AuthRequest) -> dict[str, Any]:
 
 
 def _policy(role: Role, method_arn: str) -> dict[str, Any]:
-    """All that the role may call, with and without the trailing slash.
+    """Return a policy that allows all routes of a role, with and without the trailing slash.
 
     A method's ARN is ``…:<api>/<stage>/<method>/<path>``
     (https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-control-access-using-iam-policies-to-invoke-api.html).
     """
     api, stage = method_arn.split("/")[:2]
-    allowed = []
-    for method, path in access.routes_of(role):
+    resources = []
+    for method, path in access.routes_allowed_for(role):
         pattern = "/".join("*" if part.startswith("{") else part for part in path.split("/"))
-        allowed += [f"{api}/{stage}/{method}{pattern}", f"{api}/{stage}/{method}{pattern}/"]
+        resources += [f"{api}/{stage}/{method}{pattern}", f"{api}/{stage}/{method}{pattern}/"]
     return {
         "Version": "2012-10-17",
-        "Statement": [{"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": allowed}],
+        "Statement": [{"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": resources}],
     }
 
 
 def _unauthorized() -> Exception:
-    """What becomes a 401: on API Gateway by its words, in ``chalice local`` by its class."""
+    """Return the exception of a 401: API Gateway recognises its text, ``chalice local`` its class."""
     try:
-        from chalice.local import NotAuthorizedError
-    except ImportError:  # not in the package that runs on Lambda
-        return logs.Reported("Unauthorized")
+        from chalice.local import NotAuthorizedError  # not in the package that runs on Lambda
+    except ImportError:
+        return HandledError("Unauthorized")
+
+    class Unauthorized(NotAuthorizedError, HandledError):
+        """Handled: it leaves no traceback in the log."""
+
     logs.request_id.set(str(uuid.uuid4()))
-    headers = {"Content-Type": problems.CONTENT_TYPE, "X-Request-ID": logs.request_id.get()} | problems.AUTHENTICATE
-    return NotAuthorizedError(headers, problems.of_status(401, "The token is not valid.", "").encode())
+    headers = {"Content-Type": problems.CONTENT_TYPE, "X-Request-ID": logs.request_id.get()}
+    return Unauthorized(headers | problems.WWW_AUTHENTICATE, problems.from_status(401, "Invalid token.", "").encode())

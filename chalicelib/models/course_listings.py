@@ -1,7 +1,7 @@
-"""The lists of courses: one key-only row for each list that a course is in.
+"""Course listings: for each list that contains a course, one row with its sort key.
 
-The rows change in the transaction that changes the course, and a list is one partition that is
-read consistently: no list of courses waits for an index.
+The rows change in the transaction that changes the course, and a list is one partition that is read consistently: no
+list of courses lags behind an index.
 """
 
 import heapq
@@ -12,119 +12,130 @@ from typing import TYPE_CHECKING
 
 from pynamodb.attributes import UnicodeAttribute
 
-from chalicelib.models.base import Table, table_name
+from chalicelib.models.base import Table, TableMeta
 
 if TYPE_CHECKING:
     from chalicelib.models.courses import Course
 
-MAX_WORDS = 60
-MAX_WORD_LENGTH = 64
+MAX_KEYWORDS = 60
+MAX_KEYWORD_LENGTH = 64
 
 ALL = "all"
 PUBLISHED = "published"
+_KEYWORD_PREFIX = "keyword#"
 
 
 def owned_by(user_id: str) -> str:
-    """The list of one owner's courses."""
+    """Return the name of the list of one owner's courses."""
     return f"owner#{user_id}"
 
 
 def by_date(name: str) -> str:
-    """The partition that orders a list by creation."""
+    """Return the partition that sorts a list by creation."""
     return f"{name}#date"
 
 
 def by_price(name: str) -> str:
-    """The partition that orders a list by price."""
+    """Return the partition that sorts a list by price."""
     return f"{name}#price"
 
 
-def with_word(word: str) -> str:
-    """The partition of the published courses that have a word, by creation."""
-    return f"word#{word}"
+def with_keyword(keyword: str) -> str:
+    """Return the partition of the published courses that have a keyword, sorted by creation."""
+    return f"{_KEYWORD_PREFIX}{keyword}"
 
 
-Rows = list["CourseListRow"]
+class CourseListing(Table):
+    """One course in one list."""
 
+    class Meta(TableMeta):
+        name = "course-listings"
 
-class CourseListRow(Table):
-    """One course's place in one list."""
-
-    class Meta:
-        table_name = table_name("course-lists")
-
-    list = UnicodeAttribute(hash_key=True)
-    position = UnicodeAttribute(range_key=True)
+    listing = UnicodeAttribute(hash_key=True)
+    sort_key = UnicodeAttribute(range_key=True)
 
     @property
     def course_id(self) -> str:
-        """The course that stands here: the position's last part."""
-        return course_at(self.position)
+        """The ID of the course: the last part of the sort key."""
+        return course_id_of(self.sort_key)
 
     @property
     def key(self) -> tuple[str, str]:
-        """The row's list and position."""
-        return str(self.list), str(self.position)
+        """The row's partition and sort key."""
+        return str(self.listing), str(self.sort_key)
+
+    @property
+    def is_keyword(self) -> bool:
+        """Whether this is the row of a keyword."""
+        return str(self.listing).startswith(_KEYWORD_PREFIX)
 
     @classmethod
-    def page(cls, partitions: "Sequence[str]", *, forward: bool, after: str | None, limit: int) -> "Rows":
-        """Up to ``limit`` rows of lists read as one, behind a position, ascending when ``forward``; consistent.
+    def page(
+        cls, partitions: Sequence[str], *, ascending: bool, after: str | None, limit: int
+    ) -> list["CourseListing"]:
+        """Return up to ``limit`` rows of lists merged into one, after a sort key; by consistent reads.
 
-        A course that is in several of them has the same position in each, and comes once.
+        A course that is in several lists has the same sort key in each, and is returned once.
         """
         condition = None
         if after is not None:
-            condition = cls.position > after if forward else cls.position < after
+            condition = cls.sort_key > after if ascending else cls.sort_key < after
 
-        def rows_of(partition: str) -> Iterator[CourseListRow]:
+        def rows_of(partition: str) -> Iterator[CourseListing]:
             return cls.query(
-                partition, condition, scan_index_forward=forward, limit=limit, page_size=limit, consistent_read=True
+                partition, condition, scan_index_forward=ascending, limit=limit, page_size=limit, consistent_read=True
             )
 
-        merged = heapq.merge(*map(rows_of, partitions), key=lambda row: str(row.position), reverse=not forward)
-        once = (next(rows) for _, rows in groupby(merged, key=lambda row: str(row.position)))
-        return [*islice(once, limit)]
+        merged = heapq.merge(*map(rows_of, partitions), key=lambda row: str(row.sort_key), reverse=not ascending)
+        distinct = (next(rows) for _, rows in groupby(merged, key=lambda row: str(row.sort_key)))
+        return [*islice(distinct, limit)]
 
     @classmethod
-    def ids_created(cls, name: str, first: str, last: str) -> set[str]:
-        """The ids of the courses of a list that were created from ``first`` to ``last`` (RFC 3339); consistent."""
-        created = cls.position.between(first, last + "#~")
-        return {row.course_id for row in cls.query(by_date(name), created, consistent_read=True)}
+    def of_owner(cls, user_id: str, start: str = "") -> Iterator["CourseListing"]:
+        """Return the rows of an owner's courses, oldest first, from a sort key on; by consistent reads."""
+        condition = cls.sort_key >= start if start else None
+        return cls.query(by_date(owned_by(user_id)), condition, consistent_read=True)
+
+    @classmethod
+    def ids_created(cls, first: str, last: str) -> set[str]:
+        """Return the IDs of the courses created from ``first`` to ``last`` (RFC 3339), by a consistent read."""
+        created = cls.sort_key.between(first, last + "#~")
+        return {row.course_id for row in cls.query(by_date(ALL), created, consistent_read=True)}
 
 
-def course_at(position: str) -> str:
-    """The id of the course at a position of a list."""
-    return position.rpartition("#")[2]
+def course_id_of(sort_key: str) -> str:
+    """Return the ID of the course at a sort key of a list."""
+    return sort_key.rpartition("#")[2]
 
 
-def rows_of(course: "Course") -> Rows:
-    """The rows that a course has in the lists: at most 6, and one a word when it is published."""
+def listing_rows(course: "Course") -> list[CourseListing]:
+    """Return the rows of a course: at most 6, and one for each keyword if it is published."""
     date = f"{course.created_at}#{course.id}"
     price = f"{int(course.price_cents):010d}#{date}"
     names = [ALL, owned_by(course.owner_id)] + ([PUBLISHED] if course.is_published else [])
-    rows = [CourseListRow(by_date(name), date) for name in names]
-    rows += [CourseListRow(by_price(name), price) for name in names]
+    rows = [CourseListing(by_date(name), date) for name in names]
+    rows += [CourseListing(by_price(name), price) for name in names]
     if course.is_published:
-        rows += [CourseListRow(with_word(word), date) for word in words(course.title, course.description)]
+        rows += [CourseListing(with_keyword(word), date) for word in keywords(course.title, course.description)]
     return rows
 
 
-def words(*texts: str) -> list[str]:
-    """The first 60 distinct words of the texts, in their order, without case and accents."""
-    return distinct_words(*texts)[:MAX_WORDS]
+def keywords(*texts: str) -> list[str]:
+    """Return the first MAX_KEYWORDS distinct words of the texts, in their order, without case and accents."""
+    return tokenize(*texts)[:MAX_KEYWORDS]
 
 
-def distinct_words(*texts: str) -> list[str]:
-    """The distinct words of the texts, in their order, without case and accents."""
-    found: dict[str, None] = {}
+def tokenize(*texts: str) -> list[str]:
+    """Return the distinct words of the texts, in their order, without case and accents."""
+    distinct: dict[str, None] = {}
     for text in texts:
-        plain = unicodedata.normalize("NFKD", text).casefold()
-        spaced = (c if c.isalnum() or c == "_" or unicodedata.category(c) == "Mc" else " " for c in _bare(plain))
+        plain = _strip_accents(unicodedata.normalize("NFKD", text).casefold())
+        spaced = (c if c.isalnum() or c == "_" or unicodedata.category(c) == "Mc" else " " for c in plain)
         for word in "".join(spaced).split():
-            found.setdefault(word[:MAX_WORD_LENGTH])
-    return [*found]
+            distinct.setdefault(word[:MAX_KEYWORD_LENGTH])
+    return [*distinct]
 
 
-def _bare(text: str) -> Iterator[str]:
-    """The characters without their accents, which stand behind them as marks of their own."""
+def _strip_accents(text: str) -> Iterator[str]:
+    """Return the characters without combining marks, into which NFKD decomposes accents."""
     return (character for character in text if unicodedata.category(character) != "Mn")

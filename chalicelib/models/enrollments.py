@@ -1,8 +1,8 @@
-"""Enrollments, by student and course; in order of time by student, by course and all; and those that owe an email."""
+"""Enrollments by student and course, with indexes by time (per student, per course, in total) and by pending email."""
 
 import heapq
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from pynamodb.attributes import UnicodeAttribute
@@ -11,92 +11,94 @@ from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection, KeysOnlyPr
 
 from chalicelib.core import ids
 from chalicelib.core.config import settings
-from chalicelib.models.base import Table, held, table_name
+from chalicelib.models.base import ConditionFailed, Table, TableMeta, Transaction, try_conditional
+from chalicelib.models.ledger import Event, record_deletion
+from chalicelib.models.users import User
 
-_READ_AT_ONCE = 100  # BatchGetItem's limit
+MAX_DELETE_BATCH_SIZE = 33  # a transaction has at most 100 items: three for each enrollment, and one condition
+_READ_BATCH_SIZE = 100  # BatchGetItem's limit
 
 
-class _OfStudent(LocalSecondaryIndex["Enrollment"]):
+class StudentActive(ConditionFailed):
+    """The student whose enrollments were to be deleted for inactivity became active."""
+
+
+class _ByStudent(LocalSecondaryIndex["Enrollment"]):
     class Meta:
-        index_name = "of-student"
-        projection = IncludeProjection(["nonce"])
+        index_name = "by-student"
+        projection = IncludeProjection(["suffix"])
 
     student = UnicodeAttribute(hash_key=True)
-    position = UnicodeAttribute(range_key=True)
+    sort_key = UnicodeAttribute(range_key=True)
 
 
-class _OfCourse(GlobalSecondaryIndex["Enrollment"]):
+class _ByCourse(GlobalSecondaryIndex["Enrollment"]):
     class Meta:
-        index_name = "of-course"
-        projection = IncludeProjection(["nonce"])
+        index_name = "by-course"
+        projection = IncludeProjection(["suffix"])
 
     course_shard = UnicodeAttribute(hash_key=True)
-    position = UnicodeAttribute(range_key=True)
+    sort_key = UnicodeAttribute(range_key=True)
 
 
-class _All(GlobalSecondaryIndex["Enrollment"]):
+class _ByTime(GlobalSecondaryIndex["Enrollment"]):
     class Meta:
-        index_name = "all"
-        projection = IncludeProjection(["nonce"])
+        index_name = "by-time"
+        projection = IncludeProjection(["suffix"])
 
     shard = UnicodeAttribute(hash_key=True)
-    position = UnicodeAttribute(range_key=True)
+    sort_key = UnicodeAttribute(range_key=True)
 
 
-class _AwaitingEmail(GlobalSecondaryIndex["Enrollment"]):
+class _ByEmailPending(GlobalSecondaryIndex["Enrollment"]):
     class Meta:
-        index_name = "awaiting-email"
+        index_name = "by-email-pending"
         projection = KeysOnlyProjection()
 
     email_pending = UnicodeAttribute(hash_key=True)
-    position = UnicodeAttribute(range_key=True)
+    sort_key = UnicodeAttribute(range_key=True)
 
 
 class Enrollment(Table):
-    """A student in a course. Who leaves and comes back has a new one, by its random part."""
+    """The enrollment of a student in a course. A second enrollment after a withdrawal has another suffix."""
 
-    class Meta:
-        table_name = table_name("enrollments")
+    class Meta(TableMeta):
+        name = "enrollments"
 
     student = UnicodeAttribute(hash_key=True)
     course = UnicodeAttribute(range_key=True)
-    nonce = UnicodeAttribute()
-    position = UnicodeAttribute()
-    """When it was made (RFC 3339), and its keys: its place in every list."""
+    suffix = UnicodeAttribute()
+    sort_key = UnicodeAttribute()  # the creation (RFC 3339), and the keys
     shard = UnicodeAttribute()
     course_shard = UnicodeAttribute()
-    request_id = UnicodeAttribute()
-    """The request that made it; what follows from it logs under this id."""
-    email_pending = UnicodeAttribute(null=True)
-    """The shard of the email that is owed; gone once it is sent, and the row from the index with it."""
-    email_asked_at = UnicodeAttribute(null=True)
-    """When the sweeper put its message into the queue (RFC 3339); null if only enrolling did."""
-    email_failed_at = UnicodeAttribute(null=True)
-    """When its email was given up, and its message became a dead letter (RFC 3339)."""
-    of_student = _OfStudent()
-    of_course = _OfCourse()
-    all = _All()
-    awaiting_email = _AwaitingEmail()
+    request_id = UnicodeAttribute()  # of the request that created it; the email worker logs under this ID
+    email_pending = UnicodeAttribute(null=True)  # the shard while the email is not sent; then removed from the index
+    email_requeued_at = UnicodeAttribute(null=True)  # when the cleanup sent the message again (RFC 3339)
+    email_failed_at = UnicodeAttribute(null=True)  # when the message became a dead letter (RFC 3339)
+    by_student = _ByStudent()
+    by_course = _ByCourse()
+    by_time = _ByTime()
+    by_email_pending = _ByEmailPending()
 
     @property
     def id(self) -> str:
-        """What the API calls it."""
-        return ids.enrollment(self.student, self.course, self.nonce)
+        """The enrollment's ID in the API."""
+        return ids.enrollment_id(self.student, self.course, self.suffix)
 
     @property
     def created_at(self) -> str:
-        """When it was made (RFC 3339)."""
-        return str(self.position).partition("#")[0]
+        """The creation (RFC 3339)."""
+        return str(self.sort_key).partition("#")[0]
 
     @classmethod
     def new(cls, student: str, course: str, created_at: str, request_id: str) -> "Enrollment":
-        """An enrollment that owes an email, not yet saved."""
+        """Return an enrollment with a pending email, not yet saved."""
         shard = str(zlib.crc32(student.encode()) % settings().enrollment_shards)
         return cls(
             student,
             course,
-            nonce=ids.nonce(),
-            position=f"{created_at}#{student}{course}",
+            suffix=ids.new_suffix(),
+            sort_key=f"{created_at}#{student}{course}",
             shard=shard,
             course_shard=f"{course}#{shard}",
             request_id=request_id,
@@ -105,106 +107,140 @@ class Enrollment(Table):
 
     @classmethod
     def find(cls, enrollment_id: str) -> "Enrollment | None":
-        """The enrollment of this id, read consistently."""
-        keys = ids.split_enrollment(enrollment_id)
+        """Return the enrollment, by a consistent read."""
+        keys = ids.parse_enrollment_id(enrollment_id)
         if keys is None:
             return None
-        student, course, nonce = keys
-        found = cls.find_pair(student, course)
-        return found if found is not None and found.nonce == nonce else None
+        student, course, suffix = keys
+        row = cls.find_by_student_and_course(student, course)
+        return row if row is not None and row.suffix == suffix else None
 
     @classmethod
-    def find_pair(cls, student: str, course: str) -> "Enrollment | None":
-        """The enrollment of a student in a course, read consistently."""
-        return cls.row(student, course)
-
-    def insert(self) -> bool:
-        """Save it unless the student is in the course already; whether it was saved."""
-        if held(lambda: self.save(Enrollment.student.does_not_exist())):
-            return True
-        # It can be there by this very call: botocore tries again when an answer is lost on its way.
-        there = Enrollment.find_pair(self.student, self.course)
-        return there is not None and there.nonce == self.nonce
-
-    def mark_email_sent(self) -> None:
-        """Take it off the list of those that owe an email; nothing if it ended meanwhile."""
-        done = [Enrollment.email_pending.remove(), Enrollment.email_failed_at.remove()]
-        held(lambda: self.update([*done], condition=Enrollment.nonce == self.nonce))
-
-    def give_up_email(self, moment: str) -> None:
-        """Take it off the list of those that owe an email, and note that it was never sent."""
-        done = [Enrollment.email_pending.remove(), Enrollment.email_failed_at.set(moment)]
-        held(lambda: self.update([*done], condition=Enrollment.nonce == self.nonce))
-
-    def note_email_asked(self, moment: str) -> None:
-        """Note that the sweeper has put its message into the queue; nothing if the email is sent by now."""
-        owed = (Enrollment.nonce == self.nonce) & Enrollment.email_pending.exists()
-        held(lambda: self.update([Enrollment.email_asked_at.set(moment)], condition=owed))
+    def find_by_student_and_course(cls, student: str, course: str) -> "Enrollment | None":
+        """Return the enrollment of a student in a course, by a consistent read."""
+        return cls.get_or_none(student, course)
 
     @classmethod
-    def owing_emails(cls, before: str) -> "Iterator[Enrollment]":
-        """Those made before a moment (RFC 3339) that owe an email: found by the index, read consistently."""
+    def list_of_student(cls, student: str, *, after: str | None, backward: bool, limit: int) -> list["Enrollment"]:
+        """Return up to ``limit`` enrollments of a student, newest first, after a sort key; by a consistent read."""
+        rows = cls.by_student.query(
+            student,
+            _after(after, backward),
+            scan_index_forward=backward,
+            limit=limit,
+            page_size=limit,
+            consistent_read=True,
+        )
+        return [*rows]
+
+    @classmethod
+    def list_of_course(cls, course: str, *, after: str | None, backward: bool, limit: int) -> list["Enrollment"]:
+        """Return up to ``limit`` of a course, newest first, after a sort key; by an eventually consistent index."""
+        partitions = [f"{course}#{shard}" for shard in all_shards()]
+        return _merge_shards(cls.by_course, partitions, after, backward, limit)
+
+    @classmethod
+    def list_all(cls, *, after: str | None, backward: bool, limit: int) -> list["Enrollment"]:
+        """Return up to ``limit`` of all, newest first, after a sort key; by an eventually consistent index."""
+        return _merge_shards(cls.by_time, all_shards(), after, backward, limit)
+
+    @classmethod
+    def all_of_student(cls, student: str, after: str = "") -> Iterator["Enrollment"]:
+        """Return the enrollments of a student after a course ID, by consistent reads."""
+        return cls.query(student, cls.course > after if after else None, consistent_read=True)
+
+    @classmethod
+    def all_of_course(cls, course: str) -> Iterator["Enrollment"]:
+        """Return the enrollments of a course, with the attributes that a deletion needs; by the index."""
         for shard in all_shards():
-            keys = cls.awaiting_email.query(shard, cls.position < before)
-            while batch := [(row.student, row.course) for row in islice(keys, _READ_AT_ONCE)]:
-                yield from (row for row in cls.batch_get(batch, consistent_read=True) if row.email_pending)
-
-    @classmethod
-    def list_of_student(cls, student: str, *, after: str | None, back: bool, limit: int) -> "Rows":
-        """Up to ``limit`` of a student, newest first, behind a position; consistent."""
-        return [
-            *cls.of_student.query(
-                student,
-                _behind(after, back),
-                scan_index_forward=back,
-                limit=limit,
-                page_size=limit,
-                consistent_read=True,
-            )
-        ]
-
-    @classmethod
-    def list_of_course(cls, course: str, *, after: str | None, back: bool, limit: int) -> "Rows":
-        """Up to ``limit`` of a course, newest first, behind a position; by an index that lags a little."""
-        return _merged(cls.of_course, [f"{course}#{shard}" for shard in all_shards()], after, back, limit)
-
-    @classmethod
-    def list_all(cls, *, after: str | None, back: bool, limit: int) -> "Rows":
-        """Up to ``limit`` of all, newest first, behind a position; by an index that lags a little."""
-        return _merged(cls.all, all_shards(), after, back, limit)
+            yield from cls.by_course.query(f"{course}#{shard}")
 
     @classmethod
     def ids_created(cls, first: str, last: str) -> set[str]:
-        """The ids of those made from ``first`` to ``last`` (RFC 3339), by the index."""
-        made = cls.position.between(first, last + "#~")
-        return {row.id for shard in all_shards() for row in cls.all.query(shard, made)}
+        """Return the IDs of the enrollments created from ``first`` to ``last`` (RFC 3339); by the index."""
+        created = cls.sort_key.between(first, last + "#~")
+        return {row.id for shard in all_shards() for row in cls.by_time.query(shard, created)}
 
     @classmethod
-    def in_course(cls, course: str) -> "Iterator[Enrollment]":
-        """All of a course, by the index; each with what its deletion needs."""
+    def pending_emails(cls, before: str) -> Iterator["Enrollment"]:
+        """Return the enrollments created before a timestamp with a pending email: by the index, read consistently."""
         for shard in all_shards():
-            yield from cls.of_course.query(f"{course}#{shard}")
+            keys = cls.by_email_pending.query(shard, cls.sort_key < before)
+            while batch := [(row.student, row.course) for row in islice(keys, _READ_BATCH_SIZE)]:
+                yield from (row for row in cls.batch_get(batch, consistent_read=True) if row.email_pending)
 
+    @classmethod
+    def delete_batch(cls, batch: Sequence["Enrollment"], at: str, inactive_student: User | None = None) -> int:
+        """Delete up to MAX_DELETE_BATCH_SIZE enrollments and record them in the ledger, in one transaction.
 
-Rows = list[Enrollment]
+        Return how many were deleted: those that were deleted before are skipped. With ``inactive_student``, delete
+        them only while the student is inactive.
+
+        Raises:
+            StudentActive: The student became active.
+        """
+        remaining = [*batch]
+        while remaining:
+            transaction = Transaction()
+            if inactive_student:
+                inactive_student.check_still_inactive(transaction, label="student")
+            for row in remaining:
+                transaction.delete(row, Enrollment.suffix == row.suffix, label=row.id)
+                record_deletion(
+                    transaction, Event.ENROLLMENT_CREATED, Event.ENROLLMENT_DELETED, row.id, row.created_at, at
+                )
+            try:
+                transaction.run()
+                break
+            except ConditionFailed as error:
+                if "student" in error.failed:
+                    raise StudentActive(error.failed) from error
+                remaining = [row for row in remaining if row.id not in error.failed]
+        return len(remaining)
+
+    def insert(self) -> bool:
+        """Save the enrollment and return False if the student is enrolled already."""
+        if try_conditional(lambda: self.save(Enrollment.student.does_not_exist())):
+            return True
+        # This very call may have succeeded: botocore retries when a response is lost.
+        stored = Enrollment.find_by_student_and_course(self.student, self.course)
+        return stored is not None and stored.suffix == self.suffix
+
+    def mark_email_sent(self) -> None:
+        """Clear the pending email, unless the enrollment was deleted."""
+        actions = [Enrollment.email_pending.remove(), Enrollment.email_failed_at.remove()]
+        try_conditional(lambda: self.update([*actions], condition=Enrollment.suffix == self.suffix))
+
+    def mark_email_failed(self, at: str) -> None:
+        """Clear the pending email and record its failure, unless the enrollment was deleted."""
+        actions = [Enrollment.email_pending.remove(), Enrollment.email_failed_at.set(at)]
+        try_conditional(lambda: self.update([*actions], condition=Enrollment.suffix == self.suffix))
+
+    def mark_requeued(self, at: str) -> None:
+        """Record that the cleanup sent the message again, unless the email was sent."""
+        is_pending = (Enrollment.suffix == self.suffix) & Enrollment.email_pending.exists()
+        try_conditional(lambda: self.update([Enrollment.email_requeued_at.set(at)], condition=is_pending))
 
 
 def all_shards() -> list[str]:
-    """The shards of this stage's indexes."""
+    """Return the shards of this stage's indexes."""
     return [str(number) for number in range(settings().enrollment_shards)]
 
 
-def _merged(index: _OfCourse | _All, partitions: list[str], after: str | None, back: bool, limit: int) -> Rows:
-    """One list out of an index's shards: as many rows of each as could be wanted of all."""
+def _merge_shards(
+    index: _ByCourse | _ByTime, partitions: list[str], after: str | None, backward: bool, limit: int
+) -> list[Enrollment]:
+    """Return one list from the shards of an index. Any shard may contain all ``limit`` rows."""
+    condition = _after(after, backward)
 
     def rows_of(partition: str) -> Iterator[Enrollment]:
-        return index.query(partition, _behind(after, back), scan_index_forward=back, limit=limit, page_size=limit)
+        return index.query(partition, condition, scan_index_forward=backward, limit=limit, page_size=limit)
 
-    merged = heapq.merge(*map(rows_of, partitions), key=lambda row: str(row.position), reverse=not back)
-    return [row for row, _ in zip(merged, range(limit), strict=False)]
+    merged = heapq.merge(*map(rows_of, partitions), key=lambda row: str(row.sort_key), reverse=not backward)
+    return [*islice(merged, limit)]
 
 
-def _behind(after: str | None, back: bool) -> Condition | None:
-    if after is None:
+def _after(sort_key: str | None, backward: bool) -> Condition | None:
+    if sort_key is None:
         return None
-    return Enrollment.position > after if back else Enrollment.position < after
+    return Enrollment.sort_key > sort_key if backward else Enrollment.sort_key < sort_key

@@ -1,56 +1,67 @@
-"""The ledger: what a day's report could not read from the tables later, written as it happens.
+"""The ledger: events that a daily report cannot read from the tables later.
 
-A thing that is deleted leaves two entries: one on the day it was made, for that day's count of new
-ones, and one on the day it ended, for the totals. So a report is the same whenever it is made.
+A deleted entity leaves two entries: one on the day of its creation, for the number of new ones on that day, and one on
+the day of its deletion, for the totals. So a report is the same whenever it is generated.
 """
 
 import zlib
+from enum import StrEnum
 
 from pynamodb.attributes import UnicodeAttribute
 
-from chalicelib.models.base import Table, table_name
+from chalicelib.models.base import Table, TableMeta, Transaction
 
 SHARDS = 8
-PUBLISHED = "published"
-UNPUBLISHED = "unpublished"
-COURSE = "course"
-ENROLLMENT = "enrollment"
-USER = "user"
+
+
+class Event(StrEnum):
+    """What happened to an entity."""
+
+    COURSE_CREATED = "course-created"
+    COURSE_DELETED = "course-deleted"
+    COURSE_PUBLISHED = "course-published"
+    COURSE_UNPUBLISHED = "course-unpublished"
+    ENROLLMENT_CREATED = "enrollment-created"
+    ENROLLMENT_DELETED = "enrollment-deleted"
+    USER_CREATED = "user-created"
+    USER_DELETED = "user-deleted"
 
 
 class LedgerEntry(Table):
-    """One thing that happened to one thing on one day."""
+    """One event of one entity on one day."""
 
-    class Meta:
-        table_name = table_name("ledger")
+    class Meta(TableMeta):
+        name = "ledger"
 
-    day = UnicodeAttribute(hash_key=True)
-    """The day, and a shard by the thing: one partition takes 500 deletions a second, and a day is one place."""
-    entry = UnicodeAttribute(range_key=True)
-
-    @classmethod
-    def at(cls, moment: str, event: str, thing: str) -> "LedgerEntry":
-        """The entry of an event at a moment (RFC 3339)."""
-        shard = zlib.crc32(thing.encode()) % SHARDS
-        return cls(f"{moment[:10]}#{shard}", f"{event}#{moment}#{thing}")
+    day = UnicodeAttribute(hash_key=True)  # the day and a shard: a partition takes 500 deletions a second
+    entry = UnicodeAttribute(range_key=True)  # event, timestamp, entity ID
 
     @classmethod
-    def of_deleted(cls, kind: str, thing: str, created_at: str, deleted_at: str) -> "list[LedgerEntry]":
-        """The two entries of a deletion."""
-        return [cls.at(created_at, f"{kind}-made", thing), cls.at(deleted_at, f"{kind}-ended", thing)]
+    def of(cls, event: Event, entity_id: str, timestamp: str) -> "LedgerEntry":
+        """Return the entry of an event, not yet saved."""
+        shard = zlib.crc32(entity_id.encode()) % SHARDS
+        return cls(f"{timestamp[:10]}#{shard}", f"{event}#{timestamp}#{entity_id}")
 
     @classmethod
-    def things(cls, event: str, day: str) -> set[str]:
-        """The things that an event happened to on a day."""
+    def entity_ids(cls, event: Event, day: str) -> set[str]:
+        """Return the IDs of the entities of an event on a day, by a consistent read."""
         of_event = cls.entry.startswith(f"{event}#")
-        entries = (row for shard in _shards(day) for row in cls.query(shard, of_event, consistent_read=True))
-        return {str(row.entry).rpartition("#")[2] for row in entries}
+        rows = (row for shard in _shards(day) for row in cls.query(shard, of_event, consistent_read=True))
+        return {str(row.entry).rpartition("#")[2] for row in rows}
 
     @classmethod
-    def count_of(cls, event: str, day: str) -> int:
-        """How many entries of an event a day has."""
+    def count_of(cls, event: Event, day: str) -> int:
+        """Return the number of entries of an event on a day, by a consistent read."""
         of_event = cls.entry.startswith(f"{event}#")
         return sum(cls.count(shard, of_event, consistent_read=True) for shard in _shards(day))
+
+
+def record_deletion(
+    transaction: Transaction, created: Event, deleted: Event, entity_id: str, created_at: str, deleted_at: str
+) -> None:
+    """Add the two entries of a deletion to its transaction."""
+    transaction.put(LedgerEntry.of(created, entity_id, created_at))
+    transaction.put(LedgerEntry.of(deleted, entity_id, deleted_at))
 
 
 def _shards(day: str) -> list[str]:

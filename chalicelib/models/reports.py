@@ -1,21 +1,22 @@
-"""Reports, by kind and date."""
+"""Reports, by period and date."""
 
 from datetime import date, timedelta
 
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 
-from chalicelib.models.base import Table, held, table_name
+from chalicelib.models.base import Table, TableMeta, try_conditional
 
 DAILY = "daily"
+NUMBERS = ("courses", "published_courses", "users", "enrollments", "new_enrollments", "new_users")
 
 
 class Report(Table):
-    """One day's numbers: totals at its end, and what was new on it."""
+    """The numbers of one day: totals at its end, and new entities on it."""
 
-    class Meta:
-        table_name = table_name("reports")
+    class Meta(TableMeta):
+        name = "reports"
 
-    kind = UnicodeAttribute(hash_key=True)
+    period = UnicodeAttribute(hash_key=True)
     date = UnicodeAttribute(range_key=True)
     courses = NumberAttribute()
     published_courses = NumberAttribute()
@@ -23,40 +24,46 @@ class Report(Table):
     enrollments = NumberAttribute()
     new_enrollments = NumberAttribute()
     new_users = NumberAttribute()
-    mailed_at = UnicodeAttribute(null=True)
-    """When the admins had it by mail (RFC 3339)."""
+    emailed_at = UnicodeAttribute(null=True)  # when all admins had it by email (RFC 3339)
+
+    @property
+    def sort_key(self) -> str:
+        """The report's sort key in the list of reports."""
+        return str(self.date)
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """The report's numbers, by name."""
+        return {name: int(getattr(self, name)) for name in NUMBERS}
 
     @classmethod
     def latest(cls, until: str) -> "Report | None":
-        """The newest daily report of ``until`` (a date) or before."""
-        newest = cls.query(DAILY, cls.date <= until, scan_index_forward=False, limit=1, consistent_read=True)
-        return next(newest, None)
-
-    def note_mailed(self, moment: str) -> None:
-        """Note that the admins have it."""
-        held(lambda: self.update([Report.mailed_at.set(moment)], condition=Report.kind.exists()))
-
-    @property
-    def position(self) -> str:
-        """Its place among the reports."""
-        return str(self.date)
+        """Return the latest daily report until a date (inclusive), by a consistent read."""
+        rows = cls.query(DAILY, cls.date <= until, scan_index_forward=False, limit=1, consistent_read=True)
+        return next(rows, None)
 
     @classmethod
-    def list(cls, first: str, last: str, *, after: str | None, back: bool, limit: int) -> "Reports":
-        """Up to ``limit`` daily reports from ``first`` to ``last`` (dates), newest first, behind a date."""
-        if after is not None and back:
+    def between(cls, first: str, last: str) -> "list[Report]":
+        """Return the daily reports from ``first`` to ``last`` (dates), oldest first, by a consistent read."""
+        return [*cls.query(DAILY, cls.date.between(first, last), consistent_read=True)]
+
+    @classmethod
+    def page(cls, first: str, last: str, *, after: str | None, backward: bool, limit: int) -> "list[Report]":
+        """Return up to ``limit`` daily reports from ``first`` to ``last`` (dates), newest first, after a date."""
+        if after is not None and backward:
             first = max(first, after + "~")
         elif after is not None:
             last = min(last, _day_before(after))
         if first > last:
             return []
         rows = cls.query(
-            DAILY, cls.date.between(first, last), scan_index_forward=back, limit=limit, consistent_read=True
+            DAILY, cls.date.between(first, last), scan_index_forward=backward, limit=limit, consistent_read=True
         )
         return [*rows]
 
-
-Reports = list[Report]
+    def mark_emailed(self, at: str) -> None:
+        """Record that all admins received the report by email."""
+        try_conditional(lambda: self.update([Report.emailed_at.set(at)], condition=Report.period.exists()))
 
 
 def _day_before(day: str) -> str:

@@ -1,19 +1,36 @@
-"""Users, by id and by role and date; and the count that keeps one admin."""
+"""Users: the table and its transactional writes. There is always at least one active admin."""
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
+from typing import Any
 
 from pynamodb.attributes import BooleanAttribute, NumberAttribute, UnicodeAttribute
 from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.update import Action
 from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection, KeysOnlyProjection
 
 from chalicelib.core.roles import Role
-from chalicelib.models.base import Table, held, table_name
+from chalicelib.models.base import ConditionFailed, StaleRead, Table, TableMeta, Transaction, try_conditional
+from chalicelib.models.identities import Identity
+from chalicelib.models.ledger import Event, record_deletion
 
-ACTIVE_ADMINS = "#active-admins"  # no id that the API makes
+ACTIVE_ADMINS_ID = "#active-admins"  # not a valid ID of a user
 ERASED = "erased"
 INACTIVE = "inactive"
+_SESSION_REVOKING_FIELDS = {"role", "is_active"}
+
+
+class IdentityTaken(ConditionFailed):
+    """Another user has the username or email address; ``failed`` names the fields."""
+
+
+class LastAdmin(ConditionFailed):
+    """The write would leave no active admin."""
+
+
+class OwnsPublishedCourses(ConditionFailed):
+    """The user owns published courses."""
 
 
 class _ByRole(GlobalSecondaryIndex["User"]):
@@ -22,23 +39,23 @@ class _ByRole(GlobalSecondaryIndex["User"]):
         projection = IncludeProjection(["username", "email", "is_active", "date_joined"])
 
     role = UnicodeAttribute(hash_key=True)
-    position = UnicodeAttribute(range_key=True)
+    sort_key = UnicodeAttribute(range_key=True)
 
 
-class _Ended(GlobalSecondaryIndex["User"]):
+class _ByLifecycle(GlobalSecondaryIndex["User"]):
     class Meta:
-        index_name = "ended"
+        index_name = "by-lifecycle"
         projection = KeysOnlyProjection()
 
-    ended = UnicodeAttribute(hash_key=True)
-    ended_at = UnicodeAttribute(range_key=True)
+    lifecycle = UnicodeAttribute(hash_key=True)
+    lifecycle_at = UnicodeAttribute(range_key=True)
 
 
 class User(Table):
-    """Someone with an account."""
+    """A user with an account."""
 
-    class Meta:
-        table_name = table_name("users")
+    class Meta(TableMeta):
+        name = "users"
 
     id = UnicodeAttribute(hash_key=True)
     username = UnicodeAttribute(null=True)
@@ -46,96 +63,210 @@ class User(Table):
     role = UnicodeAttribute()
     password_hash = UnicodeAttribute(null=True)
     is_active = BooleanAttribute(default=True)
-    auth_version = NumberAttribute(default=1)
-    """Bumped to end every session."""
-    published_courses = NumberAttribute(default=0)
-    """How many published courses they own; it moves with each publication, in one transaction."""
+    auth_version = NumberAttribute(default=1)  # an increment revokes all sessions
+    published_courses = NumberAttribute(default=0)  # changes in the transactions that publish and unpublish
     date_joined = UnicodeAttribute()
-    position = UnicodeAttribute(null=True)
-    """Their place among the users: `date_joined` and id; gone with the account."""
-    deleted_at = UnicodeAttribute(null=True)
-    """The tombstone: to every reader the user is gone from this moment on."""
-    ended = UnicodeAttribute(null=True)
-    """ERASED or INACTIVE, while the cleanup has something to do about it."""
-    ended_at = UnicodeAttribute(null=True)
+    sort_key = UnicodeAttribute(null=True)  # date_joined and ID; removed with the account
+    deleted_at = UnicodeAttribute(null=True)  # the tombstone: for readers, the user does not exist from then on
+    lifecycle = UnicodeAttribute(null=True)  # ERASED or INACTIVE while the cleanup has work; the partition of the index
+    lifecycle_at = UnicodeAttribute(null=True)
     by_role = _ByRole()
-    of_ended = _Ended()
+    by_lifecycle = _ByLifecycle()
+
+    # Classification of all attributes; a test fails for a new attribute that is in none of these.
+    ERASED_BY_DELETION = ("username", "email", "password_hash", "sort_key")  # personal data, not kept on a tombstone
+    INTERNAL_ATTRIBUTES = ("auth_version", "published_courses", "deleted_at", "lifecycle", "lifecycle_at")
+
+    @property
+    def is_active_admin(self) -> bool:
+        """Whether the user counts as an active admin."""
+        return bool(self.role == Role.ADMIN and self.is_active)
 
     @classmethod
     def find(cls, user_id: str) -> "User | None":
-        """The user of this id unless they are erased, read consistently."""
-        user = cls.row(user_id)
+        """Return the user unless erased, by a consistent read."""
+        user = cls.get_or_none(user_id)
         return None if user is None or user.deleted_at else user
 
-    def change_password_hash(self, new: str) -> None:
-        """Keep the same password under a new hash; nothing if the password was changed meanwhile."""
-        same = User.password_hash == self.password_hash
-        held(lambda: self.update([User.password_hash.set(new)], condition=same))
+    @classmethod
+    def find_inactive(cls, user_id: str, before: str) -> "User | None":
+        """Return the user if inactive since before a timestamp, by a consistent read."""
+        user = cls.get_or_none(user_id)
+        return user if user and user.lifecycle == INACTIVE and str(user.lifecycle_at) < before else None
 
     @classmethod
-    def is_there(cls) -> Condition:
-        """The condition that the user exists and is not erased."""
-        condition: Condition = cls.id.exists() & cls.deleted_at.does_not_exist()
-        return condition
-
-    @classmethod
-    def list_all(cls, *, after: str | None, back: bool, limit: int) -> "list[User]":
-        """Up to ``limit`` users, newest first, behind a position; by an index that lags a little."""
+    def list_all(cls, *, after: str | None, backward: bool, limit: int) -> list["User"]:
+        """Return up to ``limit`` users, newest first, after a sort key; by an eventually consistent index."""
 
         def of_role(role: Role) -> Iterator[User]:
             condition = None
             if after is not None:
-                condition = cls.position > after if back else cls.position < after
-            return cls.by_role.query(role, condition, scan_index_forward=back, limit=limit, page_size=limit)
+                condition = cls.sort_key > after if backward else cls.sort_key < after
+            return cls.by_role.query(role, condition, scan_index_forward=backward, limit=limit, page_size=limit)
 
-        merged = heapq.merge(*map(of_role, Role), key=lambda user: str(user.position), reverse=not back)
+        merged = heapq.merge(*map(of_role, Role), key=lambda user: str(user.sort_key), reverse=not backward)
         return [*islice(merged, limit)]
 
     @classmethod
     def ids_joined(cls, first: str, last: str) -> set[str]:
-        """The ids of those who joined from ``first`` to ``last`` (RFC 3339), by the index."""
-        joined = cls.position.between(first, last + "#~")
+        """Return the IDs of the users who joined from ``first`` to ``last`` (RFC 3339); by the index."""
+        joined = cls.sort_key.between(first, last + "#~")
         return {user.id for role in Role for user in cls.by_role.query(role, joined)}
 
     @classmethod
-    def ended_before(cls, state: str, moment: str) -> "Iterator[User]":
-        """The ids, as rows, of those who were ERASED or INACTIVE before a moment (RFC 3339), by the index."""
-        rows: Iterator[User] = cls.of_ended.query(state, cls.ended_at < moment)
-        return rows
+    def lifecycle_ids(cls, state: str, before: str) -> Iterator[str]:
+        """Return the IDs of the users who became ERASED or INACTIVE before a timestamp; by the index."""
+        return (row.id for row in cls.by_lifecycle.query(state, cls.lifecycle_at < before))
 
     @classmethod
-    def find_inactive(cls, user_id: str, before: str) -> "User | None":
-        """The user, if they are inactive since before a moment (RFC 3339), read consistently."""
-        user = cls.row(user_id)
-        return user if user and user.ended == INACTIVE and str(user.ended_at) < before else None
-
-    def note_swept(self) -> None:
-        """Take an inactive one from the index of those whose enrollments are to end; nothing if they came back."""
-        same = (User.ended == INACTIVE) & (User.ended_at == self.ended_at)
-        held(lambda: self.update([User.ended.remove(), User.ended_at.remove()], condition=same))
-
-    @classmethod
-    def bury(cls, user_id: str, before: str) -> bool:
-        """Remove the tombstone of a user who was erased before a moment (RFC 3339); whether there was one."""
-        return held(lambda: cls(user_id).delete(cls.deleted_at < before))
-
-    @classmethod
-    def active_admins(cls) -> "list[User]":
-        """The admins who are active, with their names and addresses, by the index."""
+    def active_admins(cls) -> list["User"]:
+        """Return the active admins with their usernames and email addresses; by the index."""
         return [user for user in cls.by_role.query(Role.ADMIN) if user.is_active]
 
     @classmethod
-    def first_joined(cls, role: str) -> str | None:
-        """When the first of a role joined, by the index."""
-        oldest: Iterator[User] = cls.by_role.query(role, limit=1)
-        return next((str(user.position).partition("#")[0] for user in oldest), None)
+    def first_joined(cls) -> str | None:
+        """Return when the first user joined, or None if there is none; by the index."""
+        oldest = [user for role in Role for user in cls.by_role.query(role, limit=1)]
+        return min((str(user.sort_key).partition("#")[0] for user in oldest), default=None)
+
+    @classmethod
+    def exists_condition(cls) -> Condition:
+        """Return the condition that the user exists and is not erased."""
+        condition: Condition = cls.id.exists() & cls.deleted_at.does_not_exist()
+        return condition
+
+    def create(self) -> None:
+        """Save a new user with their identities.
+
+        Raises:
+            IdentityTaken: The username or email address exists.
+        """
+        transaction = Transaction()
+        is_free = Identity.name.does_not_exist()
+        transaction.put(Identity.of_username(str(self.username), self.id), is_free, label="username")
+        transaction.put(Identity.of_email(str(self.email), self.id), is_free, label="email")
+        transaction.put(self, User.id.does_not_exist())
+        _count_admins(transaction, int(self.is_active_admin))
+        try:
+            transaction.run()
+        except ConditionFailed as error:
+            raise IdentityTaken(error.failed - {None}) from error
+
+    def apply(self, changes: Mapping[str, Any], at: str) -> "User":
+        """Change email, role or is_active, and return the new state. Changes of role and is_active revoke all sessions.
+
+        Raises:
+            StaleRead: The user changed after it was read.
+            IdentityTaken: The new email address exists.
+            LastAdmin: No active admin would remain.
+        """
+        new = User(**(self.attribute_values | dict(changes)))
+        if _SESSION_REVOKING_FIELDS & changes.keys():
+            new.auth_version += 1
+        transaction = Transaction()
+        if "email" in changes:
+            transaction.delete(Identity.of_email(str(self.email)))
+            identity = Identity.of_email(str(new.email), self.id)
+            transaction.put(identity, Identity.name.does_not_exist(), label="email")
+        actions: list[Action] = [getattr(User, name).set(value) for name, value in changes.items()]
+        actions.append(User.auth_version.set(new.auth_version))
+        if "is_active" in changes:
+            actions += _lifecycle_actions(None if new.is_active else INACTIVE, at)
+        transaction.update(self, actions, self._unchanged(), label="user")
+        _count_admins(transaction, new.is_active_admin - self.is_active_admin)
+        _run(transaction)
+        return new
+
+    def erase(self, at: str) -> None:
+        """Turn the user into a tombstone without personal data, and release their identities.
+
+        Raises:
+            StaleRead: The user changed after it was read.
+            OwnsPublishedCourses: They own published courses.
+            LastAdmin: No active admin would remain.
+        """
+        if self.published_courses:
+            raise OwnsPublishedCourses
+        transaction = Transaction()
+        transaction.delete(Identity.of_username(str(self.username)))
+        transaction.delete(Identity.of_email(str(self.email)))
+        record_deletion(transaction, Event.USER_CREATED, Event.USER_DELETED, self.id, self.date_joined, at)
+        actions: list[Action] = [getattr(User, name).remove() for name in self.ERASED_BY_DELETION]
+        actions += [User.is_active.set(False), User.deleted_at.set(at), User.auth_version.add(1)]
+        actions += _lifecycle_actions(ERASED, at)
+        transaction.update(self, actions, self._unchanged() & (User.published_courses == 0), label="user")
+        _count_admins(transaction, -int(self.is_active_admin))
+        _run(transaction)
+
+    def change_password(self, password_hash: str) -> bool:
+        """Store a new password's hash, revoke all sessions, and return False if the account changed after its read."""
+        actions: list[Action] = [User.password_hash.set(password_hash), User.auth_version.add(1)]
+        unchanged = User.exists_condition() & (User.auth_version == self.auth_version)
+        if try_conditional(lambda: self.update(actions, condition=unchanged)):
+            return True
+        # This very call may have succeeded: botocore retries when a response is lost.
+        stored = User.find(self.id)
+        return stored is not None and stored.password_hash == password_hash
+
+    def rehash_password(self, password_hash: str) -> None:
+        """Store the hash of the same password by new parameters, unless the password was changed."""
+        unchanged = User.password_hash == self.password_hash
+        try_conditional(lambda: self.update([User.password_hash.set(password_hash)], condition=unchanged))
+
+    def clear_inactive(self) -> None:
+        """Remove an inactive user from the lifecycle index, unless they became active or inactive again."""
+        unchanged = (User.lifecycle == INACTIVE) & (User.lifecycle_at == self.lifecycle_at)
+        try_conditional(lambda: self.update(_lifecycle_actions(None, ""), condition=unchanged))
+
+    def check_still_inactive(self, transaction: Transaction, label: str) -> None:
+        """Add the condition that the user has been inactive since this row was read."""
+        transaction.check(User, self.id, User.lifecycle_at == self.lifecycle_at, label=label)
+
+    @classmethod
+    def purge_tombstone(cls, user_id: str, before: str) -> bool:
+        """Delete the row of a user erased before a timestamp, and return whether there was one."""
+        return try_conditional(lambda: cls(user_id).delete(cls.deleted_at < before))
+
+    def _unchanged(self) -> Condition:
+        condition: Condition = (
+            User.exists_condition() & (User.auth_version == self.auth_version) & (User.email == self.email)
+        )
+        return condition
 
 
 class ActiveAdmins(Table):
-    """How many active admins there are: one row, on which every change of that number meets the others."""
+    """The number of active admins: one row, in the transaction of every change of that number."""
 
-    class Meta:
-        table_name = table_name("users")
+    class Meta(TableMeta):
+        name = "users"
 
-    id = UnicodeAttribute(hash_key=True, default=ACTIVE_ADMINS)
+    id = UnicodeAttribute(hash_key=True, default=ACTIVE_ADMINS_ID)
     number = NumberAttribute(default=0)
+
+
+def _count_admins(transaction: Transaction, change: int) -> None:
+    if change < 0:
+        others = ActiveAdmins.number > 1
+        transaction.update(ActiveAdmins(), [ActiveAdmins.number.add(-1)], others, label="last admin")
+    elif change > 0:
+        transaction.update(ActiveAdmins(), [ActiveAdmins.number.add(1)])
+
+
+def _lifecycle_actions(state: str | None, at: str) -> list[Action]:
+    if state is None:
+        return [User.lifecycle.remove(), User.lifecycle_at.remove()]
+    return [User.lifecycle.set(state), User.lifecycle_at.set(at)]
+
+
+def _run(transaction: Transaction) -> None:
+    """Run a transaction; when the user changed as well, the other conditions may have failed because of that."""
+    try:
+        transaction.run()
+    except ConditionFailed as error:
+        if "user" in error.failed:
+            raise StaleRead(error.failed) from error
+        if "email" in error.failed:
+            raise IdentityTaken(error.failed) from error
+        if "last admin" in error.failed:
+            raise LastAdmin(error.failed) from error
+        raise

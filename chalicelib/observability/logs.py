@@ -1,7 +1,7 @@
-"""Logs: one JSON object a line, in every function.
+"""Structured logging: one JSON object per line, in every function.
 
-The standard library does it: Powertools' Logger would cost every cold start its import, and
-its one-level ``extra`` is not the format that is asked for.
+By the standard library: the Logger of Powertools costs every cold start its import, and its flat ``extra`` is not the
+format of the contract.
 """
 
 import json
@@ -16,19 +16,43 @@ from typing import Any, ParamSpec, TextIO, TypeVar
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
+# The ID of the current request, also in the workers that process what the request deferred.
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
-"""The id of the request at work, also where a queue or schedule does that work."""
 
-access = logging.getLogger("app.access")
-errors = logging.getLogger("app.error")
-events = logging.getLogger("app.event")
+
+class StructuredLogger:
+    """A logger whose keyword arguments become the fields of ``extra`` in the line."""
+
+    def __init__(self, name: str) -> None:
+        self._logger = logging.getLogger(name)
+
+    def info(self, message: str, **fields: Any) -> None:
+        """Log an event."""
+        self._logger.info(message, extra={"extra": fields})
+
+    def warning(self, message: str, **fields: Any) -> None:
+        """Log a problem that the caller does not notice."""
+        self._logger.warning(message, extra={"extra": fields})
+
+    def error(self, message: str, **fields: Any) -> None:
+        """Log an error."""
+        self._logger.error(message, extra={"extra": fields})
+
+    def exception(self, message: str, **fields: Any) -> None:
+        """Log an error with the stack trace of the current exception."""
+        self._logger.exception(message, extra={"extra": fields})
+
+
+access_log = StructuredLogger("app.access")
+error_log = StructuredLogger("app.error")
+event_log = StructuredLogger("app.event")
 
 
 class JsonFormatter(logging.Formatter):
-    """timestamp, level, logger, message, request_id, extra, and an error's stack_trace."""
+    """Formats a record as JSON: timestamp, level, logger, message, request_id, extra and stack_trace."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as one line of JSON."""
+        """Return the record as one line of JSON."""
         line: dict[str, Any] = {
             "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat().replace("+00:00", "Z"),
             "level": record.levelname,
@@ -39,32 +63,32 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["stack_trace"] = self.formatException(record.exc_info)
-        line |= getattr(record, "root", {})  # what has to stand beside the others: embedded metrics
+        line |= getattr(record, "embedded_metrics", {})  # CloudWatch reads them at the top level only
         return json.dumps(line, default=str)
 
 
-class Reported(Exception):
-    """An exception that is an answer, and has its line in the log already."""
+class HandledError(Exception):
+    """An exception that is the function's response and was logged already."""
 
 
-def reporting_errors(handler: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """A handler whose exceptions leave a line in the log before Lambda sees them."""
+def log_unhandled_errors(handler: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Make a Lambda handler log its exceptions as JSON before Lambda sees them."""
 
     @wraps(handler)
-    def reporting(*arguments: Arguments.args, **named: Arguments.kwargs) -> Result:
+    def logging_handler(*arguments: Arguments.args, **named: Arguments.kwargs) -> Result:
         try:
             return handler(*arguments, **named)
-        except Reported:
+        except HandledError:
             raise
         except Exception:
-            errors.exception("Unhandled exception")
+            error_log.exception("Unhandled exception")
             raise
 
-    return reporting
+    return logging_handler
 
 
 def configure(stream: TextIO | None = None) -> None:
-    """Make every logger of this process write that format, the libraries' included; to stdout by default."""
+    """Write all loggers of this process, including the libraries', as JSON to a stream; stdout by default."""
     handler = logging.StreamHandler(stream or sys.stdout)
     handler.setFormatter(JsonFormatter())
     root = logging.getLogger()

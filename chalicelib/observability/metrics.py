@@ -1,4 +1,4 @@
-"""Counts, as CloudWatch metrics: in the log, in its embedded metric format, so that no request waits for them.
+"""CloudWatch metrics in the log, by the embedded metric format, so that no request waits for CloudWatch.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 """
@@ -18,20 +18,20 @@ _counts: Counter[str] = Counter()
 _flushed_at = float("-inf")
 
 
-def count(name: str, number: int = 1) -> None:
-    """Add to a metric, named as CloudWatch shows it."""
+def increment(name: str, number: int = 1) -> None:
+    """Add to a metric, by its name in CloudWatch."""
     with _lock:
         _counts[name] += number
 
 
 def flush_if_due() -> None:
-    """Write the counts, if FLUSH_SECONDS have passed since the last time."""
+    """Write the counts if FLUSH_SECONDS have passed since the last flush."""
     if time.monotonic() - _flushed_at >= FLUSH_SECONDS:
         flush()
 
 
 def flush() -> None:
-    """Write the counts as one line of the log; nothing if there are none."""
+    """Write the counts as one line of the log, or nothing if there are none."""
     global _flushed_at
     with _lock:
         counts = dict(_counts)
@@ -45,4 +45,5 @@ def flush() -> None:
         "Metrics": [{"Name": name, "Unit": "Count"} for name in counts],
     }
     embedded = {"_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [directive]}}
-    _logger.info("Counts", extra={"extra": counts, "root": embedded | {"Stage": settings().stage} | counts})
+    fields = {"extra": counts, "embedded_metrics": embedded | {"Stage": settings().stage} | counts}
+    _logger.info("Metrics", extra=fields)

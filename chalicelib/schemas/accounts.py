@@ -1,20 +1,16 @@
-"""Accounts: registration, sessions, profile, and what is held about somebody."""
+"""Accounts: registration, sessions, profiles and exports."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StrictBool, StringConstraints
 
 from chalicelib.core.roles import Role
-from chalicelib.models.courses import Course
-from chalicelib.models.enrollments import Enrollment
-from chalicelib.models.lessons import Lesson
 from chalicelib.models.sessions import Session
 from chalicelib.models.users import User
-from chalicelib.schemas.base import Changes, Flag, Id, ListOut, PageQuery, Schema, Timestamp
-from chalicelib.schemas.courses import CourseOut
-from chalicelib.schemas.enrollments import EnrollmentOut
-from chalicelib.schemas.lessons import LessonOut
-from chalicelib.services.exports import Part
+from chalicelib.schemas.base import Id, PageQuery, PageRead, Patch, Schema, Timestamp
+from chalicelib.schemas.courses import CourseRead
+from chalicelib.schemas.enrollments import EnrollmentRead
+from chalicelib.schemas.lessons import LessonRead
 
 # The HTML standard's pattern, with a dot required in the domain
 # (https://html.spec.whatwg.org/multipage/input.html#valid-e-mail-address).
@@ -32,7 +28,7 @@ Password = Annotated[
 ]
 
 
-class RegisterIn(Schema):
+class RegisterRequest(Schema):
     """A new account."""
 
     username: Username
@@ -41,49 +37,49 @@ class RegisterIn(Schema):
     role: Literal["student", "instructor"] = "student"
 
 
-class LoginIn(Schema):
+class LoginRequest(Schema):
     """Credentials."""
 
-    username: str = Field(max_length=254, description="The username, or the email address.", examples=["ada"])
+    username: str = Field(max_length=254, description="The username or the email address.", examples=["ada"])
     password: Password
 
 
-class RefreshIn(Schema):
+class RefreshRequest(Schema):
     """A refresh token."""
 
     refresh: str = Field(max_length=4096)
 
 
-class TokensOut(Schema):
-    """A session's tokens."""
+class TokenPairRead(Schema):
+    """The tokens of a session."""
 
-    access: str = Field(description="For 30 minutes, in the Authorization header.")
-    refresh: str = Field(description="For 7 days and one use, at /auth/refresh/.")
+    access: str = Field(description="For the Authorization header. Valid for 30 minutes.")
+    refresh: str = Field(description="For one use at /auth/refresh/. Valid for 7 days.")
 
 
-class PasswordIn(Schema):
-    """A change of password."""
+class PasswordChange(Schema):
+    """The current and the new password."""
 
     current: Password
     new: Password
 
 
-class ProfileIn(Changes):
-    """What an account's owner may change."""
+class ProfilePatch(Patch):
+    """The fields that users can change of their own account."""
 
     email: Email = ""
 
 
-class UserIn(Changes):
-    """What an admin may change."""
+class UserPatch(Patch):
+    """The fields that admins can change of an account."""
 
     email: Email = ""
     role: Role = Role.STUDENT
-    is_active: Flag = True
+    is_active: StrictBool = True
 
 
-class ProfileOut(Schema):
-    """The caller's own account."""
+class ProfileRead(Schema):
+    """The caller's account."""
 
     id: Id
     username: str
@@ -92,29 +88,18 @@ class ProfileOut(Schema):
     date_joined: Timestamp
 
     @classmethod
-    def of(cls, user: User) -> "ProfileOut":
-        """What the API shows a user of themselves."""
-        return cls(
-            id=user.id,
-            username=str(user.username),
-            email=str(user.email),
-            role=Role(user.role),
-            date_joined=user.date_joined,
-        )
+    def from_model(cls, user: User) -> Self:
+        """Return the fields of a user that this schema exposes."""
+        return cls.model_validate({name: getattr(user, name) for name in cls.model_fields})
 
 
-class UserOut(ProfileOut):
-    """An account, as admins see it."""
+class UserRead(ProfileRead):
+    """An account, for admins."""
 
     is_active: bool
 
-    @classmethod
-    def of(cls, user: User) -> "UserOut":
-        """What the API shows an admin of a user."""
-        return cls(**ProfileOut.of(user).model_dump(), is_active=user.is_active)
 
-
-class UserList(ListOut[UserOut]):
+class UserList(PageRead[UserRead]):
     """A page of users."""
 
 
@@ -122,42 +107,30 @@ class UserQuery(PageQuery):
     """The parameters of the list of users."""
 
 
-class SessionOut(Schema):
+class SessionRead(Schema):
     """A session: one login."""
 
     id: str
     created_at: Timestamp
 
     @classmethod
-    def of(cls, session: Session) -> "SessionOut":
-        """What the API shows of a session."""
+    def from_model(cls, session: Session) -> "SessionRead":
+        """Return the public fields of a session."""
         return cls(id=session.id, created_at=session.created_at)
 
 
 class ExportQuery(Schema):
-    """Where an export goes on."""
+    """The parameters of an export."""
 
-    cursor: str | None = Field(None, max_length=2000, description="From `next`; opaque.")
+    cursor: str | None = Field(None, max_length=2000, description="Opaque cursor from `next`.")
 
 
-class ExportOut(Schema):
-    """All that is held about the caller, or a part of it."""
+class ExportRead(Schema):
+    """All personal data of the caller, or one page of it."""
 
-    user: UserOut
-    sessions: list[SessionOut]
-    courses: list[CourseOut]
-    lessons: list[LessonOut]
-    enrollments: list[EnrollmentOut]
-    next: str | None = Field(description="URL of the rest, if it is too much for one answer; nearly always null.")
-
-    @classmethod
-    def of(cls, part: Part, rest: str | None) -> "ExportOut":
-        """What the API shows of a part, and where the rest is."""
-        return cls(
-            user=UserOut.of(part.user),
-            sessions=[SessionOut.of(session) for session in part.every(Session)],
-            courses=[CourseOut.of(course) for course in part.every(Course)],
-            lessons=[LessonOut.of(lesson) for lesson in part.every(Lesson)],
-            enrollments=[EnrollmentOut.of(enrollment) for enrollment in part.every(Enrollment)],
-            next=rest,
-        )
+    user: UserRead
+    sessions: list[SessionRead]
+    courses: list[CourseRead]
+    lessons: list[LessonRead]
+    enrollments: list[EnrollmentRead]
+    next: str | None = Field(description="URL of the next page if the data exceeds one response, else null.")

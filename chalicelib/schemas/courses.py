@@ -3,47 +3,47 @@
 from decimal import Decimal
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, StrictBool
 
-from chalicelib.core.errors import Invalid
+from chalicelib.core.errors import InvalidInput
 from chalicelib.models.courses import Course
-from chalicelib.schemas.base import Changes, Flag, Id, ListOut, PageQuery, Price, PriceIn, Schema, Timestamp, Title
+from chalicelib.schemas.base import Id, PageQuery, PageRead, Patch, Price, PriceInput, Schema, Timestamp, Title
 
 Ordering = Literal["created_at", "-created_at", "price", "-price"]
 
 
-class CourseChanges(Changes):
-    """A course, as far as it is changed."""
+class CoursePatch(Patch):
+    """Changed fields of a course."""
 
     title: Title = ""
     description: str = Field("", max_length=10_000)
-    price: PriceIn = Decimal("0.00")
-    is_published: Flag = False
+    price: PriceInput = Decimal("0.00")
+    is_published: StrictBool = False
 
-    def changes(self) -> dict[str, Any]:
-        """The fields that the body names, the price in cents."""
-        return _in_cents(super().changes())
+    def provided_fields(self) -> dict[str, Any]:
+        """Return the fields that the body contains, with the price in cents."""
+        return _with_cents(super().provided_fields())
 
 
-class CourseIn(CourseChanges):
-    """A course as it is written: what is left out has its default."""
+class CourseWrite(CoursePatch):
+    """A whole course. Omitted fields have their defaults."""
 
     model_config = ConfigDict(json_schema_extra=None)
 
     title: Title
 
-    def changes(self) -> dict[str, Any]:
-        """All fields, the price in cents."""
-        return _in_cents(self.model_dump())
+    def provided_fields(self) -> dict[str, Any]:
+        """Return all fields, with the price in cents."""
+        return _with_cents(self.model_dump())
 
 
-def _in_cents(fields: dict[str, Any]) -> dict[str, Any]:
+def _with_cents(fields: dict[str, Any]) -> dict[str, Any]:
     if "price" in fields:
         fields["price_cents"] = int(fields.pop("price") * 100)
     return fields
 
 
-class CourseOut(Schema):
+class CourseRead(Schema):
     """A course."""
 
     id: Id
@@ -58,50 +58,51 @@ class CourseOut(Schema):
     lessons_count: int
 
     @classmethod
-    def of(cls, course: Course) -> "CourseOut":
-        """What the API shows of a course."""
+    def from_model(cls, course: Course) -> "CourseRead":
+        """Return the public fields of a course."""
         cents = int(course.price_cents)
-        return cls(
-            id=course.id,
-            title=course.title,
-            description=course.description,
-            price=f"{cents // 100}.{cents % 100:02d}",
-            is_published=course.is_published,
-            owner=course.owner,
-            owner_id=course.owner_id,
-            created_at=course.created_at,
-            updated_at=course.updated_at,
-            lessons_count=int(course.lessons_count),
-        )
+        attributes = {name: getattr(course, name) for name in cls.model_fields if name != "price"}
+        return cls(**attributes, price=f"{cents // 100}.{cents % 100:02d}")
 
 
-class CourseList(ListOut[CourseOut]):
+class CourseList(PageRead[CourseRead]):
     """A page of courses."""
 
 
 class PublicCourseQuery(PageQuery):
-    """The parameters of a list of courses."""
+    """The parameters of the list of published courses."""
 
-    ordering: Ordering = Field("-created_at", description="With `search`, `-created_at` only.")
+    ordering: Ordering = Field("-created_at", description="Only `-created_at` can be combined with `search`.")
     search: str | None = Field(
         None,
         max_length=1000,
-        description="Published courses with all these words, whole, in title or description; case and accents aside.",
+        description="Published courses whose title or description contains all of these words. Ignores case and "
+        "accents; matches whole words.",
     )
 
-    def check(self) -> None:
-        """Raises Invalid for parameters that do not go together."""
+    def validate_combination(self) -> None:
+        """Check parameters that exclude each other.
+
+        Raises:
+            InvalidInput: They are combined.
+        """
         if self.search is not None and self.ordering != "-created_at":
-            raise Invalid.field("ordering", "not_with_search", "What is searched for comes newest first.")
+            message = "`ordering` cannot be combined with `search`; results are newest first."
+            raise InvalidInput.for_field("ordering", "not_with_search", message)
 
 
 class CourseQuery(PublicCourseQuery):
-    """The parameters of the list of courses, for who may have own ones."""
+    """The parameters of the list of courses."""
 
-    owner: Literal["me"] | None = Field(None, description="`me`: the caller's own ones, drafts included.")
+    owner: Literal["me"] | None = Field(None, description="`me`: the caller's own courses, including drafts.")
 
-    def check(self) -> None:
-        """Raises Invalid for parameters that do not go together."""
-        super().check()
+    def validate_combination(self) -> None:
+        """Check parameters that exclude each other.
+
+        Raises:
+            InvalidInput: They are combined.
+        """
+        super().validate_combination()
         if self.search is not None and self.owner is not None:
-            raise Invalid.field("owner", "not_with_search", "A search is in all published courses.")
+            message = "`owner` cannot be combined with `search`, which covers all published courses."
+            raise InvalidInput.for_field("owner", "not_with_search", message)

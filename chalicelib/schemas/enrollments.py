@@ -3,17 +3,17 @@
 from pydantic import Field
 
 from chalicelib.models.enrollments import Enrollment
-from chalicelib.schemas.base import Id, ListOut, PageQuery, Schema, Timestamp
+from chalicelib.schemas.base import Id, PageQuery, PageRead, Schema, Timestamp
 
 
-class EnrollmentIn(Schema):
-    """The course to enroll in; the student is always the caller."""
+class EnrollmentCreate(Schema):
+    """The course to enroll in. The student is always the caller."""
 
     course: str = Field(max_length=100, examples=["4wqf9t0bz3m7kx2e"])
 
 
-class EnrollmentOut(Schema):
-    """A student in a course."""
+class EnrollmentRead(Schema):
+    """The enrollment of a student in a course."""
 
     id: Id
     student: Id
@@ -21,22 +21,17 @@ class EnrollmentOut(Schema):
     created_at: Timestamp
 
     @classmethod
-    def of(cls, enrollment: Enrollment) -> "EnrollmentOut":
-        """What the API shows of an enrollment."""
-        return cls(
-            id=enrollment.id,
-            student=enrollment.student,
-            course=enrollment.course,
-            created_at=enrollment.created_at,
-        )
+    def from_model(cls, enrollment: Enrollment) -> "EnrollmentRead":
+        """Return the public fields of an enrollment."""
+        return cls(**{name: getattr(enrollment, name) for name in cls.model_fields})
 
 
-class EnrollmentList(ListOut[EnrollmentOut]):
+class EnrollmentList(PageRead[EnrollmentRead]):
     """A page of enrollments."""
 
 
 class EnrollmentQuery(PageQuery):
     """The parameters of the list of enrollments."""
 
-    course: str | None = Field(None, max_length=100, description="Only those in this course.")
-    student: str | None = Field(None, max_length=100, description="Only those of this student.")
+    course: str | None = Field(None, max_length=100, description="Only the enrollments in this course.")
+    student: str | None = Field(None, max_length=100, description="Only the enrollments of this student.")

@@ -5,48 +5,48 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field
 
 from chalicelib.models.lessons import Lesson
-from chalicelib.schemas.base import MAX_INTEGER, Changes, Id, Integer, ListOut, PageQuery, Schema, Title
+from chalicelib.schemas.base import MAX_INTEGER, Id, Integer, PageQuery, PageRead, Patch, Schema, Title
 
 CourseId = Annotated[str, Field(max_length=100, examples=["4wqf9t0bz3m7kx2e"])]
 
 
-def _no_default(schema: dict[str, Any]) -> None:
+def _remove_default(schema: dict[str, Any]) -> None:
     del schema["default"]
 
 
-class LessonChanges(Changes):
-    """A lesson, as far as it is changed. Its course can be named, but not changed."""
+class LessonPatch(Patch):
+    """Changed fields of a lesson. The course can be given, but not changed."""
 
-    course: CourseId = Field("", json_schema_extra=_no_default)
+    course: CourseId = Field("", json_schema_extra=_remove_default)
     title: Title = ""
     content: str = Field("", max_length=50_000)
     duration_min: Integer = Field(5, ge=1, le=MAX_INTEGER)
     order_index: Integer = Field(1, ge=0, le=MAX_INTEGER)
 
 
-class LessonReplacement(LessonChanges):
-    """A lesson as it is written anew: what is left out has its default, but for its course."""
+class LessonReplace(LessonPatch):
+    """A whole lesson. Omitted fields have their defaults, except for the course."""
 
     model_config = ConfigDict(json_schema_extra=None)
 
     title: Title
 
-    def changes(self) -> dict[str, Any]:
-        """All fields; the course only if it is named."""
+    def provided_fields(self) -> dict[str, Any]:
+        """Return all fields, and the course only if the body contains it."""
         return self.model_dump(exclude={"course"} - self.model_fields_set)
 
 
-class LessonIn(LessonReplacement):
+class LessonCreate(LessonReplace):
     """A new lesson of a course."""
 
     course: CourseId
 
-    def changes(self) -> dict[str, Any]:
-        """All fields but the course."""
+    def provided_fields(self) -> dict[str, Any]:
+        """Return all fields except for the course."""
         return self.model_dump(exclude={"course"})
 
 
-class LessonOut(Schema):
+class LessonRead(Schema):
     """A lesson."""
 
     id: Id
@@ -57,19 +57,12 @@ class LessonOut(Schema):
     order_index: int
 
     @classmethod
-    def of(cls, lesson: Lesson) -> "LessonOut":
-        """What the API shows of a lesson."""
-        return cls(
-            id=lesson.id,
-            course=lesson.course,
-            title=lesson.title,
-            content=lesson.content,
-            duration_min=int(lesson.duration_min),
-            order_index=int(lesson.order_index),
-        )
+    def from_model(cls, lesson: Lesson) -> "LessonRead":
+        """Return the public fields of a lesson."""
+        return cls(**{name: getattr(lesson, name) for name in cls.model_fields})
 
 
-class LessonList(ListOut[LessonOut]):
+class LessonList(PageRead[LessonRead]):
     """A page of lessons."""
 
 

@@ -1,4 +1,4 @@
-"""Problem details, as the OpenAPI document shows them; `chalicelib.web.problems` makes them."""
+"""Problem details for the OpenAPI document; `chalicelib.web.problems` creates them."""
 
 from pydantic import Field
 
@@ -6,7 +6,7 @@ from chalicelib.schemas.base import Schema, Timestamp
 
 
 class FieldProblem(Schema):
-    """What is wrong with one field."""
+    """The error of one field."""
 
     field: str
     code: str

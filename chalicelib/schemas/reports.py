@@ -5,11 +5,11 @@ from datetime import date
 from pydantic import ConfigDict, Field
 
 from chalicelib.models.reports import Report
-from chalicelib.schemas.base import Day, ListOut, PageQuery, Schema
+from chalicelib.schemas.base import IsoDate, PageQuery, PageRead, Schema
 
 
-class DailyReportOut(Schema):
-    """One day (UTC): totals at its end, and what was new on it."""
+class DailyReportRead(Schema):
+    """The numbers of one day (UTC): totals at its end, and new entities on it."""
 
     date: date
     courses: int
@@ -20,12 +20,12 @@ class DailyReportOut(Schema):
     new_users: int
 
     @classmethod
-    def of(cls, report: Report) -> "DailyReportOut":
-        """What the API shows of a report."""
+    def from_model(cls, report: Report) -> "DailyReportRead":
+        """Return the public fields of a report."""
         return cls.model_validate({name: getattr(report, name) for name in cls.model_fields})
 
 
-class DailyReportList(ListOut[DailyReportOut]):
+class DailyReportList(PageRead[DailyReportRead]):
     """A page of daily reports."""
 
 
@@ -34,5 +34,5 @@ class DailyReportQuery(PageQuery):
 
     model_config = ConfigDict(defer_build=True, extra="ignore", validate_by_name=True)
 
-    from_: Day | None = Field(None, alias="from", description="This day and later.")
-    to: Day | None = Field(None, description="This day and before.")
+    from_: IsoDate | None = Field(None, alias="from", description="The first day.")
+    to: IsoDate | None = Field(None, description="The last day.")

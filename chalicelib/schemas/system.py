@@ -1,12 +1,12 @@
-"""The service itself."""
+"""The API itself."""
 
 from typing import Literal
 
 from chalicelib.schemas.base import Schema
 
 
-class HealthOut(Schema):
-    """That the API answers."""
+class HealthRead(Schema):
+    """The result of the liveness check."""
 
     status: Literal["ok"] = "ok"
     stage: str

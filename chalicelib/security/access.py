@@ -1,7 +1,7 @@
-"""Who may call what: route × method × role, for the whole API.
+"""Access control of the API: route × method × role.
 
-The authorizer's policy, the OpenAPI document and the tests read this table. It decides who gets
-through the door; who owns what is decided behind it, in the services, which check the role again.
+The authorizer's policy, the OpenAPI document and the tests read this table. It decides which roles reach a route.
+Ownership is checked by the services, which check the role again.
 """
 
 from enum import StrEnum
@@ -9,60 +9,58 @@ from enum import StrEnum
 from chalicelib.core.roles import Role
 
 
-class Door(StrEnum):
+class AuthMode(StrEnum):
     """Access that does not depend on a role."""
 
-    PUBLIC = "public"
-    """No token is read."""
-    OPTIONAL = "optional"
-    """Anonymous without a token; a bad token is an error."""
+    PUBLIC = "public"  # no token is read
+    OPTIONAL = "optional"  # anonymous without a token; an invalid token is an error
 
 
-Access = Door | frozenset[Role]
+AccessRule = AuthMode | frozenset[Role]
 
-EVERYONE = frozenset(Role)
-TEACHING = frozenset({Role.ADMIN, Role.INSTRUCTOR})
-ADMINS = frozenset({Role.ADMIN})
+AUTHENTICATED = frozenset(Role)
+INSTRUCTORS_AND_ADMINS = frozenset({Role.ADMIN, Role.INSTRUCTOR})
+ADMINS_ONLY = frozenset({Role.ADMIN})
 
-ACCESS: dict[tuple[str, str], Access] = {
-    ("GET", "/api/health"): Door.PUBLIC,
-    ("GET", "/api/schema"): Door.PUBLIC,
-    ("GET", "/api/docs"): Door.PUBLIC,
-    ("GET", "/api/docs/{asset}"): Door.PUBLIC,
-    ("POST", "/api/v1/auth/register"): Door.PUBLIC,
-    ("POST", "/api/v1/auth/login"): Door.PUBLIC,
-    ("POST", "/api/v1/auth/refresh"): Door.PUBLIC,
-    ("POST", "/api/v1/auth/logout"): Door.PUBLIC,
-    ("GET", "/api/v1/auth/me"): EVERYONE,
-    ("PATCH", "/api/v1/auth/me"): EVERYONE,
-    ("DELETE", "/api/v1/auth/me"): EVERYONE,
-    ("GET", "/api/v1/auth/me/export"): EVERYONE,
-    ("POST", "/api/v1/auth/password"): EVERYONE,
-    ("GET", "/api/v1/users"): ADMINS,
-    ("GET", "/api/v1/users/{user_id}"): ADMINS,
-    ("PATCH", "/api/v1/users/{user_id}"): ADMINS,
-    ("DELETE", "/api/v1/users/{user_id}"): ADMINS,
-    ("GET", "/api/v1/courses"): Door.OPTIONAL,
-    ("POST", "/api/v1/courses"): TEACHING,
-    ("GET", "/api/v1/courses-public"): Door.PUBLIC,
-    ("GET", "/api/v1/courses/{course_id}"): Door.OPTIONAL,
-    # Who may not see a draft gets 404 for it, so that every role comes as far as the service.
-    ("PUT", "/api/v1/courses/{course_id}"): EVERYONE,
-    ("PATCH", "/api/v1/courses/{course_id}"): EVERYONE,
-    ("DELETE", "/api/v1/courses/{course_id}"): EVERYONE,
-    ("GET", "/api/v1/lessons"): Door.OPTIONAL,
-    ("POST", "/api/v1/lessons"): TEACHING,
-    ("GET", "/api/v1/lessons/{lesson_id}"): Door.OPTIONAL,
-    ("PUT", "/api/v1/lessons/{lesson_id}"): EVERYONE,
-    ("PATCH", "/api/v1/lessons/{lesson_id}"): EVERYONE,
-    ("DELETE", "/api/v1/lessons/{lesson_id}"): EVERYONE,
-    ("GET", "/api/v1/enrollments"): EVERYONE,
+ROUTE_ACCESS: dict[tuple[str, str], AccessRule] = {
+    ("GET", "/api/health"): AuthMode.PUBLIC,
+    ("GET", "/api/schema"): AuthMode.PUBLIC,
+    ("GET", "/api/docs"): AuthMode.PUBLIC,
+    ("GET", "/api/docs/{asset}"): AuthMode.PUBLIC,
+    ("POST", "/api/v1/auth/register"): AuthMode.PUBLIC,
+    ("POST", "/api/v1/auth/login"): AuthMode.PUBLIC,
+    ("POST", "/api/v1/auth/refresh"): AuthMode.PUBLIC,
+    ("POST", "/api/v1/auth/logout"): AuthMode.PUBLIC,
+    ("GET", "/api/v1/auth/me"): AUTHENTICATED,
+    ("PATCH", "/api/v1/auth/me"): AUTHENTICATED,
+    ("DELETE", "/api/v1/auth/me"): AUTHENTICATED,
+    ("GET", "/api/v1/auth/me/export"): AUTHENTICATED,
+    ("POST", "/api/v1/auth/password"): AUTHENTICATED,
+    ("GET", "/api/v1/users"): ADMINS_ONLY,
+    ("GET", "/api/v1/users/{user_id}"): ADMINS_ONLY,
+    ("PATCH", "/api/v1/users/{user_id}"): ADMINS_ONLY,
+    ("DELETE", "/api/v1/users/{user_id}"): ADMINS_ONLY,
+    ("GET", "/api/v1/courses"): AuthMode.OPTIONAL,
+    ("POST", "/api/v1/courses"): INSTRUCTORS_AND_ADMINS,
+    ("GET", "/api/v1/courses-public"): AuthMode.PUBLIC,
+    ("GET", "/api/v1/courses/{course_id}"): AuthMode.OPTIONAL,
+    # All roles reach the service: a caller who may not see a draft gets 404 for it, not 403.
+    ("PUT", "/api/v1/courses/{course_id}"): AUTHENTICATED,
+    ("PATCH", "/api/v1/courses/{course_id}"): AUTHENTICATED,
+    ("DELETE", "/api/v1/courses/{course_id}"): AUTHENTICATED,
+    ("GET", "/api/v1/lessons"): AuthMode.OPTIONAL,
+    ("POST", "/api/v1/lessons"): INSTRUCTORS_AND_ADMINS,
+    ("GET", "/api/v1/lessons/{lesson_id}"): AuthMode.OPTIONAL,
+    ("PUT", "/api/v1/lessons/{lesson_id}"): AUTHENTICATED,
+    ("PATCH", "/api/v1/lessons/{lesson_id}"): AUTHENTICATED,
+    ("DELETE", "/api/v1/lessons/{lesson_id}"): AUTHENTICATED,
+    ("GET", "/api/v1/enrollments"): AUTHENTICATED,
     ("POST", "/api/v1/enrollments"): frozenset({Role.STUDENT}),
     ("DELETE", "/api/v1/enrollments/{enrollment_id}"): frozenset({Role.ADMIN, Role.STUDENT}),
-    ("GET", "/api/v1/reports/daily"): ADMINS,
+    ("GET", "/api/v1/reports/daily"): ADMINS_ONLY,
 }
 
 
-def routes_of(role: Role) -> list[tuple[str, str]]:
-    """The (method, path) pairs that need a token and admit this role."""
-    return [route for route, access in ACCESS.items() if not isinstance(access, Door) and role in access]
+def routes_allowed_for(role: Role) -> list[tuple[str, str]]:
+    """Return the (method, path) pairs that require a token and allow this role."""
+    return [route for route, rule in ROUTE_ACCESS.items() if not isinstance(rule, AuthMode) and role in rule]

@@ -1,4 +1,4 @@
-"""Passwords: what is a good one, and how it is kept (argon2id).
+"""Password hashing (argon2id) and password rules.
 
 The rules and messages are those of Django's four validators
 (https://docs.djangoproject.com/en/5.2/topics/auth/passwords/#password-validation).
@@ -18,8 +18,8 @@ MIN_LENGTH = 8
 MAX_LENGTH = 128
 MAX_SIMILARITY = 0.7
 
-# Of a random text that was thrown away: it takes a wrong password as long as anybody's hash.
-_NOBODYS_HASH = "$argon2id$v=19$m=19456,t=2,p=1$8v5fqxWilLIWImRMKcUYAw$qM1fbfm0uh8OOAPQ+EzG/osX4nLFMAuA+xR8GJuYl2s"
+# The hash of a discarded random text: verifying against it takes as long as against a user's.
+_DUMMY_HASH = "$argon2id$v=19$m=19456,t=2,p=1$8v5fqxWilLIWImRMKcUYAw$qM1fbfm0uh8OOAPQ+EzG/osX4nLFMAuA+xR8GJuYl2s"
 
 
 @cache
@@ -31,59 +31,59 @@ def _hasher() -> Any:
     return argon2.using(type="ID", memory_cost=19 * 1024, rounds=2, parallelism=1)
 
 
-def normalized(password: str) -> str:
-    """The password as it is hashed: in Unicode's NFKC, so that every keyboard spells it alike (RFC 8265 §4.2.1)."""
+def normalize(password: str) -> str:
+    """Return the password in Unicode's NFKC, so that all keyboards produce the same text (RFC 8265 §4.2.1)."""
     return unicodedata.normalize("NFKC", password)
 
 
-def hashed(password: str) -> str:
-    """The hash to keep."""
-    return str(_hasher().hash(normalized(password)))
+def hash_password(password: str) -> str:
+    """Return the hash of a password, with its salt and parameters."""
+    return str(_hasher().hash(normalize(password)))
 
 
-def matches(password: str, password_hash: str | None) -> bool:
-    """Whether this is the password of that hash.
+def verify_password(password: str, password_hash: str | None) -> bool:
+    """Return whether the password matches the hash.
 
-    Without a hash (an unknown user) it takes as long, and is False.
+    Without a hash (an unknown user) return False in the same time, to prevent user enumeration by timing.
     """
-    given = normalized(password)
-    if len(given) > MAX_LENGTH:  # nobody's; normalised, it can be longer than what the hasher takes
-        given, password_hash = "", None
-    good = _hasher().verify(given, password_hash or _NOBODYS_HASH)
-    return bool(good) and password_hash is not None
+    candidate = normalize(password)
+    if len(candidate) > MAX_LENGTH:  # no stored password is this long, and the hasher has a limit
+        candidate, password_hash = "", None
+    is_match = _hasher().verify(candidate, password_hash or _DUMMY_HASH)
+    return bool(is_match) and password_hash is not None
 
 
-def is_outdated(password_hash: str) -> bool:
-    """Whether a hash was made with other parameters than new ones are."""
+def needs_rehash(password_hash: str) -> bool:
+    """Return whether a hash was created with other parameters than new ones are."""
     return bool(_hasher().needs_update(password_hash))
 
 
-def faults(password: str, *, username: str, email: str, field: str = "password") -> tuple[FieldError, ...]:
-    """All rules that a new password breaks, as errors of the field."""
-    password = normalized(password)
-    found = []
+def policy_violations(password: str, *, username: str, email: str, field: str = "password") -> tuple[FieldError, ...]:
+    """Return all rules that a new password violates, as errors of the field."""
+    password = normalize(password)
+    violations = []
     for attribute, value in (("username", username), ("email address", email)):
-        if _similar(password, value):
-            found.append(("password_too_similar", f"The password is too similar to the {attribute}."))
+        if _is_similar(password, value):
+            violations.append(("password_too_similar", f"The password is too similar to the {attribute}."))
     if len(password) < MIN_LENGTH:
-        found.append(
+        violations.append(
             ("password_too_short", f"This password is too short. It must contain at least {MIN_LENGTH} characters.")
         )
     if len(password) > MAX_LENGTH:
-        found.append(
+        violations.append(
             ("password_too_long", f"This password is too long. It must contain at most {MAX_LENGTH} characters.")
         )
     if password.lower().strip() in _common_passwords():
-        found.append(("password_too_common", "This password is too common."))
+        violations.append(("password_too_common", "This password is too common."))
     if password.isdigit():
-        found.append(("password_entirely_numeric", "This password is entirely numeric."))
-    return tuple(FieldError(field, code, message) for code, message in found)
+        violations.append(("password_entirely_numeric", "This password is entirely numeric."))
+    return tuple(FieldError(field, code, message) for code, message in violations)
 
 
-def _similar(password: str, value: str) -> bool:
+def _is_similar(password: str, value: str) -> bool:
     password, value = password.lower(), value.lower()
     for part in [*re.split(r"\W+", value), value]:
-        # A part far shorter than the password can't be similar to it: spare the comparison.
+        # A part that is far shorter than the password cannot be similar to it.
         if not part or len(password) >= 10 * len(part):
             continue
         if SequenceMatcher(a=password, b=part).quick_ratio() >= MAX_SIMILARITY:

@@ -1,8 +1,8 @@
-"""The keys that sign tokens and cursors, from Secrets Manager.
+"""The keys that sign tokens and cursors, in Secrets Manager.
 
-The secret is JSON: ``{"<key id>": "<key>", …}``. A key's id is the moment from which it signs (RFC
-3339). The newest whose moment has come signs; one that was replaced is trusted until all that it
-signed has ended. So a rotation is one write, and every process follows it by the clock.
+The secret is JSON: ``{"<key ID>": "<key>", …}``. A key's ID is the time from which it signs (RFC 3339). The newest key
+whose time has come signs. A replaced key stays trusted until everything that it signed has expired. So a rotation is
+one write, and all processes switch at the same time.
 """
 
 import json
@@ -15,30 +15,28 @@ from typing import Any
 from chalicelib.adapters import aws
 from chalicelib.core.config import settings
 
-CACHE_SECONDS = 300
-"""How long a process trusts what it read: a secret that changed is known everywhere after this."""
-LEAD_SECONDS = CACHE_SECONDS + 60
-"""How long a new key is published before it signs: until everyone knows it, and some seconds of skew."""
-MAX_SIGNED_SECONDS = 7 * 24 * 3600
-"""Nothing that is signed is good for longer."""
+CACHE_SECONDS = 300  # after this time, all processes know a changed secret
+# How long a new key is published before it signs: until all processes know it, and some clock skew.
+ACTIVATION_DELAY_SECONDS = CACHE_SECONDS + 60
+MAX_TOKEN_LIFETIME_SECONDS = 7 * 24 * 3600  # nothing that is signed is valid for longer
 MIN_KEY_BYTES = 32  # RFC 7518 §3.2: a key for HS256 is at least as long as its hash
 
 _SKEW_SECONDS = 60
-_MOMENT = "%Y-%m-%dT%H:%M:%SZ"
+_KEY_ID_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
 
-class BadSigningKeys(RuntimeError):
-    """The secret holds no usable keys: nothing can be signed, nothing is trusted."""
+class InvalidSigningKeys(RuntimeError):
+    """The secret holds no usable key: nothing can be signed or verified."""
 
 
-class RotationUnderWay(RuntimeError):
-    """A new key is published already, and has not begun to sign."""
+class RotationInProgress(RuntimeError):
+    """A new key is published, but not active yet."""
 
 
 @dataclass(frozen=True)
 class _Key:
     id: str
-    begins_at: float
+    active_from: float
     text: str
 
 
@@ -48,29 +46,37 @@ class SigningKeys:
 
     keys: tuple[_Key, ...]
 
-    def signing(self, now: float) -> tuple[str, str]:
-        """The id and text of the key that signs at a moment (Unix seconds).
+    def active_key(self, now: float) -> tuple[str, str]:
+        """Return the ID and text of the key that signs at a time (Unix seconds).
 
-        Raises BadSigningKeys when none has begun.
+        Raises:
+            InvalidSigningKeys: No key is active yet.
         """
-        begun = [key for key in self.keys if key.begins_at <= now]
-        if not begun:
-            raise BadSigningKeys(f"no key of the secret {settings().signing_keys_secret} signs yet")
-        return begun[-1].id, begun[-1].text
+        active = [key for key in self.keys if key.active_from <= now]
+        if not active:
+            raise InvalidSigningKeys(f"No key of the secret {settings().signing_keys_secret} is active yet.")
+        return active[-1].id, active[-1].text
 
-    def trusted(self, now: float) -> dict[str, str]:
-        """The keys that verify at a moment (Unix seconds), by id: those to come, too."""
-        ends = [key.begins_at + MAX_SIGNED_SECONDS + _SKEW_SECONDS for key in self.keys[1:]]
+    def verification_keys(self, now: float) -> dict[str, str]:
+        """Return the keys that verify at a time (Unix seconds), by ID, including those that are not active yet."""
+        ends = [key.active_from + MAX_TOKEN_LIFETIME_SECONDS + _SKEW_SECONDS for key in self.keys[1:]]
         return {key.id: key.text for key, end in zip(self.keys, [*ends, float("inf")], strict=True) if now <= end}
 
 
 _cached: tuple[float, SigningKeys] | None = None
 
 
-def signing_keys() -> SigningKeys:
-    """The keys of this stage, as they were at most CACHE_SECONDS ago.
+def reset() -> None:
+    """Forget the keys that this process has read."""
+    global _cached
+    _cached = None
 
-    Raises BadSigningKeys when the secret has none, or one too short.
+
+def signing_keys() -> SigningKeys:
+    """Return the keys of this stage, at most CACHE_SECONDS old.
+
+    Raises:
+        InvalidSigningKeys: The secret has no key, or one that is too short.
     """
     global _cached
     if _cached is None or time.monotonic() - _cached[0] > CACHE_SECONDS:
@@ -79,28 +85,30 @@ def signing_keys() -> SigningKeys:
 
 
 def rotate(now: datetime) -> str:
-    """Publish a new key, and drop those that are trusted no more; the new one's id.
+    """Publish a new key, drop the keys that are no longer trusted, and return the new key's ID.
 
-    It signs after LEAD_SECONDS; the one before it is trusted until its last refresh token has
-    ended: nobody is logged out.
+    It signs after ACTIVATION_DELAY_SECONDS. The previous key stays trusted until its last refresh token has expired:
+    no user is logged out.
 
-    Raises RotationUnderWay when the newest key does not sign yet, BadSigningKeys.
+    Raises:
+        RotationInProgress: The newest key is not active yet.
+        InvalidSigningKeys: The secret is unusable.
     """
     keys = _read()
     newest = keys.keys[-1]
-    if newest.begins_at > now.timestamp():
-        raise RotationUnderWay(f"A new key is published already; it signs from {newest.id}.")
-    key_id = _id_of(now.timestamp() + LEAD_SECONDS)
-    _write(keys.trusted(now.timestamp()) | {key_id: _new_key()})
+    if newest.active_from > now.timestamp():
+        raise RotationInProgress(f"A new key is published already. It signs from {newest.id}.")
+    key_id = _key_id_for(now.timestamp() + ACTIVATION_DELAY_SECONDS)
+    _write(keys.verification_keys(now.timestamp()) | {key_id: _new_key()})
     return key_id
 
 
-def replace(now: datetime) -> str:
-    """Put one new key in the place of all, for when they are known to others; the new one's id.
+def revoke_and_replace(now: datetime) -> str:
+    """Replace all keys by a new one, because they were compromised, and return its ID.
 
-    Within CACHE_SECONDS no function trusts the old ones: every session has ended.
+    Within CACHE_SECONDS no function trusts the old keys: all users are logged out.
     """
-    key_id = _id_of(now.timestamp() - _SKEW_SECONDS)
+    key_id = _key_id_for(now.timestamp() - _SKEW_SECONDS)
     _write({key_id: _new_key()})
     return key_id
 
@@ -119,17 +127,17 @@ def _write(keys: dict[str, str]) -> None:
 def _parse(text: str) -> SigningKeys:
     name = settings().signing_keys_secret
     try:
-        found = [_Key(key_id, _moment_of(key_id), key) for key_id, key in _items(text)]
+        keys = [_Key(key_id, _activation_time(key_id), key) for key_id, key in _items(text)]
     except ValueError as error:
-        raise BadSigningKeys(
-            f'the secret {name} is not {{"<moment>": "<key>", …}}; on a laptop, `make clean` makes it anew'
+        raise InvalidSigningKeys(
+            f'The secret {name} is not {{"<time>": "<key>", …}}. For a local stage, `make clean` creates a new one.'
         ) from error
-    if not found:
-        raise BadSigningKeys(f"the secret {name} has no key")
+    if not keys:
+        raise InvalidSigningKeys(f"The secret {name} has no key.")
     for key_id, key in _items(text):
         if not isinstance(key, str) or len(key.encode()) < MIN_KEY_BYTES:
-            raise BadSigningKeys(f"the key {key_id!r} of the secret {name} is shorter than {MIN_KEY_BYTES} bytes")
-    return SigningKeys(tuple(sorted(found, key=lambda key: key.begins_at)))
+            raise InvalidSigningKeys(f"The key {key_id!r} of the secret {name} is shorter than {MIN_KEY_BYTES} bytes.")
+    return SigningKeys(tuple(sorted(keys, key=lambda key: key.active_from)))
 
 
 def _items(text: str) -> list[tuple[str, Any]]:
@@ -139,12 +147,12 @@ def _items(text: str) -> list[tuple[str, Any]]:
     return [*keys.items()]
 
 
-def _id_of(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).strftime(_MOMENT)
+def _key_id_for(active_from: float) -> str:
+    return datetime.fromtimestamp(active_from, UTC).strftime(_KEY_ID_FORMAT)
 
 
-def _moment_of(key_id: str) -> float:
-    return datetime.strptime(key_id, _MOMENT).replace(tzinfo=UTC).timestamp()
+def _activation_time(key_id: str) -> float:
+    return datetime.strptime(key_id, _KEY_ID_FORMAT).replace(tzinfo=UTC).timestamp()
 
 
 def _new_key() -> str:

@@ -1,49 +1,57 @@
-"""Access and refresh tokens: JWTs (RFC 7519) under RFC 8725, made and checked here only."""
+"""Access and refresh tokens: JWTs (RFC 7519), issued and verified by the rules of RFC 8725."""
 
 import re
 import time
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from chalicelib.core.config import PROJECT, settings
 from chalicelib.core.roles import Role
-from chalicelib.security.signing_keys import MAX_SIGNED_SECONDS, signing_keys
+from chalicelib.security.signing_keys import MAX_TOKEN_LIFETIME_SECONDS, signing_keys
 
-ACCESS = "access"
-REFRESH = "refresh"
-LIFETIME_SECONDS = {ACCESS: 30 * 60, REFRESH: MAX_SIGNED_SECONDS}
+
+class TokenType(StrEnum):
+    """The types of tokens; the claim ``typ``."""
+
+    ACCESS = "access"
+    REFRESH = "refresh"
+
+
+LIFETIME_SECONDS = {TokenType.ACCESS: 30 * 60, TokenType.REFRESH: MAX_TOKEN_LIFETIME_SECONDS}
 MAX_LENGTH = 4096
 
 _ALGORITHM = "HS256"
-_FORM = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)  # RFC 7515 §3.1, and one spelling only: no padding
-_REQUIRED = ["iss", "aud", "sub", "jti", "iat", "exp", "typ", "sid", "role", "username"]
+_COMPACT_JWS = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)  # RFC 7515 §3.1, and one spelling only: no padding
+_REQUIRED_CLAIMS = ["iss", "aud", "sub", "jti", "iat", "exp", "typ", "sid", "role", "username"]
 
 
-class BadToken(Exception):
-    """The token is not one of ours, not of this kind, not for this stage, or past its time."""
+class InvalidToken(Exception):
+    """The token is malformed, expired, of another type or stage, or was not signed by a trusted key."""
 
 
 @dataclass(frozen=True)
 class Claims:
-    """What a good token says."""
+    """The claims of a valid token."""
 
     user_id: str
     username: str
     role: Role
     session_id: str
     token_id: str
-    expires_at: int
-    """Unix seconds."""
+    expires_at: int  # Unix seconds
 
 
-def issue(kind: str, *, user_id: str, username: str, role: str, session_id: str, now: datetime) -> tuple[str, str]:
-    """A new token of a kind (ACCESS or REFRESH), and its id."""
-    import jwt
+def issue(
+    token_type: TokenType, *, user_id: str, username: str, role: str, session_id: str, now: datetime
+) -> tuple[str, str]:
+    """Return a new token and its ID."""
+    jwt = _jwt()
 
     issued_at = int(now.timestamp())
-    key_id, key = signing_keys().signing(issued_at)
+    key_id, key = signing_keys().active_key(issued_at)
     token_id = str(uuid.uuid4())
     claims = {
         "iss": PROJECT,
@@ -51,8 +59,8 @@ def issue(kind: str, *, user_id: str, username: str, role: str, session_id: str,
         "sub": user_id,
         "jti": token_id,
         "iat": issued_at,
-        "exp": issued_at + LIFETIME_SECONDS[kind],
-        "typ": kind,
+        "exp": issued_at + LIFETIME_SECONDS[token_type],
+        "typ": token_type,
         "sid": session_id,
         "role": role,
         "username": username,
@@ -60,26 +68,27 @@ def issue(kind: str, *, user_id: str, username: str, role: str, session_id: str,
     return jwt.encode(claims, key, algorithm=_ALGORITHM, headers={"kid": key_id}), token_id
 
 
-def verify(token: str, kind: str) -> Claims:
-    """What the token says.
+def verify(token: str, token_type: TokenType) -> Claims:
+    """Return the claims of a valid token.
 
-    Raises BadToken.
+    Raises:
+        InvalidToken: The token is not valid as a token of this type.
     """
-    import jwt
+    jwt = _jwt()
 
-    if len(token) > MAX_LENGTH or not _FORM.fullmatch(token):
-        raise BadToken("not of the form of a token")
+    if len(token) > MAX_LENGTH or not _COMPACT_JWS.fullmatch(token):
+        raise InvalidToken("malformed token")
     try:
         claims = jwt.decode(
             token,
-            _key_of(jwt.get_unverified_header(token)),
+            _resolve_key(jwt.get_unverified_header(token)),
             algorithms=[_ALGORITHM],
             issuer=PROJECT,
             audience=_audience(),
-            options={"require": _REQUIRED, "enforce_minimum_key_length": True},
+            options={"require": _REQUIRED_CLAIMS, "enforce_minimum_key_length": True},
         )
-        if claims["typ"] != kind:
-            raise BadToken(f"not a token of the kind {kind}")
+        if claims["typ"] != token_type:
+            raise InvalidToken(f"not a token of the type {token_type}")
         return Claims(
             user_id=str(claims["sub"]),
             username=str(claims["username"]),
@@ -89,25 +98,32 @@ def verify(token: str, kind: str) -> Claims:
             expires_at=int(claims["exp"]),
         )
     except (jwt.PyJWTError, ValueError, TypeError, OverflowError) as error:
-        raise BadToken(str(error)) from error
+        raise InvalidToken(str(error)) from error
 
 
-def of_header(authorization: str) -> str:
-    """The token in an Authorization header (RFC 6750 §2.1).
+def parse_bearer_header(authorization: str) -> str:
+    """Return the token of an Authorization header (RFC 6750 §2.1).
 
-    Raises BadToken when the header is of another form.
+    Raises:
+        InvalidToken: The header has another form.
     """
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() != "bearer":
-        raise BadToken("not of the form: Bearer <token>")
+        raise InvalidToken("the Authorization header is not `Bearer <token>`")
     return token.strip()
 
 
-def _key_of(header: dict[str, Any]) -> str:
+def _jwt() -> Any:
+    import jwt  # late, for short cold starts: not every function and request needs it
+
+    return jwt
+
+
+def _resolve_key(header: dict[str, Any]) -> str:
     kid = header.get("kid")
-    key = signing_keys().trusted(time.time()).get(kid) if isinstance(kid, str) else None
+    key = signing_keys().verification_keys(time.time()).get(kid) if isinstance(kid, str) else None
     if key is None:
-        raise BadToken("unknown key id")
+        raise InvalidToken("unknown key ID")
     return key
 
 

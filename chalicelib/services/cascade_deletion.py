@@ -1,99 +1,79 @@
-"""What hangs on something that ended goes, and again from where it stopped, until nothing is left to go.
+"""Cascade deletion of the dependents of deleted courses and users; resumable and idempotent.
 
-The tombstone stays for a day and is swept each hour, for what was on its way when it was put
-there; it goes after a sweep that finds nothing.
+A tombstone is kept for TOMBSTONE_RETENTION and processed every hour, for dependents that concurrent requests added. It
+is purged by a run that finds none.
 """
 
 import contextlib
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from pynamodb.transactions import TransactWrite
-
-from chalicelib.adapters import sqs
+from chalicelib.adapters.sqs import CascadeTarget
 from chalicelib.core import clock
 from chalicelib.core.caller import Caller
 from chalicelib.core.errors import NotFound
+from chalicelib.core.retry_policy import INACTIVE_RETENTION, TOMBSTONE_RETENTION
 from chalicelib.core.roles import Role
-from chalicelib.models import course_listings
-from chalicelib.models.base import ConditionFailed
-from chalicelib.models.course_listings import CourseListRow
+from chalicelib.models.course_listings import CourseListing
 from chalicelib.models.courses import Course
-from chalicelib.models.enrollments import Enrollment
+from chalicelib.models.enrollments import Enrollment, StudentActive
 from chalicelib.models.lessons import Lesson
 from chalicelib.models.sessions import Session
 from chalicelib.models.users import User
 from chalicelib.services import courses, enrollments
 
-TOMBSTONE_STAYS = timedelta(days=1)
-"""Longer than any request runs, any access token lives and any index lags."""
 
-INACTIVE_STAYS = timedelta(days=30)
-"""How long a deactivated student's enrollments wait for them."""
+class TargetStillExistsError(Exception):
+    """The entity whose dependents were to be deleted exists."""
 
 
-class NotEnded(Exception):
-    """Asked to remove what hangs on something that is there."""
+def delete_dependents(target: CascadeTarget, entity_id: str, now: datetime) -> Iterator[int]:
+    """Delete the dependents of an entity, and yield the number of rows at each step.
 
-
-def sweep(kind: str, thing: str, now: datetime) -> Iterator[int]:
-    """Remove what hangs on a deleted course or user, or on a user inactive for long; gives how many rows, in steps.
-
-    Raises NotEnded for a course or user that is there.
+    Raises:
+        TargetStillExistsError: The course or user is not deleted.
     """
-    if kind == sqs.INACTIVE:
-        yield from _of_inactive(thing, now)
+    if target is CascadeTarget.INACTIVE:
+        yield from _delete_inactive_enrollments(entity_id, now)
         return
-    table, hanging_on = _TOMBSTONES[kind]
-    if table.find(thing) is not None:
-        raise NotEnded(f"The {kind} {thing} is there.")
-    removed = 0
-    for count in hanging_on(thing):
-        removed += count
+    table, delete = _CASCADES[target]
+    if table.find(entity_id) is not None:
+        raise TargetStillExistsError(f"The {target} {entity_id} exists.")
+    total = 0
+    for count in delete(entity_id):
+        total += count
         yield count
-    if not removed:
-        table.bury(thing, clock.rfc3339(now - TOMBSTONE_STAYS))
+    if not total:
+        table.purge_tombstone(entity_id, clock.format_timestamp(now - TOMBSTONE_RETENTION))
 
 
-def _hanging_on_course(course_id: str) -> Iterator[int]:
-    with Lesson.batch_write() as batch:
-        for lesson in Lesson.query(course_id, consistent_read=True):
-            batch.delete(lesson)
-            yield 1
-    yield from enrollments.remove_all(Enrollment.in_course(course_id))
+def _delete_course_dependents(course_id: str) -> Iterator[int]:
+    yield from Lesson.delete_all_of_course(course_id)
+    yield from enrollments.delete_in_batches(Enrollment.all_of_course(course_id))
 
 
-def _hanging_on_user(user_id: str) -> Iterator[int]:
-    with Session.batch_write() as batch:
-        for session in Session.query(user_id, consistent_read=True):
-            batch.delete(session)
-            yield 1
-    yield from enrollments.remove_all(Enrollment.query(user_id, consistent_read=True))
-    for row in CourseListRow.query(course_listings.by_date(course_listings.owned_by(user_id)), consistent_read=True):
-        with contextlib.suppress(NotFound):  # somebody else was faster
+def _delete_user_dependents(user_id: str) -> Iterator[int]:
+    yield from Session.delete_all_of_user(user_id)
+    yield from enrollments.delete_in_batches(Enrollment.all_of_student(user_id))
+    for row in CourseListing.of_owner(user_id):
+        with contextlib.suppress(NotFound):  # deleted concurrently
             courses.delete(Caller(user_id, "", Role.INSTRUCTOR, session_id=""), row.course_id, None)
         yield 1
-        yield from _hanging_on_course(row.course_id)  # a draft: nobody can have been enrolling in it
+        yield from _delete_course_dependents(row.course_id)  # of a draft, in which nobody can be enrolling
 
 
-def _of_inactive(user_id: str, now: datetime) -> Iterator[int]:
-    before = clock.rfc3339(now - INACTIVE_STAYS)
-    user = User.find_inactive(user_id, before)
+def _delete_inactive_enrollments(user_id: str, now: datetime) -> Iterator[int]:
+    user = User.find_inactive(user_id, clock.format_timestamp(now - INACTIVE_RETENTION))
     if user is None:
-        return  # they came back, or were erased
-
-    def still_inactive(transaction: TransactWrite) -> None:
-        same = User.ended_at == user.ended_at
-        transaction.condition_check(User, user_id, condition=same)
-
+        return  # active again, or erased
     try:
-        yield from enrollments.remove_all(Enrollment.query(user_id, consistent_read=True), still_inactive)
-    except ConditionFailed:
+        yield from enrollments.delete_in_batches(Enrollment.all_of_student(user_id), inactive_student=user)
+    except StudentActive:
         return
-    user.note_swept()
+    user.clear_inactive()
 
 
-_TOMBSTONES: dict[str, tuple[type[Course] | type[User], Callable[[str], Iterator[int]]]] = {
-    sqs.COURSE: (Course, _hanging_on_course),
-    sqs.USER: (User, _hanging_on_user),
+_CASCADES: dict[CascadeTarget, tuple[type[Course] | type[User], Callable[[str], Iterator[int]]]] = {
+    CascadeTarget.COURSE: (Course, _delete_course_dependents),
+    CascadeTarget.USER: (User, _delete_user_dependents),
 }

@@ -1,105 +1,104 @@
-"""The cleanup: asks again for all that was owed and may have been lost on its way.
+"""The cleanup: requeues pending work whose messages may have been lost.
 
-It does nothing itself but ask the queues, whose workers do each thing once however often they are
-asked: so it may run twice, late, and beside itself.
+It only sends messages to the queues, whose workers are idempotent. So it may run twice, late, and concurrently.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import islice
 
 from chalicelib.adapters import sqs
+from chalicelib.adapters.sqs import CascadeTarget
 from chalicelib.core import clock
+from chalicelib.core.retry_policy import (
+    DELETION_REQUEUE_AFTER,
+    EMAIL_REQUEUE_AFTER,
+    EMAIL_REQUEUE_INTERVAL,
+    INACTIVE_RETENTION,
+)
 from chalicelib.models.courses import Course
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.users import ERASED, INACTIVE, User
-from chalicelib.observability import logs, metrics
-from chalicelib.services.cascade_deletion import INACTIVE_STAYS
+from chalicelib.observability import metrics
+from chalicelib.observability.logs import error_log, event_log
 
-EMAIL_AFTER = timedelta(minutes=45)
-"""An email that is owed for so long has no message any more: the queue is through with one after 30 minutes."""
+_BATCH_SIZE = 100
 
-EMAIL_AGAIN_AFTER = timedelta(hours=6)
-"""When a message is asked for once more, unless its email was sent or given up: the queue may be long."""
-
-DELETION_AFTER = timedelta(minutes=30)
-
-_READ_AT_ONCE = 100
-
-Found = Iterator[int]
-"""How many were asked for, in steps."""
+Progress = Iterator[int]  # the number of messages sent, in steps
 
 
-def emails(now: datetime) -> Found:
-    """Ask for the emails of enrollments whose message was lost, or never sent."""
-    moment, asked_before = clock.rfc3339(now), clock.rfc3339(now - EMAIL_AGAIN_AFTER)
-    owing = Enrollment.owing_emails(before=clock.rfc3339(now - EMAIL_AFTER))
-    while rows := {row.id: row for row in islice(owing, _READ_AT_ONCE)}:
-        lost = [row for row in rows.values() if not row.email_asked_at or row.email_asked_at < asked_before]
+class CleanupError(RuntimeError):
+    """Steps of a cleanup failed; the message names them, and the log has the exception of each."""
+
+
+def requeue_emails(now: datetime) -> Progress:
+    """Requeue pending emails whose message was lost or never sent."""
+    at, requeued_before = clock.format_timestamp(now), clock.format_timestamp(now - EMAIL_REQUEUE_INTERVAL)
+    pending = Enrollment.pending_emails(before=clock.format_timestamp(now - EMAIL_REQUEUE_AFTER))
+    while rows := {row.id: row for row in islice(pending, _BATCH_SIZE)}:
+        lost = [row for row in rows.values() if not row.email_requeued_at or row.email_requeued_at < requeued_before]
         messages = [sqs.enrollment_message(row.id, row.request_id) for row in lost]
-        yield 0  # also when all were asked for: who runs this may be out of time
-        for taken in sqs.send_all(sqs.ENROLLMENT_EMAILS, messages):
-            for message in taken:
-                rows[message["enrollment"]].note_email_asked(moment)
-            yield len(taken)
+        yield 0  # the caller checks its remaining time, also when nothing of this batch is requeued
+        for accepted in sqs.send_batches(sqs.ENROLLMENT_EMAILS, messages):
+            for message in accepted:
+                rows[message["enrollment"]].mark_requeued(at)
+            yield len(accepted)
 
 
-def courses(now: datetime) -> Found:
-    """Ask for a sweep of every deleted course whose tombstone is still there."""
-    return _sweeps(sqs.COURSE, (row.id for row in Course.deleted_before(clock.rfc3339(now - DELETION_AFTER))))
+def requeue_course_deletions(now: datetime) -> Progress:
+    """Requeue the cascade of each deleted course whose tombstone exists."""
+    ids = Course.deleted_ids(clock.format_timestamp(now - DELETION_REQUEUE_AFTER))
+    return _requeue_deletions(CascadeTarget.COURSE, ids)
 
 
-def users(now: datetime) -> Found:
-    """Ask for a sweep of every erased user whose tombstone is still there."""
-    return _sweeps(sqs.USER, (row.id for row in User.ended_before(ERASED, clock.rfc3339(now - DELETION_AFTER))))
+def requeue_user_deletions(now: datetime) -> Progress:
+    """Requeue the cascade of each erased user whose tombstone exists."""
+    ids = User.lifecycle_ids(ERASED, clock.format_timestamp(now - DELETION_REQUEUE_AFTER))
+    return _requeue_deletions(CascadeTarget.USER, ids)
 
 
-def inactive(now: datetime) -> Found:
-    """Ask for the end of the enrollments that students left behind who are inactive for long."""
-    return _sweeps(sqs.INACTIVE, (row.id for row in User.ended_before(INACTIVE, clock.rfc3339(now - INACTIVE_STAYS))))
+def queue_inactive_students(now: datetime) -> Progress:
+    """Queue the deletion of the enrollments of students who have been inactive for INACTIVE_RETENTION."""
+    ids = User.lifecycle_ids(INACTIVE, clock.format_timestamp(now - INACTIVE_RETENTION))
+    return _requeue_deletions(CascadeTarget.INACTIVE, ids)
 
 
-STEPS: dict[str, Callable[[datetime], Found]] = {
-    "DeletedCoursesSwept": courses,
-    "ErasedUsersSwept": users,
-    "InactiveStudentsSwept": inactive,
-    "EmailsAskedAgain": emails,
+# The steps by the metric that counts their messages. The failure of one does not stop the others. Emails are last: they
+# can be many, and must leave time for the others.
+STEPS: dict[str, Callable[[datetime], Progress]] = {
+    "CourseDeletionsRequeued": requeue_course_deletions,
+    "UserDeletionsRequeued": requeue_user_deletions,
+    "InactiveStudentsQueued": queue_inactive_students,
+    "EmailsRequeued": requeue_emails,
 }
-"""What a cleanup does, by the metric that counts it. Each step stands for itself: one that fails stops no other.
-
-The emails come last: they can be many, and have to leave time for the others.
-"""
 
 
-class CleanupFailed(RuntimeError):
-    """Some steps of a cleanup failed; the message names them, the log has each."""
+def run(now: datetime, should_continue: Callable[[str, int], bool]) -> dict[str, int]:
+    """Run all steps and return how many messages each one sent.
 
+    ``should_continue`` is called with a step and its number so far; False ends the step.
 
-def run(now: datetime, go_on: Callable[[str, int], bool]) -> dict[str, int]:
-    """One cleanup; how much each step found and asked for.
-
-    ``go_on`` hears of each step's number as it grows, and says whether to go on with that step.
-
-    Raises CleanupFailed.
+    Raises:
+        CleanupError: Steps failed.
     """
-    found = dict.fromkeys(STEPS, 0)
+    counts = dict.fromkeys(STEPS, 0)
     failed = []
     for name, step in STEPS.items():
         try:
             for number in step(now):
-                found[name] += number
-                if not go_on(name, found[name]):
+                counts[name] += number
+                if not should_continue(name, counts[name]):
                     break
         except Exception:
-            logs.errors.exception("A step of the cleanup failed", extra={"extra": {"step": name}})
+            error_log.exception("Cleanup step failed", step=name)
             failed.append(name)
-        metrics.count(name, found[name])
-    logs.events.info("Cleanup", extra={"extra": found})
+        metrics.increment(name, counts[name])
+    event_log.info("Cleanup finished", **counts)
     if failed:
-        raise CleanupFailed(", ".join(failed))
-    return found
+        raise CleanupError(", ".join(failed))
+    return counts
 
 
-def _sweeps(kind: str, things: Iterable[str]) -> Found:
-    messages = (sqs.deletion_message(kind, thing) for thing in things)
-    return (len(taken) for taken in sqs.send_all(sqs.DELETIONS, messages))
+def _requeue_deletions(target: CascadeTarget, entity_ids: Iterable[str]) -> Progress:
+    messages = (sqs.deletion_message(target, entity_id) for entity_id in entity_ids)
+    return (len(accepted) for accepted in sqs.send_batches(sqs.DELETIONS, messages))

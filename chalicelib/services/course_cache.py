@@ -1,6 +1,6 @@
-"""What is read of courses through the cache, for whoever asks: who may see it is decided afterwards, each time.
+"""Cached reads of courses, for all callers: the services check afterwards who may view them.
 
-Everything that writes a course says so with `changing`.
+Every write of a course runs inside `invalidating`.
 """
 
 import hashlib
@@ -11,62 +11,59 @@ from typing import Any
 
 from chalicelib.adapters.cache import read_through
 from chalicelib.adapters.cache.read_through import Entry
-from chalicelib.core.errors import Busy
-from chalicelib.core.pagination import Page, PageRequest, Place
+from chalicelib.core.errors import WriteContention
+from chalicelib.core.pagination import Cursor, Page, PageRequest
 from chalicelib.models.base import ConditionFailed
 from chalicelib.models.courses import Course
 
 _LISTS = "courses"
-_ATTRIBUTES = (
-    "id", "title", "description", "price_cents", "is_published", "owner_id", "owner", "created_at", "updated_at",
-    "lessons_count", "version",
-)  # fmt: skip
+CACHED_ATTRIBUTES = tuple(name for name in Course.get_attributes() if name not in Course.TOMBSTONE_ATTRIBUTES)
 
 
-def find(course_id: str) -> Course | None:
-    """The course of this id unless it is deleted, as it was when the last write of it had answered, or later."""
-    entry = Entry(f"course:{course_id}", "it", _pack, _unpack)
-    return read_through.fetch(entry, lambda: Course.find(course_id))
+def get(course_id: str) -> Course | None:
+    """Return the course unless it is deleted, in its state after the last acknowledged write or later."""
+    entry = Entry(f"course:{course_id}", "detail", _serialize, _deserialize)
+    return read_through.get_or_load(entry, lambda: Course.find(course_id))
 
 
-def page(what: str, request: PageRequest, load: Callable[[], Page[Course]]) -> Page[Course]:
-    """A page of published courses. ``what`` names the list and its order; ``load`` reads it."""
-    place = request.place
-    name = json.dumps([what, request.limit, place and [place.position, place.back]])
-    entry = Entry(_LISTS, hashlib.sha256(name.encode()).hexdigest(), _pack_page, _unpack_page)
-    return read_through.fetch(entry, load) or load()  # a page is never missing, whatever a cache says
+def get_page(name: str, request: PageRequest, load: Callable[[], Page[Course]]) -> Page[Course]:
+    """Return a page of published courses. ``name`` identifies the list and its order; ``load`` reads the page."""
+    cursor = request.cursor
+    key = json.dumps([name, request.limit, cursor and [cursor.sort_key, cursor.backward]])
+    entry = Entry(_LISTS, hashlib.sha256(key.encode()).hexdigest(), _serialize_page, _deserialize_page)
+    return read_through.get_or_load(entry, load) or load()  # a page is never None, whatever the cache returns
 
 
-def changing(*states: Course) -> AbstractContextManager[None]:
-    """Around a write, with the course as it was and as it will be."""
+def invalidating(*states: Course) -> AbstractContextManager[None]:
+    """Invalidate the cached reads around a write, given the course before and after it."""
     scopes = {f"course:{course.id}" for course in states}
     if any(course.is_published for course in states):
         scopes.add(_LISTS)
-    return read_through.changing(*scopes, refusals=(ConditionFailed, Busy))
+    return read_through.invalidating(*scopes, not_written_errors=(ConditionFailed, WriteContention))
 
 
-def _pack(course: Course) -> str:
+def _serialize(course: Course) -> str:
     return json.dumps(_as_dict(course))
 
 
-def _unpack(text: str) -> Course:
+def _deserialize(text: str) -> Course:
     return _from_dict(json.loads(text))
 
 
-def _pack_page(page: Page[Course]) -> str:
-    places = [place and [place.position, place.back] for place in (page.next, page.previous)]
-    return json.dumps([[_as_dict(course) for course in page.items], *places])
+def _serialize_page(page: Page[Course]) -> str:
+    cursors = [cursor and [cursor.sort_key, cursor.backward] for cursor in (page.next_cursor, page.previous_cursor)]
+    return json.dumps([[_as_dict(course) for course in page.items], *cursors])
 
 
-def _unpack_page(text: str) -> Page[Course]:
-    courses, *places = json.loads(text)
-    following, previous = (Place(*place) if place else None for place in places)
-    return Page([_from_dict(course) for course in courses], following, previous)
+def _deserialize_page(text: str) -> Page[Course]:
+    courses, *cursors = json.loads(text)
+    next_cursor, previous_cursor = (Cursor(*cursor) if cursor else None for cursor in cursors)
+    return Page([_from_dict(course) for course in courses], next_cursor, previous_cursor)
 
 
 def _as_dict(course: Course) -> dict[str, Any]:
-    return {name: getattr(course, name) for name in _ATTRIBUTES}
+    return {name: getattr(course, name) for name in CACHED_ATTRIBUTES}
 
 
 def _from_dict(attributes: dict[str, Any]) -> Course:
-    return Course(**{name: attributes[name] for name in _ATTRIBUTES})
+    return Course(**{name: attributes[name] for name in CACHED_ATTRIBUTES})

@@ -1,126 +1,96 @@
-"""Enrollments: who is in which course."""
+"""Enrollments: who may enroll, withdraw, and see enrollments."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import islice
-
-from pynamodb.transactions import TransactWrite
 
 from chalicelib.adapters import sqs
 from chalicelib.core import clock, ids
 from chalicelib.core.caller import Caller
-from chalicelib.core.errors import Conflict, Forbidden, Invalid, NotFound
-from chalicelib.core.pagination import Page, PageRequest, turn_to
+from chalicelib.core.errors import Conflict, Forbidden, InvalidInput, NotFound
+from chalicelib.core.pagination import Page, PageRequest, paginate
 from chalicelib.core.roles import Role
-from chalicelib.models import ledger
-from chalicelib.models.base import ConditionFailed, transact
-from chalicelib.models.enrollments import Enrollment
-from chalicelib.models.ledger import LedgerEntry
+from chalicelib.models.enrollments import MAX_DELETE_BATCH_SIZE, Enrollment
+from chalicelib.models.users import User
 from chalicelib.observability import logs
 from chalicelib.services import course_cache
 
-Check = Callable[[TransactWrite], None]
-"""Adds a condition to a transaction."""
-
-_REMOVED_AT_ONCE = 33  # a transaction holds 100 items: three for each, and one condition
-
 
 def enroll(caller: Caller, course_id: str, now: datetime | None = None) -> Enrollment:
-    """Put the caller into a course, and an email to them on its way.
+    """Enroll the caller in a published course, and request the email to them.
 
-    The row itself says that an email is owed, so that none is lost when the queue is out of reach.
+    The row records the pending email, so that none is lost when the queue is not reachable.
 
-    Raises Forbidden for who is not a student, Invalid for a course that is not open, Conflict for
-    who is in it already.
+    Raises:
+        Forbidden: The caller is not a student.
+        InvalidInput: The course does not exist or is not published.
+        Conflict: The caller is enrolled already.
     """
     if caller.role is not Role.STUDENT:
-        raise Forbidden("Only students enroll.")
-    course = course_cache.find(course_id) if ids.is_entity(course_id) else None
+        raise Forbidden("Only students can enroll.")
+    course = course_cache.get(course_id) if ids.is_valid_id(course_id) else None
     if course is None or not course.is_published:
-        raise Invalid.field("course", "does_not_exist", "There is no such course to enroll in.")
-    moment = clock.rfc3339(now or clock.now())
-    enrollment = Enrollment.new(caller.id, course.id, moment, logs.request_id.get())
+        raise InvalidInput.for_field("course", "does_not_exist", "The course does not exist or is not published.")
+    created_at = clock.format_timestamp(now or clock.now())
+    enrollment = Enrollment.new(caller.id, course.id, created_at, logs.request_id.get())
     if not enrollment.insert():
-        raise Conflict("You are enrolled in this course already.")
+        raise Conflict("You are already enrolled in this course.")
     sqs.send(sqs.ENROLLMENT_EMAILS, sqs.enrollment_message(enrollment.id, enrollment.request_id))
     return enrollment
 
 
-def browse(caller: Caller, request: PageRequest, *, course: str | None, student: str | None) -> Page[Enrollment]:
-    """A page of enrollments, newest first: a student's own ones; for others all, of a course or student if named."""
+def list_enrollments(
+    caller: Caller, request: PageRequest, *, course: str | None, student: str | None
+) -> Page[Enrollment]:
+    """Return a page of enrollments, newest first: a student's own, or all for other roles, filtered if requested."""
     if caller.role is Role.STUDENT:
         if student not in (None, caller.id):
             return Page([], None, None)
         student = caller.id
     if student is not None and course is not None:
-        pair = Enrollment.find_pair(student, course) if student and course else None
-        return Page([pair] if pair else [], None, None)
+        row = Enrollment.find_by_student_and_course(student, course) if student and course else None
+        return Page([row] if row else [], None, None)
 
-    def fetch(after: str | None, back: bool, limit: int) -> list[Enrollment]:
+    def fetch(after: str | None, backward: bool, limit: int) -> list[Enrollment]:
         if student is not None:
-            return Enrollment.list_of_student(student, after=after, back=back, limit=limit) if student else []
+            if not student:  # no key of the table is empty
+                return []
+            return Enrollment.list_of_student(student, after=after, backward=backward, limit=limit)
         if course is not None:
-            return Enrollment.list_of_course(course, after=after, back=back, limit=limit)
-        return Enrollment.list_all(after=after, back=back, limit=limit)
+            return Enrollment.list_of_course(course, after=after, backward=backward, limit=limit)
+        return Enrollment.list_all(after=after, backward=backward, limit=limit)
 
-    return turn_to(request, fetch)
+    return paginate(request, fetch)
 
 
-def end(caller: Caller, enrollment_id: str) -> None:
-    """Take a student out of a course.
+def withdraw(caller: Caller, enrollment_id: str) -> None:
+    """Delete an enrollment.
 
-    Raises Forbidden for instructors, NotFound for one that is not the student's, or ended before.
+    Raises:
+        Forbidden: The caller is an instructor.
+        NotFound: It does not exist, or is another student's.
     """
     if caller.role is Role.INSTRUCTOR:
-        raise Forbidden("Only the student and admins end an enrollment.")
+        raise Forbidden("Only the student and admins can delete an enrollment.")
     enrollment = Enrollment.find(enrollment_id)
     if enrollment is None or not (caller.is_admin or enrollment.student == caller.id):
-        raise _unknown()
-    if not remove(enrollment):
-        raise _unknown()
+        raise _not_found()
+    if not Enrollment.delete_batch([enrollment], clock.timestamp()):
+        raise _not_found()
 
 
-def remove(enrollment: Enrollment) -> bool:
-    """Delete an enrollment, and note it for the reports; False if it ended before."""
-    return any(remove_all([enrollment]))
+def delete_in_batches(enrollments: Iterable[Enrollment], inactive_student: User | None = None) -> Iterator[int]:
+    """Delete enrollments, one transaction per batch, and yield how many each one deleted.
 
+    With ``inactive_student``, delete them only while the student is inactive.
 
-def remove_all(enrollments: Iterable[Enrollment], still: Check | None = None) -> Iterator[int]:
-    """Delete enrollments and note them for the reports, as many at once as a transaction holds.
-
-    ``still`` adds one condition to each transaction. Gives how many each transaction removed, without
-    those that had ended before.
-
-    Raises ConditionFailed when that condition does not hold.
+    Raises:
+        StudentActive: The student became active.
     """
-    rest = iter(enrollments)
-    while batch := [*islice(rest, _REMOVED_AT_ONCE)]:
-        yield _remove(batch, still)
+    remaining = iter(enrollments)
+    while batch := [*islice(remaining, MAX_DELETE_BATCH_SIZE)]:
+        yield Enrollment.delete_batch(batch, clock.timestamp(), inactive_student)
 
 
-def _remove(batch: list[Enrollment], still: Check | None) -> int:
-    moment = clock.rfc3339(clock.now())
-    checks = 1 if still else 0
-    while batch:
-
-        def write(transaction: TransactWrite, batch: list[Enrollment] = batch) -> None:
-            if still:
-                still(transaction)
-            for enrollment in batch:
-                transaction.delete(enrollment, condition=Enrollment.nonce == enrollment.nonce)
-                for entry in LedgerEntry.of_deleted(ledger.ENROLLMENT, enrollment.id, enrollment.created_at, moment):
-                    transaction.save(entry)
-
-        try:
-            transact(write)
-            break
-        except ConditionFailed as error:
-            if still and 0 in error.failed:
-                raise
-            # Somebody was faster with some of them; a transaction's deletions come behind its checks, in their order.
-            batch = [one for number, one in enumerate(batch, start=checks) if number not in error.failed]
-    return len(batch)
-
-
-def _unknown() -> NotFound:
-    return NotFound("There is no such enrollment.")
+def _not_found() -> NotFound:
+    return NotFound("Enrollment not found.")

@@ -1,4 +1,4 @@
-"""All that is held about a user, in parts that each fit into one answer."""
+"""Export of all personal data of a user, in pages that each fit into one response."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -7,9 +7,8 @@ from typing import TypeVar
 
 from chalicelib.core import pagination
 from chalicelib.core.caller import Caller
-from chalicelib.core.pagination import Place
-from chalicelib.models import course_listings
-from chalicelib.models.course_listings import CourseListRow
+from chalicelib.core.pagination import Cursor
+from chalicelib.models.course_listings import CourseListing
 from chalicelib.models.courses import Course
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.lessons import Lesson
@@ -21,84 +20,80 @@ MAX_ITEMS = 2000
 _ITEM_BYTES = 500  # of an item without its long text
 
 Item = Session | Course | Lesson | Enrollment
-Kind = TypeVar("Kind", Session, Course, Lesson, Enrollment)
-_Found = Iterator[tuple[str, Item]]
+ItemType = TypeVar("ItemType", Session, Course, Lesson, Enrollment)
+_Items = Iterator[tuple[str, Item]]
 
 
 @dataclass
-class Part:
-    """The user, and some of what is theirs."""
+class ExportPage:
+    """The user, and a page of their data."""
 
     user: User
     items: list[Item] = field(default_factory=list)
-    next: Place | None = None
-    """Where it goes on, if this is not all."""
+    next_cursor: Cursor | None = None
 
-    def every(self, kind: type[Kind]) -> list[Kind]:
-        """The items of a kind."""
-        return [item for item in self.items if isinstance(item, kind)]
+    def of_type(self, item_type: type[ItemType]) -> list[ItemType]:
+        """Return the items of one type."""
+        return [item for item in self.items if isinstance(item, item_type)]
 
 
-def export(caller: Caller, place: Place | None) -> Part:
-    """What is held about the caller, from a place on; nearly always all of it.
+def export(caller: Caller, cursor: Cursor | None) -> ExportPage:
+    """Return the personal data of the caller from a cursor on: for nearly all users in one page.
 
-    Raises NotAuthenticated when their session has ended.
+    Raises:
+        NotAuthenticated: The caller's session was revoked.
     """
-    part = Part(sessions.live_user(caller))
-    position, size = place.position if place else "", 0
-    for after, item in _items(caller.id, position):
-        size += _ITEM_BYTES + len(json.dumps(_text_of(item)))
-        if part.items and (len(part.items) == MAX_ITEMS or size > pagination.MAX_PAGE_BYTES):
-            part.next = Place(position)
+    page = ExportPage(sessions.require_active_session(caller))
+    sort_key, size = cursor.sort_key if cursor else "", 0
+    for item_key, item in _items(caller.id, sort_key):
+        size += _ITEM_BYTES + len(json.dumps(_long_text(item)))
+        if page.items and (len(page.items) == MAX_ITEMS or size > pagination.MAX_PAGE_BYTES):
+            page.next_cursor = Cursor(sort_key)
             break
-        part.items.append(item)
-        position = after
-    return part
+        page.items.append(item)
+        sort_key = item_key
+    return page
 
 
-def _items(user_id: str, position: str) -> _Found:
-    """Everything behind a position, each with its own: ``<section>|<position in it>``."""
-    section, _, after = position.partition("|")
+def _items(user_id: str, sort_key: str) -> _Items:
+    """Yield the items after a sort key, each with its own: ``<section>|<sort key in the section>``."""
+    section, _, after = sort_key.partition("|")
     names = [*_SECTIONS]
     for name in names[names.index(section) if section else 0 :]:
-        for found, item in _SECTIONS[name](user_id, after):
-            yield f"{name}|{found}", item
+        for item_key, item in _SECTIONS[name](user_id, after):
+            yield f"{name}|{item_key}", item
         after = ""
 
 
-def _sessions(user_id: str, after: str) -> _Found:
-    for session in Session.query(user_id, Session.id > after if after else None, consistent_read=True):
-        yield session.id, session
+def _sessions(user_id: str, after: str) -> _Items:
+    return ((session.id, session) for session in Session.all_of_user(user_id, after))
 
 
-def _courses(user_id: str, after: str) -> _Found:
-    """The courses, oldest first, each followed by its lessons: ``<course's position>|<lesson>``."""
-    at, _, lesson_after = after.partition("|")
-    partition = course_listings.by_date(course_listings.owned_by(user_id))
-    for row in CourseListRow.query(partition, CourseListRow.position >= at if at else None, consistent_read=True):
-        if row.position != at:
+def _courses(user_id: str, after: str) -> _Items:
+    """Yield the courses, oldest first, each followed by its lessons: ``<sort key of the course>|<lesson>``."""
+    start, _, lesson_after = after.partition("|")
+    for row in CourseListing.of_owner(user_id, start):
+        if row.sort_key != start:
             course = Course.find(row.course_id)
             if course is None:
                 continue
             lesson_after = ""
-            yield f"{row.position}|", course
-        condition = Lesson.nonce > lesson_after if lesson_after else None
-        for lesson in Lesson.query(row.course_id, condition, consistent_read=True):
-            yield f"{row.position}|{lesson.nonce}", lesson
+            yield f"{row.sort_key}|", course
+        for lesson in Lesson.all_of_course(row.course_id, lesson_after):
+            yield f"{row.sort_key}|{lesson.suffix}", lesson
 
 
-def _enrollments(user_id: str, after: str) -> _Found:
-    for enrollment in Enrollment.query(user_id, Enrollment.course > after if after else None, consistent_read=True):
-        yield enrollment.course, enrollment
+def _enrollments(user_id: str, after: str) -> _Items:
+    return ((enrollment.course, enrollment) for enrollment in Enrollment.all_of_student(user_id, after))
 
 
-def _text_of(item: Item) -> str:
+def _long_text(item: Item) -> str:
     if isinstance(item, Course):
         return str(item.description)
     return str(item.content) if isinstance(item, Lesson) else ""
 
 
-_SECTIONS: dict[str, Callable[[str, str], _Found]] = {
+_SECTIONS: dict[str, Callable[[str, str], _Items]] = {
     "sessions": _sessions,
     "courses": _courses,
     "enrollments": _enrollments,

@@ -1,7 +1,7 @@
-"""Lists of lessons: of one course, or a walk over all courses that a visitor may see.
+"""Lists of lessons: of one course, or across all courses that a caller may view.
 
-A place in the walk is ``<course's position in its list>|<lesson's position in the course>``; with
-nothing behind the bar it is before the course's lessons, with ``~`` behind them all.
+A sort key across courses is ``<sort key of the course in its list>|<sort key of the lesson in the course>``. An empty
+second part is before the course's lessons, ``~`` is after them.
 """
 
 import json
@@ -11,111 +11,113 @@ from dataclasses import dataclass
 from chalicelib.core import pagination
 from chalicelib.core.caller import Caller
 from chalicelib.core.errors import NotFound
-from chalicelib.core.pagination import Page, PageRequest, Place, turn_to
+from chalicelib.core.pagination import Cursor, Page, PageRequest, paginate
 from chalicelib.models import course_listings
-from chalicelib.models.course_listings import CourseListRow
+from chalicelib.models.course_listings import CourseListing
 from chalicelib.models.courses import Course
 from chalicelib.models.lessons import Lesson
 from chalicelib.services import courses
 
-MAX_COURSES_A_PAGE = 20
-_LOADED_AT_ONCE = 20
+MAX_COURSES_PER_PAGE = 20
+_LOAD_BATCH_SIZE = 20
 _FIRST, _LAST = "", "~"
 
 
 @dataclass(frozen=True)
-class _Spot:
-    """Where a lesson stands in a list: what is known of it without reading it."""
+class _LessonRef:
+    """A lesson's sort key in a list, and its key in the table."""
 
-    position: str
+    sort_key: str
     course: str
-    nonce: str
+    suffix: str
 
 
-def browse(visitor: Caller | None, request: PageRequest, course_id: str | None) -> Page[Lesson]:
-    """A page of the lessons of a course, or of all courses that the visitor may see: by course, newest first."""
-    back = request.place is not None and request.place.back
+def list_lessons(caller: Caller | None, request: PageRequest, course_id: str | None) -> Page[Lesson]:
+    """Return a page of the lessons of a course, or of all courses that the caller may view, newest course first."""
     if course_id is None:
-        return _loaded(_walked(visitor, request), back)
+        return _load(_page_across_courses(caller, request), request.is_backward)
     try:
-        course = courses.current(visitor, course_id)
+        course = courses.get_uncached(caller, course_id)
     except NotFound:
         return Page([], None, None)
-    return _loaded(turn_to(request, lambda after, back, limit: _spots(course.id, "", after, back, limit)), back)
+    page = paginate(request, lambda after, backward, limit: _refs(course.id, "", after, backward, limit))
+    return _load(page, request.is_backward)
 
 
-def _walked(visitor: Caller | None, request: PageRequest) -> Page[_Spot]:
-    place = request.place
-    spots, end = _walk(visitor, place, request.limit)
-    if place is not None and place.back:
-        spots.reverse()
-        following = Place(spots[-1].position if spots else place.position)
-        return Page(spots, following, Place(end, back=True) if end else None)
-    previous = Place(spots[0].position if spots else place.position, back=True) if place else None
-    return Page(spots, Place(end) if end else None, previous)
+def _page_across_courses(caller: Caller | None, request: PageRequest) -> Page[_LessonRef]:
+    cursor = request.cursor
+    refs, end = _scan_courses(caller, cursor, request.limit)
+    if cursor is not None and cursor.backward:
+        refs.reverse()
+        next_cursor = Cursor(refs[-1].sort_key if refs else cursor.sort_key)
+        return Page(refs, next_cursor, Cursor(end, backward=True) if end else None)
+    previous_cursor = Cursor(refs[0].sort_key if refs else cursor.sort_key, backward=True) if cursor else None
+    return Page(refs, Cursor(end) if end else None, previous_cursor)
 
 
-def _walk(visitor: Caller | None, place: Place | None, limit: int) -> tuple[list[_Spot], str | None]:
-    """Up to ``limit`` spots from a place on, and where to go on if there can be more.
+def _scan_courses(caller: Caller | None, cursor: Cursor | None, limit: int) -> tuple[list[_LessonRef], str | None]:
+    """Return up to ``limit`` refs from a cursor on, and the sort key to continue from if more can follow.
 
-    It visits a bounded number of courses, so it can come back with few spots or none.
+    It reads at most MAX_COURSES_PER_PAGE courses, so it can return fewer refs, or none, although more follow. First
+    come the remaining lessons of the course in the cursor, then those of the courses after it.
     """
-    back = place is not None and place.back
-    at, _, lesson = (place.position if place else "").partition("|")
-    spots: list[_Spot] = []
-    if place is not None and lesson != (_FIRST if back else _LAST):
-        spots += _of_courses(visitor, [at], lesson, back, limit + 1)
-    positions: list[str] = []
-    if len(spots) <= limit:
-        partitions = [course_listings.by_date(name) for name in courses.lists_of(visitor)]
-        rows = CourseListRow.page(partitions, forward=back, after=at or None, limit=MAX_COURSES_A_PAGE + 1)
-        positions = [str(row.position) for row in rows]
-        spots += _of_courses(visitor, positions[:MAX_COURSES_A_PAGE], None, back, limit + 1 - len(spots))
-    if len(spots) > limit:
-        return spots[:limit], spots[limit - 1].position
-    if len(positions) > MAX_COURSES_A_PAGE:
-        return spots, f"{positions[MAX_COURSES_A_PAGE - 1]}|{_FIRST if back else _LAST}"
-    return spots, None
+    backward = cursor is not None and cursor.backward
+    course_key, _, lesson_key = (cursor.sort_key if cursor else "").partition("|")
+    refs: list[_LessonRef] = []
+    if cursor is not None and lesson_key != (_FIRST if backward else _LAST):
+        refs += _refs_in_courses(caller, [course_key], lesson_key, backward, limit + 1)
+    course_keys: list[str] = []
+    if len(refs) <= limit:
+        partitions = [course_listings.by_date(name) for name in courses.visible_listings(caller)]
+        count = MAX_COURSES_PER_PAGE + 1
+        rows = CourseListing.page(partitions, ascending=backward, after=course_key or None, limit=count)
+        course_keys = [str(row.sort_key) for row in rows]
+        refs += _refs_in_courses(caller, course_keys[:MAX_COURSES_PER_PAGE], None, backward, limit + 1 - len(refs))
+    if len(refs) > limit:
+        return refs[:limit], refs[limit - 1].sort_key
+    if len(course_keys) > MAX_COURSES_PER_PAGE:
+        return refs, f"{course_keys[MAX_COURSES_PER_PAGE - 1]}|{_FIRST if backward else _LAST}"
+    return refs, None
 
 
-def _of_courses(
-    visitor: Caller | None, positions: Sequence[str], after: str | None, back: bool, limit: int
-) -> list[_Spot]:
-    """Up to ``limit`` spots of the courses at these positions, as far as the visitor may see them."""
-    found = Course.find_all([course_listings.course_at(position) for position in positions])
-    spots: list[_Spot] = []
-    for position in positions:
-        course = found.get(course_listings.course_at(position))
-        if course is not None and course.lessons_count and courses.may_see(visitor, course) and len(spots) < limit:
-            spots += _spots(course.id, f"{position}|", after, back, limit - len(spots))
-    return spots
+def _refs_in_courses(
+    caller: Caller | None, course_keys: Sequence[str], after: str | None, backward: bool, limit: int
+) -> list[_LessonRef]:
+    """Return up to ``limit`` refs of the courses at these sort keys, as far as the caller may view them."""
+    by_id = Course.find_all([course_listings.course_id_of(key) for key in course_keys])
+    refs: list[_LessonRef] = []
+    for key in course_keys:
+        course = by_id.get(course_listings.course_id_of(key))
+        if course is not None and course.lessons_count and courses.can_view(caller, course) and len(refs) < limit:
+            refs += _refs(course.id, f"{key}|", after, backward, limit - len(refs))
+    return refs
 
 
-def _spots(course_id: str, prefix: str, after: str | None, back: bool, limit: int) -> list[_Spot]:
-    keys = Lesson.keys_of(course_id, after=after or None, back=back, limit=limit)
-    return [_Spot(prefix + position, course_id, nonce) for position, nonce in keys]
+def _refs(course_id: str, prefix: str, after: str | None, backward: bool, limit: int) -> list[_LessonRef]:
+    keys = Lesson.page_keys(course_id, after=after or None, backward=backward, limit=limit)
+    return [_LessonRef(prefix + sort_key, course_id, suffix) for sort_key, suffix in keys]
 
 
-def _loaded(page: Page[_Spot], back: bool) -> Page[Lesson]:
-    """The lessons at a page's spots, fewer of them if they would be too large for one answer."""
-    spots = page.items[::-1] if back else page.items
+def _load(page: Page[_LessonRef], backward: bool) -> Page[Lesson]:
+    """Return the lessons of a page's refs, as many as fit into one response."""
+    refs = page.items[::-1] if backward else page.items
     lessons: list[Lesson] = []
     size = 0
-    for start in range(0, len(spots), _LOADED_AT_ONCE):
-        chunk = spots[start : start + _LOADED_AT_ONCE]
-        found = Lesson.find_all([(spot.course, spot.nonce) for spot in chunk])
-        for number, spot in enumerate(chunk, start):
-            lesson = found.get((spot.course, spot.nonce))
+    for start in range(0, len(refs), _LOAD_BATCH_SIZE):
+        batch = refs[start : start + _LOAD_BATCH_SIZE]
+        by_key = Lesson.find_all([(ref.course, ref.suffix) for ref in batch])
+        for number, ref in enumerate(batch, start):
+            lesson = by_key.get((ref.course, ref.suffix))
             if lesson is None:
                 continue
             size += len(json.dumps(lesson.content))
             if lessons and size > pagination.MAX_PAGE_BYTES:
-                return _cut(page, lessons, spots[number - 1].position, back)
+                return _truncate(page, lessons, refs[number - 1].sort_key, backward)
             lessons.append(lesson)
-    return Page(lessons[::-1] if back else lessons, page.next, page.previous)
+    return Page(lessons[::-1] if backward else lessons, page.next_cursor, page.previous_cursor)
 
 
-def _cut(page: Page[_Spot], lessons: list[Lesson], last: str, back: bool) -> Page[Lesson]:
-    if back:
-        return Page(lessons[::-1], page.next, Place(last, back=True))
-    return Page(lessons, Place(last), page.previous)
+def _truncate(page: Page[_LessonRef], lessons: list[Lesson], last: str, backward: bool) -> Page[Lesson]:
+    if backward:
+        return Page(lessons[::-1], page.next_cursor, Cursor(last, backward=True))
+    return Page(lessons, Cursor(last), page.previous_cursor)

@@ -1,127 +1,105 @@
-"""Lessons: who sees and writes them; a course's count of them is exact."""
+"""Lessons: who may view and edit them, and what changes do."""
 
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from pynamodb.transactions import TransactWrite
-
 from chalicelib.core import clock, ids
 from chalicelib.core.caller import Caller
-from chalicelib.core.errors import Forbidden, Invalid, NotFound, PreconditionFailed
-from chalicelib.models.base import retried, transact
+from chalicelib.core.errors import Forbidden, InvalidInput, NotFound, PreconditionFailed
+from chalicelib.core.versions import ExpectedVersions
+from chalicelib.models.base import retry_stale_reads
 from chalicelib.models.courses import Course
 from chalicelib.models.lessons import Lesson
 from chalicelib.services import course_cache, courses
-from chalicelib.services.courses import Versions
 
 
 def create(caller: Caller, course_id: str, fields: Mapping[str, Any], now: datetime | None = None) -> Lesson:
-    """Add a lesson to a course, and one to its count. ``fields`` are title, content, duration_min, order_index.
+    """Add a lesson to a course. ``fields`` are title, content, duration_min and order_index.
 
-    Raises Invalid for a course that the caller does not know of, Forbidden for one of another's.
+    Raises:
+        InvalidInput: The course does not exist, or the caller may not view it.
+        Forbidden: The caller may not edit the course.
     """
-    moment = clock.rfc3339(now or clock.now())
+    created_at = clock.format_timestamp(now or clock.now())
 
-    def add() -> Lesson:
+    def attempt() -> Lesson:
         try:
-            course = courses.current(caller, course_id)
+            course = courses.get_uncached(caller, course_id)
         except NotFound as error:
-            raise _unknown_course() from error
-        _check_may_write(caller, course)
-        lesson = Lesson(course.id, ids.nonce(), created_at=moment, **fields)
-        lesson.place()
-
-        def write(transaction: TransactWrite) -> None:
-            transaction.save(lesson, condition=Lesson.course.does_not_exist())
-            _count(transaction, course, 1)
-
-        with course_cache.changing(course):
-            transact(write)
+            raise InvalidInput.for_field("course", "does_not_exist", "Course not found.") from error
+        _require_editor(caller, course)
+        lesson = Lesson(course.id, ids.new_suffix(), created_at=created_at, **fields)
+        with course_cache.invalidating(course):
+            lesson.create(course)
         return lesson
 
-    return retried(add)
+    return retry_stale_reads(attempt)
 
 
-def read(visitor: Caller | None, lesson_id: str) -> Lesson:
-    """The lesson.
+def get(caller: Caller | None, lesson_id: str) -> Lesson:
+    """Return a lesson.
 
-    Raises NotFound when there is none that the visitor may know of.
+    Raises:
+        NotFound: It does not exist, or the caller may not view its course.
     """
-    return _with_course(visitor, lesson_id)[0]
+    return _load(caller, lesson_id)[0]
 
 
-def update(caller: Caller, lesson_id: str, fields: Mapping[str, Any], versions: Versions) -> Lesson:
-    """Change some fields of a lesson. What others change meanwhile, and these fields leave alone, is kept.
+def update(caller: Caller, lesson_id: str, fields: Mapping[str, Any], versions: ExpectedVersions) -> Lesson:
+    """Change fields of a lesson. Concurrent changes of other fields are kept.
 
-    Raises NotFound, Forbidden, Invalid for another course than its own, and PreconditionFailed when
-    it has none of the expected versions.
+    Raises:
+        NotFound: It does not exist, or the caller may not view its course.
+        Forbidden: The caller may not edit its course.
+        InvalidInput: The fields name another course.
+        PreconditionFailed: It has none of the expected versions.
     """
 
-    def change() -> Lesson:
-        old, _ = _to_write(caller, lesson_id, versions)
+    def attempt() -> Lesson:
+        old, _ = _load_for_update(caller, lesson_id, versions)
         if fields.get("course", old.course) != old.course:
-            raise Invalid.field("course", "fixed", "A lesson stays in its course.")
+            raise InvalidInput.for_field("course", "fixed", "A lesson cannot be moved to another course.")
         if all(getattr(old, name) == value for name, value in fields.items()):
             return old
         new = Lesson(**(old.attribute_values | dict(fields) | {"version": old.version + 1}))
-        new.place()
-
-        def write(transaction: TransactWrite) -> None:
-            transaction.condition_check(Course, old.course, condition=Course.deleted_at.does_not_exist())
-            transaction.save(new, condition=Lesson.version == old.version)
-
-        transact(write)
+        new.replace(old)
         return new
 
-    return retried(change)
+    return retry_stale_reads(attempt)
 
 
-def delete(caller: Caller, lesson_id: str, versions: Versions) -> None:
-    """Delete a lesson, and take one from its course's count.
+def delete(caller: Caller, lesson_id: str, versions: ExpectedVersions) -> None:
+    """Delete a lesson.
 
-    Raises as `update` does.
+    Raises:
+        NotFound, Forbidden, PreconditionFailed: As `update` does.
     """
 
-    def remove() -> None:
-        lesson, course = _to_write(caller, lesson_id, versions)
+    def attempt() -> None:
+        lesson, course = _load_for_update(caller, lesson_id, versions)
+        with course_cache.invalidating(course):
+            lesson.delete_from(course)
 
-        def write(transaction: TransactWrite) -> None:
-            transaction.delete(lesson, condition=Lesson.version == lesson.version)
-            _count(transaction, course, -1)
-
-        with course_cache.changing(course):
-            transact(write)
-
-    retried(remove)
+    retry_stale_reads(attempt)
 
 
-def _with_course(visitor: Caller | None, lesson_id: str) -> tuple[Lesson, Course]:
+def _load(caller: Caller | None, lesson_id: str) -> tuple[Lesson, Course]:
     lesson = Lesson.find(lesson_id)
     course = Course.find(lesson.course) if lesson else None
-    if lesson is None or course is None or not courses.may_see(visitor, course):
-        raise NotFound("There is no such lesson.")
+    if lesson is None or course is None or not courses.can_view(caller, course):
+        raise NotFound("Lesson not found.")
     return lesson, course
 
 
-def _to_write(caller: Caller, lesson_id: str, versions: Versions) -> tuple[Lesson, Course]:
-    lesson, course = _with_course(caller, lesson_id)
-    _check_may_write(caller, course)
+def _load_for_update(caller: Caller, lesson_id: str, versions: ExpectedVersions) -> tuple[Lesson, Course]:
+    lesson, course = _load(caller, lesson_id)
+    _require_editor(caller, course)
     if versions is not None and lesson.version not in versions:
         raise PreconditionFailed("The lesson has changed since you read it.")
     return lesson, course
 
 
-def _check_may_write(caller: Caller, course: Course) -> None:
-    if not courses.may_write(caller, course):
-        raise Forbidden("Only the owner of the course and admins write its lessons.")
-
-
-def _count(transaction: TransactWrite, course: Course, change: int) -> None:
-    # Not published since it was read, nor hidden: the lists that show the count are told by that.
-    same = (Course.is_published == course.is_published) & Course.deleted_at.does_not_exist()
-    transaction.update(course, [Course.lessons_count.add(change), Course.version.add(1)], condition=same)
-
-
-def _unknown_course() -> Invalid:
-    return Invalid.field("course", "does_not_exist", "There is no such course.")
+def _require_editor(caller: Caller, course: Course) -> None:
+    if not courses.can_edit(caller, course):
+        raise Forbidden("Only the course's owner and admins can change its lessons.")

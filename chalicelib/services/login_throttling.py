@@ -1,7 +1,7 @@
-"""Throttling of guesses at passwords: per account and per address, taken before any work is done.
+"""Rate limit of password attempts per account and per client address.
 
-An attempt is taken by a conditional write, so that of a thousand at once no more than the limit
-get to the password. If that write fails, so does the request: nothing is let through unseen.
+An attempt is reserved by a conditional write before the password is verified, so that of any number of concurrent
+attempts only the limit is verified. If that write fails, so does the request.
 """
 
 import hashlib
@@ -13,70 +13,72 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from chalicelib.core.errors import Throttled
-from chalicelib.models.throttles import Taken, Throttle
+from chalicelib.core.errors import TooManyAttempts
+from chalicelib.models.throttles import Reservation, Throttle
 
 WINDOW_SECONDS = 15 * 60
 ACCOUNT_LIMIT = 10
-ADDRESS_LIMIT = 300  # a school sits behind one
+ADDRESS_LIMIT = 300  # a school shares one address
 
-_PATIENCE_SECONDS = 5.0
-_LONGEST_WAIT_SECONDS = 0.2
-_IPV6_NETWORK = 64  # what one household gets, RFC 6177
+_WAIT_SECONDS = 5.0
+_BACKOFF_CAP_SECONDS = 0.2
+_IPV6_NETWORK = 64  # the size of a household's network, RFC 6177
 
 
 @dataclass
 class Attempt:
-    """A guess; whoever makes it says whether it was good."""
+    """A password attempt. The caller sets whether it succeeded."""
 
-    good: bool = False
+    succeeded: bool = False
 
 
 @contextmanager
-def guess(*, user_id: str | None, name: str, address: str) -> Iterator[Attempt]:
-    """Make one guess at the password of a user, or of a name that nobody has, from an address.
+def password_attempt(*, user_id: str | None, name: str, address: str) -> Iterator[Attempt]:
+    """Reserve one password attempt for an account (or unknown username) and a client address.
 
-    A guess that ends with an exception stays taken until the window is over.
+    An attempt that ends with an exception stays reserved until its window is over.
 
-    Raises Throttled when the account or the address has failed too often.
+    Raises:
+        TooManyAttempts: The account or address has no attempt left.
     """
-    account = _take(_account(user_id, name), ACCOUNT_LIMIT)
+    account = _reserve(_account_key(user_id, name), ACCOUNT_LIMIT)
     try:
-        origin = _take(_origin(address), ADDRESS_LIMIT)
-    except Throttled:
-        Throttle.settle(account, good=True)  # it was not guessed at
+        client = _reserve(_address_key(address), ADDRESS_LIMIT)
+    except TooManyAttempts:
+        Throttle.settle(account, succeeded=True)  # release it: no password was verified
         raise
     attempt = Attempt()
     yield attempt
-    for taken in (account, origin):
-        Throttle.settle(taken, good=attempt.good)
+    for reservation in (account, client):
+        Throttle.settle(reservation, succeeded=attempt.succeeded)
 
 
-def _take(subject: str, limit: int) -> Taken:
-    end = time.monotonic() + _PATIENCE_SECONDS
+def _reserve(subject: str, limit: int) -> Reservation:
+    """Reserve an attempt, waiting for attempts in progress if they hold all that are left: they may succeed."""
+    end = time.monotonic() + _WAIT_SECONDS
     while True:
         now = int(time.time())
-        taken = Throttle.take(subject, limit=limit, now=now, window=WINDOW_SECONDS)
-        if taken:
-            return taken
+        reservation = Throttle.reserve(subject, limit=limit, now=now, window=WINDOW_SECONDS)
+        if reservation:
+            return reservation
         window = Throttle.find(subject)
         if window is not None and window.expires_at <= now:
-            window.forget()
+            window.delete_expired()
         elif window is not None and window.failed >= limit:
-            raise Throttled("Too many failed attempts: try again later.", math.ceil(window.expires_at - now))
+            raise TooManyAttempts("Too many failed attempts. Retry later.", math.ceil(window.expires_at - now))
         elif time.monotonic() > end:
-            raise Throttled("Too many attempts at once: try again in a moment.", 1)
-        else:  # those at work may yet be good
-            time.sleep(random.uniform(0, _LONGEST_WAIT_SECONDS))
+            raise TooManyAttempts("Too many concurrent attempts. Retry shortly.", 1)
+        else:
+            time.sleep(random.uniform(0, _BACKOFF_CAP_SECONDS))
 
 
-def _account(user_id: str | None, name: str) -> str:
-    """A user is one, by whichever name; what nobody has is kept as a hash: people type passwords there."""
+def _account_key(user_id: str | None, name: str) -> str:
+    """Return the key of an account, whichever name was used. An unknown name is hashed: users type passwords there."""
     return f"user#{user_id}" if user_id else f"name#{hashlib.sha256(name.lower().encode()).hexdigest()}"
 
 
-def _origin(address: str) -> str:
-    """An address; of IPv6 the network, whose every address is the same person's."""
+def _address_key(address: str) -> str:
+    """Return the key of a client address; for IPv6 that of its network, all of which one client has."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

@@ -1,17 +1,15 @@
-"""The daily report as a mail to the admins: the day's numbers, and a month of them as charts.
+"""The daily report as an email to the admins: the numbers of the day, and charts of a month.
 
-Charts are table cells with a height: no mail program shows scripts, and few show SVG.
+Charts are table cells with a height: email programs show no scripts, and few show SVG.
 """
 
 import html
-from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 
 from chalicelib.adapters import ses
 from chalicelib.core import clock, resources
-from chalicelib.models.reports import DAILY, Report
+from chalicelib.models.reports import Report
 from chalicelib.models.users import User
-from chalicelib.services.reports import numbers
 
 _DAYS = 30
 _WEEK = 7
@@ -26,29 +24,29 @@ _COLUMNS = {
 }
 
 
-def due() -> tuple[Report, list[User]] | None:
-    """The newest report and the admins who are to get it; None if they have it, or there is none."""
-    newest = Report.latest(date.max.isoformat())
-    return (newest, User.active_admins()) if newest and not newest.mailed_at else None
+def pending() -> tuple[Report, list[User]] | None:
+    """Return the latest report and its recipients, or None if it was sent or does not exist."""
+    latest = Report.latest(date.max.isoformat())
+    return (latest, User.active_admins()) if latest and not latest.emailed_at else None
 
 
 def send(day: str, to: str) -> None:
     """Send the report of a day to an address."""
-    ses.send(mail(day, to))
+    ses.send(render(day, to))
 
 
-def note_sent(report: Report, now: datetime) -> None:
-    """Note that all admins have a report."""
-    report.note_mailed(clock.rfc3339(now))
+def mark_sent(report: Report, now: datetime) -> None:
+    """Record that all admins received a report."""
+    report.mark_emailed(clock.format_timestamp(now))
 
 
-def mail(day: str, to: str) -> ses.Mail:
-    """The report of a day, as text and as a page."""
+def render(day: str, to: str) -> ses.EmailMessage:
+    """Return the report of a day as an email."""
     first = (date.fromisoformat(day) - timedelta(days=_DAYS - 1)).isoformat()
-    month = [*Report.query(DAILY, Report.date.between(first, day), consistent_read=True)]
-    today = numbers(month[-1])
+    month = Report.between(first, day)
+    today = month[-1].numbers
     title = f"{date.fromisoformat(day):%A, %d %B %Y}"
-    page = {
+    parts = {
         "title": title,
         "tiles": "".join(_tile(name, month) for name in ("new_enrollments", "new_users")),
         "totals": "".join(_total(name, today[name]) for name in ("enrollments", "users", "published_courses")),
@@ -58,33 +56,36 @@ def mail(day: str, to: str) -> ses.Mail:
         "header": "".join(f'<th align="right" style="padding:6px 4px">{label}</th>' for label in _COLUMNS.values()),
     }
     lines = "\n".join(f"{label + ':':<20}{today[name]:>10,}" for name, label in _COLUMNS.items())
-    return ses.Mail(
+    return ses.EmailMessage(
         to=to,
         subject=f"EduFlow: {today['new_enrollments']:,} new enrollments on {day}",
         text=resources.template("report.txt").substitute(title=title, lines=lines),
-        html=resources.template("report.html").substitute(page),
+        html=resources.template("report.html").substitute(parts),
     )
 
 
 def _tile(name: str, month: list[Report]) -> str:
-    value, before = numbers(month[-1])[name], [numbers(report)[name] for report in month[-_WEEK - 1 : -1]]
-    usual = sum(before) / len(before) if before else None
-    beside = "the first day" if usual is None else f"{usual:,.1f} a day in the week before"
-    return resources.template("report-tile.html").substitute(label=_COLUMNS[name], value=f"{value:,}", beside=beside)
+    value, week_before = month[-1].numbers[name], [report.numbers[name] for report in month[-_WEEK - 1 : -1]]
+    average = sum(week_before) / len(week_before) if week_before else None
+    note = "the first day" if average is None else f"{average:,.1f} a day in the week before"
+    return _render_tile(name, value, note)
 
 
 def _total(name: str, value: int) -> str:
-    return resources.template("report-tile.html").substitute(label=_COLUMNS[name], value=f"{value:,}", beside="in all")
+    return _render_tile(name, value, "in total")
+
+
+def _render_tile(name: str, value: int, note: str) -> str:
+    return resources.template("report-tile.html").substitute(label=_COLUMNS[name], value=f"{value:,}", note=note)
 
 
 def _chart(name: str, color: str, month: list[Report]) -> str:
-    values = [numbers(report)[name] for report in month]
+    values = [report.numbers[name] for report in month]
     highest = max(*values, 1)
     bars = "".join(_bar(report, value, highest, color) for report, value in zip(month, values, strict=True))
     days = {"days": len(month), "first": month[0].date, "last": month[-1].date}
-    return resources.template("report-chart.html").substitute(
-        days, label=_COLUMNS[name], highest=f"{highest:,}", bars=bars
-    )
+    parts = days | {"label": _COLUMNS[name], "highest": f"{highest:,}", "bars": bars}
+    return resources.template("report-chart.html").substitute(parts)
 
 
 def _bar(report: Report, value: int, highest: int, color: str) -> str:
@@ -97,6 +98,5 @@ def _bar(report: Report, value: int, highest: int, color: str) -> str:
 
 
 def _row(report: Report) -> str:
-    values: Iterator[int] = (numbers(report)[name] for name in _COLUMNS)
-    cells = "".join(f'<td align="right" style="padding:6px 4px">{value:,}</td>' for value in values)
+    cells = "".join(f'<td align="right" style="padding:6px 4px">{report.numbers[name]:,}</td>' for name in _COLUMNS)
     return f'<tr style="border-top:1px solid #e5e7eb"><td style="padding:6px 4px">{report.date}</td>{cells}</tr>'

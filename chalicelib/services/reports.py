@@ -1,106 +1,104 @@
-"""Reports: one row a day, from what the day left behind and the row before it."""
+"""Daily reports: one row per day, from the day's events and the previous day's report."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
 from chalicelib.core.caller import Caller
-from chalicelib.core.errors import Invalid
-from chalicelib.core.pagination import Page, PageRequest, turn_to
-from chalicelib.core.roles import Role
-from chalicelib.models import course_listings, ledger
-from chalicelib.models.course_listings import CourseListRow
+from chalicelib.core.errors import InvalidInput
+from chalicelib.core.pagination import Page, PageRequest, paginate
+from chalicelib.models.course_listings import CourseListing
 from chalicelib.models.enrollments import Enrollment
-from chalicelib.models.ledger import PUBLISHED, UNPUBLISHED, LedgerEntry
+from chalicelib.models.ledger import Event, LedgerEntry
 from chalicelib.models.reports import DAILY, Report
 from chalicelib.models.users import User
-from chalicelib.observability import logs
+from chalicelib.observability.logs import event_log
 from chalicelib.services import users
 
-_GRACE = timedelta(hours=1)
+_DAY_CLOSE_DELAY = timedelta(hours=1)  # until requests of the day have ended and the indexes contain their rows
 
 
-def fill(now: datetime, until: date | None = None) -> Iterator[Report]:
-    """Store the report of every whole day (UTC) that has none yet, oldest first, up to ``until``.
+def generate_missing(now: datetime, until: date | None = None) -> Iterator[Report]:
+    """Store the report of each completed day (UTC) that has none, oldest first, up to ``until``.
 
-    Days are counted on from the newest report, or from the first account. Running it twice, or at
-    once in two places, stores the same rows.
+    It starts after the latest report, or on the day of the first account. Repeated and concurrent runs store the same
+    rows.
     """
-    last = min(until or date.max, _last_whole_day(now))
-    newest = Report.latest(last.isoformat())
-    day = date.fromisoformat(newest.date) + timedelta(days=1) if newest else _first_day()
+    last = min(until or date.max, _last_completed_day(now))
+    latest = Report.latest(last.isoformat())
+    day = date.fromisoformat(latest.date) + timedelta(days=1) if latest else _first_day()
     while day is not None and day <= last:
-        yield _store(day)
+        yield _generate(day)
         day += timedelta(days=1)
 
 
-def redo(day: date, now: datetime) -> Iterator[Report]:
-    """Store a day's report anew, and those of the days after it that stand on it; missing ones before it first.
+def regenerate_from(day: date, now: datetime) -> Iterator[Report]:
+    """Store a day's report again, and those of the days after it, whose totals depend on it; missing ones first.
 
-    Raises Invalid for a day that is not over.
+    Raises:
+        InvalidInput: The day is not completed.
     """
-    last = _last_whole_day(now)
+    last = _last_completed_day(now)
     if day > last:
-        raise Invalid.field("date", "not_over", f"{day} is not over yet (UTC): its report would be wrong.")
-    for _ in fill(now, until=day - timedelta(days=1)):
+        raise InvalidInput.for_field("date", "not_completed", f"{day} is not completed yet (UTC).")
+    for _ in generate_missing(now, until=day - timedelta(days=1)):
         pass
     while day <= last:
-        yield _store(day)
+        yield _generate(day)
         day += timedelta(days=1)
 
 
-def _last_whole_day(now: datetime) -> date:
-    """The last day that nothing can be added to: what began in it has ended, and the indexes have it."""
-    return (now.astimezone(UTC) - _GRACE).date() - timedelta(days=1)
+def list_reports(caller: Caller, first: date | None, last: date | None, request: PageRequest) -> Page[Report]:
+    """Return a page of the daily reports of a period, newest first.
+
+    Raises:
+        Forbidden: The caller is not an admin.
+    """
+    users.require_admin(caller)
+
+    def fetch(after: str | None, backward: bool, limit: int) -> list[Report]:
+        period = str(first or date.min), str(last or date.max)
+        return Report.page(*period, after=after, backward=backward, limit=limit)
+
+    return paginate(request, fetch)
 
 
-def _store(day: date) -> Report:
-    before = Report.latest((day - timedelta(days=1)).isoformat())
+def _last_completed_day(now: datetime) -> date:
+    return (now.astimezone(UTC) - _DAY_CLOSE_DELAY).date() - timedelta(days=1)
+
+
+def _first_day() -> date | None:
+    joined = User.first_joined()
+    return date.fromisoformat(joined[:10]) if joined else None
+
+
+def _generate(day: date) -> Report:
+    previous = Report.latest((day - timedelta(days=1)).isoformat())
     first, last = f"{day}T00:00:00.000000Z", f"{day}T23:59:59.999999Z"
 
-    def noted(event: str) -> int:
+    def count_events(event: Event) -> int:
         return LedgerEntry.count_of(event, day.isoformat())
 
-    def made(there: set[str], kind: str) -> int:
-        """Those that are there, and those that were: what is deleted while this runs can be seen as both."""
-        return len(there | LedgerEntry.things(f"{kind}-made", day.isoformat()))
+    def count_created(existing: set[str], event: Event) -> int:
+        """Count by ID: an entity that is deleted during this run can be in the index and in the ledger."""
+        return len(existing | LedgerEntry.entity_ids(event, day.isoformat()))
 
-    new_users = made(User.ids_joined(first, last), ledger.USER)
-    new_courses = made(CourseListRow.ids_created(course_listings.ALL, first, last), ledger.COURSE)
-    new_enrollments = made(Enrollment.ids_created(first, last), ledger.ENROLLMENT)
+    def total(name: str, change: int) -> int:
+        return (getattr(previous, name) if previous else 0) + change
+
+    new_users = count_created(User.ids_joined(first, last), Event.USER_CREATED)
+    new_courses = count_created(CourseListing.ids_created(first, last), Event.COURSE_CREATED)
+    new_enrollments = count_created(Enrollment.ids_created(first, last), Event.ENROLLMENT_CREATED)
+    newly_published = count_events(Event.COURSE_PUBLISHED) - count_events(Event.COURSE_UNPUBLISHED)
     report = Report(
         DAILY,
         day.isoformat(),
-        courses=(before.courses if before else 0) + new_courses - noted("course-ended"),
-        published_courses=(before.published_courses if before else 0) + noted(PUBLISHED) - noted(UNPUBLISHED),
-        users=(before.users if before else 0) + new_users - noted("user-ended"),
-        enrollments=(before.enrollments if before else 0) + new_enrollments - noted("enrollment-ended"),
+        courses=total("courses", new_courses - count_events(Event.COURSE_DELETED)),
+        published_courses=total("published_courses", newly_published),
+        users=total("users", new_users - count_events(Event.USER_DELETED)),
+        enrollments=total("enrollments", new_enrollments - count_events(Event.ENROLLMENT_DELETED)),
         new_enrollments=new_enrollments,
         new_users=new_users,
     )
     report.save()
-    logs.events.info("Daily report", extra={"extra": {"date": report.date, **numbers(report)}})
+    event_log.info("Daily report stored", date=report.date, **report.numbers)
     return report
-
-
-def numbers(report: Report) -> dict[str, int]:
-    """A report's numbers by their names."""
-    names = ("courses", "published_courses", "users", "enrollments", "new_enrollments", "new_users")
-    return {name: int(getattr(report, name)) for name in names}
-
-
-def _first_day() -> date | None:
-    joined = [moment for role in Role if (moment := User.first_joined(role))]
-    return date.fromisoformat(min(joined)[:10]) if joined else None
-
-
-def between(caller: Caller, first: date | None, last: date | None, request: PageRequest) -> Page[Report]:
-    """A page of the stored daily reports of these days, newest first.
-
-    Raises Forbidden for who is no admin.
-    """
-    users.check_admin(caller)
-
-    def fetch(after: str | None, back: bool, limit: int) -> list[Report]:
-        return Report.list(str(first or date.min), str(last or date.max), after=after, back=back, limit=limit)
-
-    return turn_to(request, fetch)

@@ -1,4 +1,4 @@
-"""Cursors: a place in a list as opaque text, signed, and good only for the list it was made for."""
+"""Cursors on the wire: opaque, signed, and valid only for the list that they were issued for."""
 
 import base64
 import binascii
@@ -7,40 +7,41 @@ import hmac
 import json
 import time
 
-from chalicelib.core.errors import Invalid
-from chalicelib.core.pagination import Place
+from chalicelib.core.errors import InvalidInput
+from chalicelib.core.pagination import Cursor
 from chalicelib.security.signing_keys import signing_keys
 
 _MAC_BYTES = 16
 
 
-def encode(place: Place, scope: str) -> str:
-    """The cursor of a place. ``scope`` names all that it is bound to: path, query, role."""
-    payload = json.dumps([place.position, place.back], separators=(",", ":")).encode()
-    _, key = signing_keys().signing(time.time())
+def encode(cursor: Cursor, scope: str) -> str:
+    """Return a cursor as text. ``scope`` names everything it is bound to: path, query, role."""
+    payload = json.dumps([cursor.sort_key, cursor.backward], separators=(",", ":")).encode()
+    _, key = signing_keys().active_key(time.time())
     return base64.urlsafe_b64encode(_mac(key, payload, scope) + payload).decode().rstrip("=")
 
 
-def decode(cursor: str, scope: str) -> Place:
-    """The place of a cursor.
+def decode(text: str, scope: str) -> Cursor:
+    """Return the cursor of a text.
 
-    Raises Invalid for one that is not ours, or was made for another list.
+    Raises:
+        InvalidInput: The text is not a cursor that was issued for this scope.
     """
     try:
-        data = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
     except (binascii.Error, ValueError):
         data = b""
-    if base64.urlsafe_b64encode(data).decode().rstrip("=") != cursor:  # one spelling only
+    if base64.urlsafe_b64encode(data).decode().rstrip("=") != text:  # accept one spelling only
         data = b""
     mac, payload = data[:_MAC_BYTES], data[_MAC_BYTES:]
-    trusted = signing_keys().trusted(time.time()).values()
-    if not any(hmac.compare_digest(mac, _mac(key, payload, scope)) for key in trusted):
-        raise Invalid.field("cursor", "invalid_cursor", "The cursor is not one of this list.")
-    position, back = json.loads(payload)
-    return Place(position, back)
+    keys = signing_keys().verification_keys(time.time()).values()
+    if not any(hmac.compare_digest(mac, _mac(key, payload, scope)) for key in keys):
+        raise InvalidInput.for_field("cursor", "invalid_cursor", "The cursor is not valid for this list.")
+    sort_key, backward = json.loads(payload)
+    return Cursor(sort_key, backward)
 
 
 def _mac(key: str, payload: bytes, scope: str) -> bytes:
-    # A key of its own, so that nothing signed as a cursor could pass for a token.
-    own_key = hmac.digest(key.encode(), b"eduflow cursor", hashlib.sha256)
-    return hmac.digest(own_key, scope.encode() + b"\0" + payload, hashlib.sha256)[:_MAC_BYTES]
+    # A derived key, so that nothing that is signed as a cursor is valid as a token.
+    derived_key = hmac.digest(key.encode(), b"eduflow cursor", hashlib.sha256)
+    return hmac.digest(derived_key, scope.encode() + b"\0" + payload, hashlib.sha256)[:_MAC_BYTES]

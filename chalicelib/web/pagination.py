@@ -1,4 +1,4 @@
-"""Lists on the wire: cursors in, pages with links out."""
+"""Lists over HTTP: cursors in the query, pages with links in the response."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,50 +6,54 @@ from typing import Any
 from chalice.app import Response
 from pydantic import BaseModel
 
-from chalicelib.core.pagination import Page, PageRequest, Place
-from chalicelib.schemas.base import ListOut, PageQuery
+from chalicelib.core.pagination import Cursor, Page, PageRequest
+from chalicelib.schemas.base import PageQuery, PageRead
 from chalicelib.web import cursors
-from chalicelib.web.routing import Call, json_answer
+from chalicelib.web.endpoint import ApiRequest
+from chalicelib.web.responses import json_response
 
 
-def page_request(call: Call[Any, Any]) -> PageRequest:
-    """The page that the query asks for.
+def page_request(request: ApiRequest[Any, Any]) -> PageRequest:
+    """Return the page that the query requests.
 
-    Raises Invalid for a cursor of another list, query or role.
+    Raises:
+        InvalidInput: The cursor was issued for another list, query or role.
     """
-    query: PageQuery = call.query
-    return PageRequest(query.limit, place_of(call, query.cursor))
+    query: PageQuery = request.query
+    return PageRequest(query.limit, decode_cursor(request, query.cursor))
 
 
-def place_of(call: Call[Any, Any], cursor: str | None) -> Place | None:
-    """The place that a cursor of this list means; None without one.
+def decode_cursor(request: ApiRequest[Any, Any], text: str | None) -> Cursor | None:
+    """Return the cursor of this list, or None without one.
 
-    Raises Invalid for a cursor of another list, query or role.
+    Raises:
+        InvalidInput: The cursor was issued for another list, query or role.
     """
-    return cursors.decode(cursor, _scope(call)) if cursor is not None else None
+    return cursors.decode(text, _scope(request)) if text is not None else None
 
 
-def list_answer(
-    call: Call[Any, Any], page: Page[Any], model: type[ListOut[Any]], results: Sequence[BaseModel]
+def page_response(
+    request: ApiRequest[Any, Any], page: Page[Any], model: type[PageRead[Any]], results: Sequence[BaseModel]
 ) -> Response:
-    """A page as JSON, with absolute links to its neighbours."""
-    return json_answer(model(next=link(call, page.next), previous=link(call, page.previous), results=[*results]))
+    """Return a page as JSON, with absolute links to its neighbours."""
+    links = {"next": page_url(request, page.next_cursor), "previous": page_url(request, page.previous_cursor)}
+    return json_response(model(**links, results=[*results]))
 
 
-def link(call: Call[Any, Any], place: Place | None) -> str | None:
-    """The absolute URL of a place in this list; None for none."""
-    if place is None:
+def page_url(request: ApiRequest[Any, Any], cursor: Cursor | None) -> str | None:
+    """Return the absolute URL of the page at a cursor, or None without one."""
+    if cursor is None:
         return None
-    parameters = call.query.model_dump(exclude_unset=True, exclude_none=True, by_alias=True)
-    return call.url(_path(call), parameters | {"cursor": cursors.encode(place, _scope(call))})
+    parameters = request.query.model_dump(exclude_unset=True, exclude_none=True, by_alias=True)
+    return request.url(_path(request), parameters | {"cursor": cursors.encode(cursor, _scope(request))})
 
 
-def _path(call: Call[Any, Any]) -> str:
-    return str(call.request.path).rstrip("/") + "/"
+def _path(request: ApiRequest[Any, Any]) -> str:
+    return str(request.request.path).rstrip("/") + "/"
 
 
-def _scope(call: Call[Any, Any]) -> str:
-    """What a cursor is bound to: the list, its query without the page, and whose eyes it is for."""
-    query = call.query.model_dump_json(exclude={"limit", "cursor"})
-    visitor = call.visitor
-    return f"{_path(call)} {query} {visitor.role if visitor else 'anonymous'}"
+def _scope(request: ApiRequest[Any, Any]) -> str:
+    """Return what a cursor is bound to: the list, its query without the page, and the caller's role."""
+    query = request.query.model_dump_json(exclude={"limit", "cursor"})
+    caller = request.caller_or_none
+    return f"{_path(request)} {query} {caller.role if caller else 'anonymous'}"

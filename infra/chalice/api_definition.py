@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from chalicelib.web import problems
-from chalicelib.web.routing import CORS
+from chalicelib.web.responses import CORS
 
 # The responses that API Gateway generates itself, by response type
 # (https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html).
@@ -107,7 +107,7 @@ def _gateway_response(status: int, detail: str) -> dict[str, Any]:
     }
     headers = {"Content-Type": problems.CONTENT_TYPE} | CORS.get_access_control_headers()
     if status == 401:
-        headers |= problems.AUTHENTICATE
+        headers |= problems.WWW_AUTHENTICATE
     if status == 429:
         headers["Retry-After"] = _RETRY_SECONDS
     parameters = {f"gatewayresponse.header.{name}": f"'{value}'" for name, value in headers.items()}

@@ -91,13 +91,13 @@ def test_following_next_and_previous_visits_each_course_once(api: Api, stack: ob
     pages = [owner.get("/courses/?owner=me&limit=3").json()]
     while pages[-1]["next"]:
         pages.append(owner.get(pages[-1]["next"]).json())
-    back = [pages[-1]]
-    while back[-1]["previous"]:
-        back.append(owner.get(back[-1]["previous"]).json())
+    backward = [pages[-1]]
+    while backward[-1]["previous"]:
+        backward.append(owner.get(backward[-1]["previous"]).json())
 
     newest_first = made[::-1]
     assert [course["id"] for page in pages for course in page["results"]] == newest_first
-    assert [course["id"] for page in back[::-1] for course in page["results"]] == newest_first
+    assert [course["id"] for page in backward[::-1] for course in page["results"]] == newest_first
     assert pages[0]["previous"] is None
     assert pages[1]["next"].startswith(f"{api.url}/api/v1/courses/?")
 

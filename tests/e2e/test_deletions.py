@@ -73,7 +73,7 @@ def test_of_an_erased_account_nothing_is_left_that_names_it(stack: RunningStack,
     [tombstone] = [client.get_item(TableName=f"eduflow-users-{stack.stage}", Key={"id": {"S": user_id}})["Item"]]
     assert set(tombstone) == {
         "id", "role", "is_active", "auth_version", "published_courses", "date_joined",
-        "deleted_at", "ended", "ended_at",
+        "deleted_at", "lifecycle", "lifecycle_at",
     }  # fmt: skip
     sessions = client.query(
         TableName=f"eduflow-sessions-{stack.stage}",

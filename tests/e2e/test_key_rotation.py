@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import jwt
 import pytest
 
-from chalicelib.security.signing_keys import LEAD_SECONDS
+from chalicelib.security.signing_keys import ACTIVATION_DELAY_SECONDS
 from tests.support import PASSWORD, Actor, Api, RunningStack, registers
 
 CLIENTS = 8
@@ -38,7 +38,7 @@ def test_a_rotation_under_load_fails_no_request(own_copy: RunningStack) -> None:
     own_copy.start()
     try:
         kept = [_logs_in(own_copy.api) for _ in range(CLIENTS)]  # to be refreshed at the very end
-        ends = time.monotonic() + LEAD_SECONDS + 90
+        ends = time.monotonic() + ACTIVATION_DELAY_SECONDS + 90
 
         with ThreadPoolExecutor(CLIENTS) as pool:
             working = [pool.submit(_works, own_copy.api, ends) for _ in range(CLIENTS)]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from chalicelib.core.roles import Role
-from chalicelib.security.access import ACCESS, Access, Door
+from chalicelib.security.access import ROUTE_ACCESS, AccessRule, AuthMode
 from tests.support import PASSWORD, Actor, Api, RunningStack, logs_in, registers, unique
 
 pytestmark = pytest.mark.contract
@@ -80,20 +80,20 @@ def school(stack: RunningStack) -> School:
 
 def _cells() -> list[tuple[str, str, str, str]]:
     cells = []
-    for method, path in ACCESS:
+    for method, path in ROUTE_ACCESS:
         parameter = path.partition("{")[2].partition("}")[0]
         for whose in WHOSE.get(parameter, ("-",)):
             cells += [(method, path, whose, role) for role in (*Role, "anonymous")]
     return [cell for cell in cells if "/docs/" not in cell[1]]
 
 
-def expected(access: Access, method: str, path: str, whose: str, role: str) -> set[int]:
+def expected(access: AccessRule, method: str, path: str, whose: str, role: str) -> set[int]:
     """What CONTRACT says of a cell, in the words of its rows."""
-    if access is Door.PUBLIC:
+    if access is AuthMode.PUBLIC:
         return {200, 400, 401}
-    if role == "anonymous" and access is not Door.OPTIONAL:
+    if role == "anonymous" and access is not AuthMode.OPTIONAL:
         return {401}
-    if not isinstance(access, Door) and role not in access:
+    if not isinstance(access, AuthMode) and role not in access:
         return {403}
     if whose in ("deleted", "never existed"):
         return {404}
@@ -128,7 +128,7 @@ def test_cell(school: School, gateway: Api, method: str, path: str, whose: str, 
 
     answer = actor.call(method, called + "/", **options)
 
-    assert answer.status_code in expected(ACCESS[method, path], method, path, whose, role), answer.text
+    assert answer.status_code in expected(ROUTE_ACCESS[method, path], method, path, whose, role), answer.text
     may_read_secrets = role == "admin" or (role == "instructor" and whose in ("-", "draft of own"))
     if not may_read_secrets:
         assert SECRET not in answer.text

@@ -141,11 +141,11 @@ def _lose_and_leave(stack: RunningStack, admin: Actor) -> None:
     student.enrolls_in(course)
     names = {actor: actor.get("/auth/me/").json()["id"] for actor in (student, erased, teacher)}
     eventually(lambda: stack.mails(f"{student.username}@example.org"))
-    _change(dynamodb, "enrollments", {"student": names[student], "course": course["id"]}, email_pending="0", position=(
+    _change(dynamodb, "enrollments", {"student": names[student], "course": course["id"]}, email_pending="0", sort_key=(
         f"2026-01-01T00:00:00.000000Z#{names[student]}{course['id']}"
     ))  # fmt: skip
     assert admin.call("PATCH", f"/users/{names[student]}/", json={"is_active": False}).ok
-    _change(dynamodb, "users", {"id": names[student]}, ended_at=LONG_AGO)
+    _change(dynamodb, "users", {"id": names[student]}, lifecycle_at=LONG_AGO)
     for one in (doomed, empty):
         assert teacher.call("DELETE", f"/courses/{one['id']}/").status_code == 204
         _change(dynamodb, "courses", {"id": one["id"]}, deleted_at=LONG_AGO)
@@ -154,14 +154,14 @@ def _lose_and_leave(stack: RunningStack, admin: Actor) -> None:
     gone = draft_owner.get("/auth/me/").json()["id"]
     for actor, user in ((erased, names[erased]), (draft_owner, gone)):
         assert actor.call("DELETE", "/auth/me/").status_code == 204
-        _change(dynamodb, "users", {"id": user}, deleted_at=LONG_AGO, ended_at=LONG_AGO)
+        _change(dynamodb, "users", {"id": user}, deleted_at=LONG_AGO, lifecycle_at=LONG_AGO)
     nameless = registers(api, "student")
     of_nameless = nameless.get("/auth/me/").json()["id"]
     dynamodb.update_item(
         TableName="eduflow-users-local", Key={"id": {"S": of_nameless}}, UpdateExpression="REMOVE email"
     )
     nameless.enrolls_in(course)  # an email that can't be made
-    _ask(stack, "deletions", {"kind": "user", "id": "0" * 16, "request_id": "tour"})
+    _ask(stack, "deletions", {"target": "user", "id": "0" * 16, "request_id": "tour"})
 
 
 def _change(dynamodb: Any, table: str, key: dict[str, str], **values: str) -> None:
@@ -185,7 +185,7 @@ def _forget_last_report(stack: RunningStack) -> None:
     dynamodb = stack.aws("dynamodb")
     rows = dynamodb.scan(TableName="eduflow-reports-local")["Items"]
     newest = max(rows, key=lambda row: str(row["date"]["S"]))
-    dynamodb.delete_item(TableName="eduflow-reports-local", Key={"kind": newest["kind"], "date": newest["date"]})
+    dynamodb.delete_item(TableName="eduflow-reports-local", Key={"period": newest["period"], "date": newest["date"]})
     _forget_that_it_was_mailed(dynamodb)
 
 
@@ -200,8 +200,8 @@ def _break_last_report(stack: RunningStack) -> None:
     dynamodb = stack.aws("dynamodb")
     rows = dynamodb.scan(TableName="eduflow-reports-local")["Items"]
     newest = max(rows, key=lambda row: str(row["date"]["S"]))
-    key = {"kind": newest["kind"], "date": newest["date"]}
-    dynamodb.update_item(TableName="eduflow-reports-local", Key=key, UpdateExpression="REMOVE new_users, mailed_at")
+    key = {"period": newest["period"], "date": newest["date"]}
+    dynamodb.update_item(TableName="eduflow-reports-local", Key=key, UpdateExpression="REMOVE new_users, emailed_at")
     _forget_that_it_was_mailed(dynamodb)
 
 

@@ -22,7 +22,7 @@ def test_the_schedule_fires_the_lambda(stack: RunningStack) -> None:
     events, dynamodb = stack.aws("events"), stack.aws("dynamodb")
     [rule] = [rule for rule in events.list_rules()["Rules"] if "daily_report" in rule["Name"]]
     newest = _newest(stack)
-    dynamodb.delete_item(TableName="eduflow-reports-local", Key={"kind": {"S": "daily"}, "date": {"S": newest}})
+    dynamodb.delete_item(TableName="eduflow-reports-local", Key={"period": {"S": "daily"}, "date": {"S": newest}})
 
     events.put_rule(Name=rule["Name"], ScheduleExpression="rate(1 minute)", State="ENABLED")  # an hour is long
     try:
@@ -34,8 +34,8 @@ def test_the_schedule_fires_the_lambda(stack: RunningStack) -> None:
 def test_by_hand_it_fills_in_what_is_missing(stack: RunningStack) -> None:
     newest = _newest(stack)
     dynamodb = stack.aws("dynamodb")
-    before = dynamodb.get_item(TableName="eduflow-reports-local", Key={"kind": {"S": "daily"}, "date": {"S": newest}})
-    dynamodb.delete_item(TableName="eduflow-reports-local", Key={"kind": {"S": "daily"}, "date": {"S": newest}})
+    before = dynamodb.get_item(TableName="eduflow-reports-local", Key={"period": {"S": "daily"}, "date": {"S": newest}})
+    dynamodb.delete_item(TableName="eduflow-reports-local", Key={"period": {"S": "daily"}, "date": {"S": newest}})
 
     first, second = stack.manage("run", "daily-report"), stack.manage("run", "daily-report", "--date", newest)
     third = stack.manage("run", "daily-report")
@@ -58,7 +58,7 @@ def test_a_cleanup_by_hand_says_what_it_asked_for(stack: RunningStack) -> None:
 
     assert done.returncode == 0, done.stderr
     assert set(json.loads(done.stdout)) == {
-        "EmailsAskedAgain", "DeletedCoursesSwept", "ErasedUsersSwept", "InactiveStudentsSwept",
+        "EmailsRequeued", "CourseDeletionsRequeued", "UserDeletionsRequeued", "InactiveStudentsQueued",
     }  # fmt: skip
     assert stack.manage("run", "cleanup", "--date", "2026-11-01").returncode == 1
 

@@ -5,7 +5,7 @@ import re
 import uuid
 from collections.abc import Iterator
 
-from chalicelib.security.access import ACCESS
+from chalicelib.security.access import ROUTE_ACCESS
 from tests.support import PASSWORD, Actor, Api, RunningStack, logs_in, registers, unique
 
 TOKEN = re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}")
@@ -26,7 +26,7 @@ def _drive(api: Api, actor: Actor, refresh: str) -> Iterator[str]:
         {"password": [CANARY], "refresh": [CANARY], "current": {"a": CANARY}},
         {"title": "A course", "password": CANARY, "course": "0" * 16},
     ]
-    for method, path in ACCESS:
+    for method, path in ROUTE_ACCESS:
         if (method, path) == ("DELETE", "/api/v1/auth/me"):
             continue
         called = re.sub(r"\{\w+\}", "0" * 16, path) + "/"

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from chalicelib.security.access import ACCESS, Door
+from chalicelib.security.access import ROUTE_ACCESS, AuthMode
 from infra.chalice import stage_settings
 from infra.chalice.api_definition import CACHED_ROUTES
 from tests.support import Actor, Api, RunningStack, unique
@@ -114,7 +114,7 @@ def test_the_deployed_stage_has_its_settings(stack: RunningStack) -> None:
 
 
 def test_no_route_that_reads_a_token_is_kept() -> None:
-    assert all(ACCESS["GET", path] is Door.PUBLIC for path in CACHED_ROUTES)
+    assert all(ROUTE_ACCESS["GET", path] is AuthMode.PUBLIC for path in CACHED_ROUTES)
     assert all("auth" not in path for path in CACHED_ROUTES)
 
 

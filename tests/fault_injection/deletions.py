@@ -105,9 +105,9 @@ class Deletions:
         if sweeps:
             self._sweep("courses")
         enrolled = beside.end()
-        left = sum(1 for _ in Enrollment.in_course(doomed.id))
+        left = sum(1 for _ in Enrollment.all_of_course(doomed.id))
         left += sum(1 for _ in Lesson.query(doomed.id, consistent_read=True))
-        missing = enrolled - sum(1 for _ in Enrollment.in_course(kept.id))
+        missing = enrolled - sum(1 for _ in Enrollment.all_of_course(kept.id))
         dead = self._dead()
         return Row(fault, self.number + 30, enrolled, left, missing, self._miscounted(doomed.id, self.number), dead)
 
@@ -138,7 +138,7 @@ class Deletions:
         return self.school.held(f"{DELETIONS}-dead")
 
     def _miscounted(self, thing: str, number: int) -> int:
-        ended = [row for row in self.school.rows("ledger") if row["entry"]["S"].startswith("enrollment-ended#")]
+        ended = [row for row in self.school.rows("ledger") if row["entry"]["S"].startswith("enrollment-deleted#")]
         return abs(sum(thing in row["entry"]["S"] for row in ended) - number)
 
 
@@ -170,7 +170,7 @@ def _enroll_at_once(pairs: list[tuple[str, str]]) -> None:
     from chalicelib.core import clock
     from chalicelib.models.enrollments import Enrollment
 
-    moment = clock.rfc3339(clock.now())
+    moment = clock.format_timestamp(clock.now())
 
     def save(some: list[tuple[str, str]]) -> None:
         with Enrollment.batch_write() as batch:

@@ -77,7 +77,7 @@ class Reports:
         from chalicelib.services import courses, enrollments, users
 
         some = [row for number, row in enumerate(Enrollment.scan()) if number % 2]
-        assert sum(enrollments.remove_all(some)) == len(some)
+        assert sum(enrollments.delete_in_batches(some)) == len(some)
         course = next(iter(Course.scan(Course.is_published == True)))  # noqa: E712  an expression
         courses.delete(Caller(course.owner_id, "", Role.ADMIN, session_id=""), course.id, None)
         student = next(iter(User.scan(User.role == Role.STUDENT.value)))
@@ -89,13 +89,13 @@ class Reports:
 
     def _stored(self) -> dict[str, dict[str, Any]]:
         rows = {row["date"]["S"]: row for row in self.school.rows("reports")}
-        return {day: {name: row[name] for name in row if name != "mailed_at"} for day, row in rows.items()}
+        return {day: {name: row[name] for name in row if name != "emailed_at"} for day, row in rows.items()}
 
     def _forget(self, days: int) -> None:
         """As if the last days had had no run."""
         client = self.school.stack.aws("dynamodb")
         for day in sorted(self.right)[-days:]:
-            client.delete_item(TableName="eduflow-reports-local", Key={"kind": {"S": "daily"}, "date": {"S": day}})
+            client.delete_item(TableName="eduflow-reports-local", Key={"period": {"S": "daily"}, "date": {"S": day}})
 
     def _compare(self, fault: str) -> Row:
         self.school.works_well()

@@ -116,13 +116,13 @@ def joins(number: int) -> list[Any]:
     from chalicelib.core.roles import Role
     from chalicelib.models.users import User
 
-    moment, callers = clock.rfc3339(clock.now()), []
+    moment, callers = clock.format_timestamp(clock.now()), []
     with User.batch_write() as batch:
         for _ in range(number):
-            user_id = ids.entity()
+            user_id = ids.new_id()
             name = f"s{user_id}"
             user = User(user_id, username=name, email=f"{name}@example.org", role=Role.STUDENT.value)
-            user.date_joined, user.position = moment, f"{moment}#{user_id}"
+            user.date_joined, user.sort_key = moment, f"{moment}#{user_id}"
             batch.save(user)
             callers.append(Caller(user_id, name, Role.STUDENT, session_id=""))
     return callers

@@ -145,10 +145,10 @@ class Proxy:
             socket.create_connection((HOST, self._target)) as far,
         ):
             far.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            back = threading.Thread(target=self._pump, args=(far, near, True), daemon=True)
-            back.start()
+            backward = threading.Thread(target=self._pump, args=(far, near, True), daemon=True)
+            backward.start()
             self._pump(near, far, False)
-            back.join(1)
+            backward.join(1)
 
     def _pump(self, source: socket.socket, sink: socket.socket, is_answer: bool) -> None:
         with contextlib.suppress(OSError):
@@ -180,8 +180,8 @@ def forget() -> None:
     """As a new process begins."""
     settings.cache_clear()
     client.client.cache_clear()
-    read_through._renewed_at.clear()
-    client._resting_until = float("-inf")
+    read_through._extended_at.clear()
+    client._open_until = float("-inf")
 
 
 def tls_for_this_machine(folder: Path) -> tuple[ssl.SSLContext, Path]:

@@ -31,7 +31,7 @@ def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 def _forget_clients() -> None:
     """What was made for one AWS must not be used for another."""
-    for cached in (aws.session, aws.client, base.connection, sqs.url):
+    for cached in (aws.session, aws.client, base.connection, sqs.queue_url):
         cached.cache_clear()
     signing_keys._cached = None
     for table in base.Table.__subclasses__():

@@ -27,9 +27,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
 
 @pytest.fixture
 def valkey(server: Valkey, monkeypatch: pytest.MonkeyPatch) -> Iterator[Valkey]:
-    monkeypatch.setattr(read_through, "TOKEN_SECONDS", 1)  # what is waited for here is the same, only sooner
-    monkeypatch.setattr(client, "REST_SECONDS", 0.5)
-    monkeypatch.setattr(client, "ANSWER_SECONDS", 0.15)  # a busy machine is no ill cache
+    monkeypatch.setattr(read_through, "GENERATION_TTL_SECONDS", 1)  # what is waited for here is the same, only sooner
+    monkeypatch.setattr(client, "CIRCUIT_OPEN_SECONDS", 0.5)
+    monkeypatch.setattr(client, "READ_TIMEOUT_SECONDS", 0.15)  # a busy machine is no ill cache
     server.heal()
     server.client.flushall()
     forget()
@@ -57,12 +57,12 @@ class Thing:
         return number
 
     def read(self) -> tuple[int, str]:
-        value = read_through.fetch(self.entry, self.load)
+        value = read_through.get_or_load(self.entry, self.load)
         assert value is not None
-        return value, read_through.outcome.get()
+        return value, read_through.cache_status.get()
 
     def raise_to(self, number: int) -> None:
-        with read_through.changing(self.scope):
+        with read_through.invalidating(self.scope):
             self.number = number
 
 
@@ -90,7 +90,7 @@ def test_after_a_write_the_new_state_is_read(valkey: Valkey, thing: Thing) -> No
 
 def test_during_a_write_nothing_is_kept(valkey: Valkey, thing: Thing) -> None:
     thing.read()
-    with read_through.changing(thing.scope):
+    with read_through.invalidating(thing.scope):
         assert [thing.read()[1] for _ in range(2)] == ["bypass", "bypass"]
         thing.number = 2
         assert thing.read() == (2, "bypass")
@@ -108,7 +108,7 @@ def test_a_reader_that_is_slow_in_the_middle_of_its_fill_brings_nothing_old_back
         return number
 
     with ThreadPoolExecutor(1) as pool:
-        slow = pool.submit(lambda: read_through.fetch(thing.entry, slow_load))
+        slow = pool.submit(lambda: read_through.get_or_load(thing.entry, slow_load))
         reading.wait(10)
         thing.raise_to(2)
         may_go_on.set()
@@ -125,11 +125,11 @@ class _Killed(BaseException):
 def test_a_writer_that_dies_leaves_nothing_stale(
     valkey: Valkey, thing: Thing, wrote: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(read_through, "WRITER_SECONDS", 2)
+    monkeypatch.setattr(read_through, "WRITE_MARKER_TTL_SECONDS", 2)
     thing.read()
     with monkeypatch.context() as patch:
         patch.setattr(read_through, "_END", "return 1")  # it never gets there
-        with pytest.raises(_Killed), read_through.changing(thing.scope):
+        with pytest.raises(_Killed), read_through.invalidating(thing.scope):
             thing.number = 2 if wrote else 1
             raise _Killed
 
@@ -138,7 +138,7 @@ def test_a_writer_that_dies_leaves_nothing_stale(
 
 
 def test_two_writers_at_once_both_count(valkey: Valkey, thing: Thing) -> None:
-    first, second = read_through.changing(thing.scope), read_through.changing(thing.scope)
+    first, second = read_through.invalidating(thing.scope), read_through.invalidating(thing.scope)
     first.__enter__()
     second.__enter__()
     first.__exit__(None, None, None)
@@ -173,17 +173,17 @@ def test_when_the_reader_that_loads_dies_the_others_do_not_wait_for_long(valkey:
         raise _Killed
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(read_through, "_settle", lambda *_: None)
+        patch.setattr(read_through, "_store_and_release", lambda *_: None)
         with pytest.raises(_Killed):
-            read_through.fetch(thing.entry, dies)
+            read_through.get_or_load(thing.entry, dies)
     started = time.monotonic()
 
     assert thing.read() == (1, "bypass")
-    assert time.monotonic() - started < 2 * read_through.PATIENCE_SECONDS + 0.5
+    assert time.monotonic() - started < 2 * read_through.LEASE_WAIT_SECONDS + 0.5
     assert _eventually(lambda: thing.read()[1] == "hit", read_through.LEASE_SECONDS + 2)
 
 
-@pytest.mark.parametrize("kind", ["entry", "token", "lease", "writers"])
+@pytest.mark.parametrize("kind", ["entry", "generation", "lease", "writers"])
 def test_evicted_keys_cost_a_load_and_nothing_else(valkey: Valkey, thing: Thing, kind: str) -> None:
     thing.read()
     for key in valkey.client.keys(f"*{kind}*"):
@@ -198,7 +198,7 @@ def test_a_scope_that_nobody_reads_is_forgotten_and_one_that_is_read_is_not(valk
     other = Thing()
     thing.read()
     other.read()
-    end = time.monotonic() + read_through.TOKEN_SECONDS + 1
+    end = time.monotonic() + read_through.GENERATION_TTL_SECONDS + 1
     while time.monotonic() < end:
         assert thing.read() == (1, "hit")
         time.sleep(0.1)
@@ -212,17 +212,17 @@ def test_what_was_written_while_the_cache_hung_is_seen_when_it_is_back(
 ) -> None:
     assert thing.read() == (1, "miss")
     valkey.hang()
-    back = threading.Timer(seconds, valkey.resume)
-    back.start()
+    backward = threading.Timer(seconds, valkey.resume)
+    backward.start()
     started = time.monotonic()
 
     thing.raise_to(2)
 
-    assert time.monotonic() - started < read_through.TOKEN_SECONDS + 3
+    assert time.monotonic() - started < read_through.GENERATION_TTL_SECONDS + 3
     for _ in range(20):
         assert thing.read()[0] == 2
         time.sleep(0.05)
-    back.join()
+    backward.join()
     assert _eventually(lambda: thing.read() == (2, "hit"), 10)
 
 
@@ -263,7 +263,7 @@ def test_whatever_is_wrong_with_it_what_was_written_meanwhile_is_seen(valkey: Va
     valkey.suffer(how)
     started = time.monotonic()
     thing.raise_to(2)
-    assert time.monotonic() - started < read_through.TOKEN_SECONDS + 3
+    assert time.monotonic() - started < read_through.GENERATION_TTL_SECONDS + 3
     assert thing.read()[0] == 2
     valkey.heal()
 
@@ -286,7 +286,7 @@ def test_a_failed_load_is_the_callers_and_blocks_nobody(valkey: Valkey, thing: T
         raise RuntimeError("the database")
 
     with pytest.raises(RuntimeError, match="the database"):
-        read_through.fetch(thing.entry, fails)
+        read_through.get_or_load(thing.entry, fails)
 
     assert thing.read() == (1, "miss")
 
@@ -297,8 +297,8 @@ def test_what_is_not_there_is_known_to_be_missing_until_it_is_written(valkey: Va
     def load() -> None:
         loads.append(1)
 
-    assert [read_through.fetch(thing.entry, load) for _ in range(3)] == [None] * 3
-    assert (len(loads), read_through.outcome.get()) == (1, "hit")
+    assert [read_through.get_or_load(thing.entry, load) for _ in range(3)] == [None] * 3
+    assert (len(loads), read_through.cache_status.get()) == (1, "hit")
     thing.raise_to(2)
     assert thing.read() == (2, "miss")
 
@@ -310,7 +310,7 @@ def test_what_can_not_be_kept_makes_nobody_queue(
     if why == "too large":
         monkeypatch.setattr(read_through, "MAX_ENTRY_BYTES", 1)
     else:
-        monkeypatch.setattr(client, "REST_SECONDS", 5)
+        monkeypatch.setattr(client, "CIRCUIT_OPEN_SECONDS", 5)
         valkey.fill_up()
     thing.load_seconds = 0.05
     thing.read()
@@ -327,13 +327,13 @@ class _Refused(Exception):
 
 def test_a_write_that_was_refused_ends_its_mark_and_waits_for_nothing(valkey: Valkey, thing: Thing) -> None:
     thing.read()
-    with pytest.raises(_Refused), read_through.changing(thing.scope, refusals=(_Refused,)):
+    with pytest.raises(_Refused), read_through.invalidating(thing.scope, not_written_errors=(_Refused,)):
         raise _Refused
     assert [thing.read()[1], thing.read()[1]] == ["miss", "hit"]
 
     valkey.hang()
     started = time.monotonic()
-    with pytest.raises(_Refused), read_through.changing(thing.scope, refusals=(_Refused,)):
+    with pytest.raises(_Refused), read_through.invalidating(thing.scope, not_written_errors=(_Refused,)):
         raise _Refused
     assert time.monotonic() - started < 1
 
@@ -341,9 +341,9 @@ def test_a_write_that_was_refused_ends_its_mark_and_waits_for_nothing(valkey: Va
 def test_a_write_that_may_yet_land_keeps_its_mark(
     valkey: Valkey, thing: Thing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(read_through, "WRITER_SECONDS", 2)
+    monkeypatch.setattr(read_through, "WRITE_MARKER_TTL_SECONDS", 2)
     thing.read()
-    with pytest.raises(TimeoutError), read_through.changing(thing.scope, refusals=(_Refused,)):
+    with pytest.raises(TimeoutError), read_through.invalidating(thing.scope, not_written_errors=(_Refused,)):
         raise TimeoutError("no answer from the database")
 
     assert thing.read() == (1, "bypass")
@@ -355,10 +355,10 @@ def test_a_write_that_may_yet_land_keeps_its_mark(
 def test_a_long_write_waits_after_its_end_not_before(
     valkey: Valkey, thing: Thing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(read_through, "_mark", lambda *_: False)  # its mark got lost on its way
+    monkeypatch.setattr(read_through, "_begin_write", lambda *_: False)  # its mark got lost on its way
     thing.read()
-    with read_through.changing(thing.scope):
-        end = time.monotonic() + read_through.TOKEN_SECONDS + 2  # a crowd can take so long
+    with read_through.invalidating(thing.scope):
+        end = time.monotonic() + read_through.GENERATION_TTL_SECONDS + 2  # a crowd can take so long
         while time.monotonic() < end:
             assert thing.read() == (1, "hit")
             time.sleep(0.1)
@@ -414,7 +414,7 @@ def test_tls_handshake_slower_than_a_read_is_no_failure(
 ) -> None:
     context, certificate = tls_for_this_machine(tmp_path)
     proxy = Proxy(valkey.port, context)
-    monkeypatch.setattr(client, "ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr(client, "READ_TIMEOUT_SECONDS", 0.05)
     proxy.handshake_delay = 0.2
     try:
         with cached_in(f"valkeys://127.0.0.1:{proxy.port}?ssl_ca_certs={certificate}"):

@@ -21,7 +21,7 @@ from chalicelib.models import base
 from chalicelib.models.courses import Course
 from chalicelib.services import courses, lessons
 from tests.consistency_checker import History
-from tests.factories import joins, makes_course
+from tests.factories import create_course, create_user
 from tests.fault_injection.valkey import FAULTS, Valkey, cached_in
 from tests.support import unique
 
@@ -48,7 +48,7 @@ def faults(monkeypatch: pytest.MonkeyPatch) -> None:
 
     Only those that left their mark: to be cut off from the cache and then die is the window that docs/caches.md names.
     """
-    settle, tell = read_through._settle, read_through._tell
+    settle, tell = read_through._store_and_release, read_through._run_for_scopes
 
     def paused_settle(*arguments: Any) -> None:
         if random.random() < 0.1:
@@ -63,9 +63,9 @@ def faults(monkeypatch: pytest.MonkeyPatch) -> None:
             _mortal.marked = told
         return told
 
-    monkeypatch.setattr(read_through, "_settle", paused_settle)
-    monkeypatch.setattr(read_through, "_tell", killed_tell)
-    monkeypatch.setattr(read_through, "WRITER_SECONDS", 1)  # or nothing would be cached any more
+    monkeypatch.setattr(read_through, "_store_and_release", paused_settle)
+    monkeypatch.setattr(read_through, "_run_for_scopes", killed_tell)
+    monkeypatch.setattr(read_through, "WRITE_MARKER_TTL_SECONDS", 1)  # or nothing would be cached any more
 
 
 _mortal = threading.local()
@@ -105,9 +105,9 @@ def test_no_read_shows_what_was_before_an_answered_write(
 ) -> None:
     """Losing a writer's mark as well as its process is one fault more than reads among themselves survive."""
     history = History(reads_agree="writers" not in evicted)
-    teacher = joins(Role.INSTRUCTOR)
-    edited = [makes_course(teacher, title="Edited") for _ in range(3)]
-    toggled = makes_course(teacher, title="Toggled")
+    teacher = create_user(Role.INSTRUCTOR)
+    edited = [create_course(teacher, title="Edited") for _ in range(3)]
+    toggled = create_course(teacher, title="Toggled")
     watched = frozenset(course.id for course in (*edited, toggled))
     inconsistent_reads.clear()
     end = time.monotonic() + seconds
@@ -138,15 +138,15 @@ def test_no_read_shows_what_was_before_an_answered_write(
 
 @pytest.mark.parametrize(
     ("seconds", "token_seconds"),
-    [pytest.param(0.8, 1, id="short"), pytest.param(15, read_through.TOKEN_SECONDS, marks=_long, id="long")],
+    [pytest.param(0.8, 1, id="short"), pytest.param(15, read_through.GENERATION_TTL_SECONDS, marks=_long, id="long")],
 )
 def test_whatever_the_cache_suffers_nobody_gets_an_error_or_the_past(
     local_aws: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, token_seconds: int
 ) -> None:
     """Each fault under load, for so long, and then health for twice as long."""
-    monkeypatch.setattr(read_through, "TOKEN_SECONDS", token_seconds)
-    history, teacher = History(), joins(Role.INSTRUCTOR)
-    edited = [makes_course(teacher, title="Edited") for _ in range(3)]
+    monkeypatch.setattr(read_through, "GENERATION_TTL_SECONDS", token_seconds)
+    history, teacher = History(), create_user(Role.INSTRUCTOR)
+    edited = [create_course(teacher, title="Edited") for _ in range(3)]
     school = _School(history, teacher, frozenset(course.id for course in edited), float("inf"))
     valkey = Valkey(tmp_path)
     phases: list[tuple[str, float, float]] = []
@@ -236,7 +236,7 @@ class _School:
 
     def comes_and_goes(self) -> None:
         while self.goes_on():
-            course = makes_course(self.teacher, title="Passing")
+            course = create_course(self.teacher, title="Passing")
             with self.history.write({course.id: True}):
                 pass  # it was answered just now
             self._passing |= {course.id}
@@ -249,16 +249,16 @@ class _School:
             wanted = random.choice([*self.watched, *[*self._passing][-3:]])
             looked_for = frozenset({wanted}) if visitor is None or wanted in self._passing else frozenset()
             with self.history.read(looked_for) as versions, contextlib.suppress(NotFound):
-                versions[wanted] = courses.read(visitor, wanted).version
-            self.served[read_through.outcome.get()] += 1
+                versions[wanted] = courses.get(visitor, wanted).version
+            self.served[read_through.cache_status.get()] += 1
 
     def reads_lists(self) -> None:
         while self.goes_on():
             looked_for = self.watched | self._passing
             with self.history.read(looked_for) as versions:
-                page = courses.browse(None, PageRequest(100), ordering=random.choice(ORDERINGS), own=False)
+                page = courses.list_courses(None, PageRequest(100), ordering=random.choice(ORDERINGS), own=False)
                 versions |= {course.id: course.version for course in page.items}
-            self.served[read_through.outcome.get()] += 1
+            self.served[read_through.cache_status.get()] += 1
 
     def evicts(self, valkey: Valkey, kinds: tuple[str, ...]) -> None:
         while self.goes_on():

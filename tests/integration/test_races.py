@@ -15,7 +15,7 @@ from chalicelib.models.identities import Identity
 from chalicelib.models.lessons import Lesson
 from chalicelib.models.users import User
 from chalicelib.services import accounts, enrollments, lessons
-from tests.factories import joins, makes_course
+from tests.factories import create_course, create_user
 from tests.support import PASSWORD, unique
 
 CLIENTS = 24
@@ -39,8 +39,8 @@ def at_once(work: Callable[[int], Any]) -> tuple[list[Any], list[Conflict]]:
 
 
 def new_course() -> tuple[Caller, Course]:
-    teacher = joins(Role.INSTRUCTOR)
-    return teacher, makes_course(teacher, title="Races")
+    teacher = create_user(Role.INSTRUCTOR)
+    return teacher, create_course(teacher, title="Races")
 
 
 def test_of_simultaneous_registrations_of_a_name_one_succeeds(local_aws: None) -> None:
@@ -54,7 +54,7 @@ def test_of_simultaneous_registrations_of_a_name_one_succeeds(local_aws: None) -
 
     assert (len(winners), len(losers)) == (1, CLIENTS - 1)
     assert {fault.field for loser in losers for fault in loser.fields} == {"username"}
-    assert Identity.owner(name) == winners[0].id
+    assert Identity.find_user_id(name) == winners[0].id
     assert len([row for row in Identity.scan() if row.user_id == winners[0].id]) == 2
 
 
@@ -64,13 +64,13 @@ def test_of_simultaneous_registrations_of_an_address_one_succeeds(local_aws: Non
     winners, losers = at_once(lambda _: accounts.register(unique("ada"), address, PASSWORD, Role.STUDENT))
 
     assert (len(winners), len(losers)) == (1, CLIENTS - 1)
-    assert Identity.owner(address) == winners[0].id
+    assert Identity.find_user_id(address) == winners[0].id
     assert [user.id for user in User.scan(User.email == address)] == [winners[0].id]
 
 
 def test_of_simultaneous_enrollments_one_succeeds(local_aws: None) -> None:
     _, course = new_course()
-    student = Caller(ids.entity(), "ada", Role.STUDENT, "s")
+    student = Caller(ids.new_id(), "ada", Role.STUDENT, "s")
 
     winners, losers = at_once(lambda _: enrollments.enroll(student, course.id))
 

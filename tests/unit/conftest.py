@@ -48,7 +48,7 @@ def aws() -> Iterator[None]:
         )
         boto3.client("ses").verify_email_identity(EmailAddress="eduflow@example.org")
         signing_keys._cached = None
-        sqs.url.cache_clear()
+        sqs.queue_url.cache_clear()
         yield
 
 

@@ -9,14 +9,14 @@ from chalicelib.core.roles import Role
 from chalicelib.models.users import User
 from chalicelib.security import passwords
 from chalicelib.services import accounts
-from tests.factories import joins
+from tests.factories import create_user
 
 NEW = "a new sphinx of quartz"
 
 
 def test_a_changed_password_whose_answer_was_lost_is_no_conflict(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    student = joins(Role.STUDENT)
-    monkeypatch.setattr(passwords, "matches", lambda password, kept: True)
+    student = create_user(Role.STUDENT)
+    monkeypatch.setattr(passwords, "verify_password", lambda password, kept: True)
     update = User.update
 
     def update_and_lose_the_answer(self: User, *arguments: Any, **named: Any) -> Any:
@@ -33,13 +33,13 @@ def test_a_changed_password_whose_answer_was_lost_is_no_conflict(aws: None, monk
 
 
 def test_an_account_that_was_changed_meanwhile_is_a_conflict(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    student = joins(Role.STUDENT)
+    student = create_user(Role.STUDENT)
 
     def matches_while_somebody_is_faster(password: str, kept: str | None) -> bool:
         User(student.id).update([User.auth_version.add(1)])
         return True
 
-    monkeypatch.setattr(passwords, "matches", matches_while_somebody_is_faster)
+    monkeypatch.setattr(passwords, "verify_password", matches_while_somebody_is_faster)
 
     with pytest.raises(Conflict):
         accounts.change_password(student, "current", NEW, "192.0.2.1")

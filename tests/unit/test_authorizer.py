@@ -12,13 +12,15 @@ from chalicelib.core.roles import Role
 from chalicelib.handlers.authorizer import authorizer
 from chalicelib.observability import logs, metrics
 from chalicelib.security import tokens
-from chalicelib.security.access import ACCESS, Door
+from chalicelib.security.access import ROUTE_ACCESS, AuthMode
 
 API = "arn:aws:execute-api:us-east-1:123456789012:abc123"
 
 
 def policy_of(role: Role) -> dict[str, Any]:
-    token, _ = tokens.issue(tokens.ACCESS, user_id="u", username="ada", role=role, session_id="s", now=clock.now())
+    token, _ = tokens.issue(
+        tokens.TokenType.ACCESS, user_id="u", username="ada", role=role, session_id="s", now=clock.now()
+    )
     answer: dict[str, Any] = authorizer.func(AuthRequest("TOKEN", f"Bearer {token}", f"{API}/dev/GET/api/v1/auth/me/"))
     return answer
 
@@ -33,9 +35,9 @@ def allows(policy: dict[str, Any], arn: str) -> bool:
 def test_the_policy_is_the_table_whatever_was_called_first(aws: None, role: Role, slash: str) -> None:
     policy = policy_of(role)
 
-    for (method, path), access in ACCESS.items():
+    for (method, path), access in ROUTE_ACCESS.items():
         called = re.sub(r"\{\w+\}", "0000000000000000", path) + slash
-        allowed = not isinstance(access, Door) and role in access
+        allowed = not isinstance(access, AuthMode) and role in access
         assert allows(policy, f"{API}/dev/{method}{called}") == allowed, (method, path)
 
 

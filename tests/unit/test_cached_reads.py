@@ -16,7 +16,7 @@ from chalicelib.core.roles import Role
 from chalicelib.models.courses import Course
 from chalicelib.security import tokens
 from chalicelib.services import courses, enrollments
-from tests.factories import joins, makes_course
+from tests.factories import create_course, create_user
 from tests.fault_injection.valkey import Valkey, cached_in, forget
 
 WHO = ("owner", "rival", "student", "anonymous", "admin")
@@ -31,7 +31,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
 
 @pytest.fixture
 def valkey(server: Valkey, aws: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Valkey]:
-    monkeypatch.setattr(cache_client, "ANSWER_SECONDS", 2)  # a busy machine is no ill cache
+    monkeypatch.setattr(cache_client, "READ_TIMEOUT_SECONDS", 2)  # a busy machine is no ill cache
     server.client.flushall()
     with cached_in(server.straight_url):
         yield server
@@ -42,13 +42,15 @@ class School:
 
     def __init__(self) -> None:
         self.people: dict[str, Caller] = {
-            "owner": joins(Role.INSTRUCTOR),
-            "rival": joins(Role.INSTRUCTOR),
-            "student": joins(Role.STUDENT),
-            "admin": joins(Role.ADMIN),
+            "owner": create_user(Role.INSTRUCTOR),
+            "rival": create_user(Role.INSTRUCTOR),
+            "student": create_user(Role.STUDENT),
+            "admin": create_user(Role.ADMIN),
         }
         made = [
-            makes_course(self.people[who], title=f"{kind} of {who}", description="words", is_published=kind == "Course")
+            create_course(
+                self.people[who], title=f"{kind} of {who}", description="words", is_published=kind == "Course"
+            )
             for who in ("owner", "rival")
             for kind in ("Course", "Draft")
         ]
@@ -66,7 +68,7 @@ class School:
 
 def _authorization(caller: Caller) -> dict[str, str]:
     token, _ = tokens.issue(
-        tokens.ACCESS,
+        tokens.TokenType.ACCESS,
         user_id=caller.id,
         username=caller.username,
         role=caller.role,
@@ -173,7 +175,7 @@ def test_what_an_answer_costs(
 
 def test_enrolling_looks_at_the_course_in_the_cache(valkey: Valkey, dynamodb_calls: list[str], sent: Any) -> None:
     school = School()
-    first, second = joins(Role.STUDENT), joins(Role.STUDENT)
+    first, second = create_user(Role.STUDENT), create_user(Role.STUDENT)
     enrollments.enroll(first, school.courses[0].id)
     dynamodb_calls.clear()
     before = _round_trips(valkey)

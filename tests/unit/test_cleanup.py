@@ -16,24 +16,24 @@ from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.lessons import Lesson
 from chalicelib.models.users import User
 from chalicelib.services import cascade_deletion, cleanup, courses, enrollments, lessons, users
-from tests.factories import joins, makes_course
+from tests.factories import create_course, create_user, remove_enrollment
 
 NOW = datetime.now(UTC)
 
 
 def clean(now: datetime = NOW) -> dict[str, int]:
-    return cleanup.run(now, go_on=lambda step, number: True)
+    return cleanup.run(now, should_continue=lambda step, number: True)
 
 
 @pytest.fixture
 def teacher(aws: None) -> Caller:
-    boto3.client("sqs").set_queue_attributes(QueueUrl=sqs.url(sqs.DELETIONS), Attributes={"DelaySeconds": "0"})
-    return joins(Role.INSTRUCTOR)
+    boto3.client("sqs").set_queue_attributes(QueueUrl=sqs.queue_url(sqs.DELETIONS), Attributes={"DelaySeconds": "0"})
+    return create_user(Role.INSTRUCTOR)
 
 
 @pytest.fixture
 def course(teacher: Caller) -> Course:
-    return makes_course(teacher)
+    return create_course(teacher)
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def unsent(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 def messages(name: str) -> list[dict[str, Any]]:
     """What lies in a queue, taken out of it."""
-    client, url = boto3.client("sqs"), sqs.url(name)
+    client, url = boto3.client("sqs"), sqs.queue_url(name)
     found = []
     while batch := client.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
         found += [json.loads(message["Body"]) for message in batch]
@@ -55,7 +55,7 @@ def messages(name: str) -> list[dict[str, Any]]:
 
 
 def enroll(course: Course, ago: timedelta) -> Enrollment:
-    return enrollments.enroll(joins(Role.STUDENT), course.id, NOW - ago)
+    return enrollments.enroll(create_user(Role.STUDENT), course.id, NOW - ago)
 
 
 @pytest.mark.usefixtures("unsent")
@@ -63,14 +63,14 @@ def test_emails_whose_message_was_lost_are_asked_for_once_more(course: Course) -
     lost = [enroll(course, timedelta(hours=1)) for _ in range(23)]
     enroll(course, timedelta(minutes=44))
     enroll(course, timedelta(hours=1)).mark_email_sent()
-    enroll(course, timedelta(hours=1)).give_up_email("now")
-    enrollments.remove(enroll(course, timedelta(hours=1)))
+    enroll(course, timedelta(hours=1)).mark_email_failed("now")
+    remove_enrollment(enroll(course, timedelta(hours=1)))
 
-    assert clean()["EmailsAskedAgain"] == 23
+    assert clean()["EmailsRequeued"] == 23
     assert {one["enrollment"] for one in messages(sqs.ENROLLMENT_EMAILS)} == {one.id for one in lost}
-    assert clean()["EmailsAskedAgain"] == 0
-    assert clean(NOW + timedelta(hours=5))["EmailsAskedAgain"] == 1  # the young one
-    assert clean(NOW + timedelta(hours=7))["EmailsAskedAgain"] == 23
+    assert clean()["EmailsRequeued"] == 0
+    assert clean(NOW + timedelta(hours=5))["EmailsRequeued"] == 1  # the young one
+    assert clean(NOW + timedelta(hours=7))["EmailsRequeued"] == 23
 
 
 def test_deleted_courses_are_swept_until_a_sweep_a_day_later_finds_nothing(
@@ -80,75 +80,77 @@ def test_deleted_courses_are_swept_until_a_sweep_a_day_later_finds_nothing(
     courses.delete(teacher, course.id, None)
     unsent.undo()
 
-    assert clean()["DeletedCoursesSwept"] == 0
-    assert clean(NOW + timedelta(hours=1))["DeletedCoursesSwept"] == 1
+    assert clean()["CourseDeletionsRequeued"] == 0
+    assert clean(NOW + timedelta(hours=1))["CourseDeletionsRequeued"] == 1
     [message] = messages(sqs.DELETIONS)
 
     def sweep(now: datetime) -> int:
-        return sum(cascade_deletion.sweep(message["kind"], message["id"], now))
+        return sum(cascade_deletion.delete_dependents(sqs.CascadeTarget(message["target"]), message["id"], now))
 
     def tombstone() -> bool:
-        return Course.row(course.id) is not None
+        return Course.get_or_none(course.id) is not None
 
     assert sweep(NOW + timedelta(hours=1)) == 1
     assert sweep(NOW + timedelta(hours=1)) == 0
     assert tombstone(), "younger than a day"
-    Enrollment.new("0" * 16, course.id, clock.rfc3339(NOW), "late").insert()
+    Enrollment.new("0" * 16, course.id, clock.format_timestamp(NOW), "late").insert()
     assert sweep(NOW + timedelta(days=2)) == 1
     assert tombstone(), "this sweep found something"
     assert sweep(NOW + timedelta(days=2)) == 0
     assert not tombstone()
     assert sweep(NOW + timedelta(days=2)) == 0
-    assert clean(NOW + timedelta(days=2))["DeletedCoursesSwept"] == 0
+    assert clean(NOW + timedelta(days=2))["CourseDeletionsRequeued"] == 0
 
 
 def test_erased_users_are_swept_likewise(course: Course) -> None:
-    student = joins(Role.STUDENT)
+    student = create_user(Role.STUDENT)
     enrollments.enroll(student, course.id)
     users.erase(student.id)
 
-    assert clean(NOW + timedelta(days=3))["ErasedUsersSwept"] == 1
-    assert sum(cascade_deletion.sweep(sqs.USER, student.id, NOW + timedelta(days=3))) == 2  # enrollment and session
-    assert User.row(student.id) is not None
-    assert sum(cascade_deletion.sweep(sqs.USER, student.id, NOW + timedelta(days=3))) == 0
-    assert User.row(student.id) is None
+    assert clean(NOW + timedelta(days=3))["UserDeletionsRequeued"] == 1
+    assert (
+        sum(cascade_deletion.delete_dependents(sqs.CascadeTarget.USER, student.id, NOW + timedelta(days=3))) == 2
+    )  # enrollment and session
+    assert User.get_or_none(student.id) is not None
+    assert sum(cascade_deletion.delete_dependents(sqs.CascadeTarget.USER, student.id, NOW + timedelta(days=3))) == 0
+    assert User.get_or_none(student.id) is None
 
 
 def test_students_inactive_for_a_month_lose_their_enrollments(course: Course) -> None:
-    student, other = joins(Role.STUDENT), joins(Role.STUDENT)
+    student, other = create_user(Role.STUDENT), create_user(Role.STUDENT)
     mine, others = enrollments.enroll(student, course.id), enrollments.enroll(other, course.id)
-    users.change(student.id, {"is_active": False})
+    users.apply_changes(student.id, {"is_active": False})
 
-    assert clean(NOW + timedelta(days=29))["InactiveStudentsSwept"] == 0
+    assert clean(NOW + timedelta(days=29))["InactiveStudentsQueued"] == 0
     later = NOW + timedelta(days=31)
-    assert clean(later)["InactiveStudentsSwept"] == 1
-    assert sum(cascade_deletion.sweep(sqs.INACTIVE, student.id, later)) == 1
+    assert clean(later)["InactiveStudentsQueued"] == 1
+    assert sum(cascade_deletion.delete_dependents(sqs.CascadeTarget.INACTIVE, student.id, later)) == 1
     assert Enrollment.find(mine.id) is None
     assert Enrollment.find(others.id) is not None
-    assert clean(later)["InactiveStudentsSwept"] == 0
+    assert clean(later)["InactiveStudentsQueued"] == 0
 
 
 def test_who_is_active_again_keeps_what_is_there(course: Course) -> None:
-    student = joins(Role.STUDENT)
-    mine = [enrollments.enroll(student, makes_course(joins(Role.INSTRUCTOR)).id) for _ in range(40)]
-    users.change(student.id, {"is_active": False})
+    student = create_user(Role.STUDENT)
+    mine = [enrollments.enroll(student, create_course(create_user(Role.INSTRUCTOR)).id) for _ in range(40)]
+    users.apply_changes(student.id, {"is_active": False})
     later = NOW + timedelta(days=31)
 
-    sweep = cascade_deletion.sweep(sqs.INACTIVE, student.id, later)
+    sweep = cascade_deletion.delete_dependents(sqs.CascadeTarget.INACTIVE, student.id, later)
     first = next(sweep)
-    users.change(student.id, {"is_active": True})
+    users.apply_changes(student.id, {"is_active": True})
 
     assert sum(sweep) == 0
     assert len([one for one in mine if Enrollment.find(one.id)]) == 40 - first
-    assert sum(cascade_deletion.sweep(sqs.INACTIVE, student.id, later)) == 0
+    assert sum(cascade_deletion.delete_dependents(sqs.CascadeTarget.INACTIVE, student.id, later)) == 0
 
 
 def test_what_is_there_is_not_swept(teacher: Caller, course: Course) -> None:
     enroll(course, timedelta(0))
-    for kind, thing in ((sqs.COURSE, course.id), (sqs.USER, teacher.id)):
-        with pytest.raises(cascade_deletion.NotEnded):
-            [*cascade_deletion.sweep(kind, thing, NOW)]
-    assert sum(cascade_deletion.sweep(sqs.INACTIVE, teacher.id, NOW)) == 0
+    for kind, thing in ((sqs.CascadeTarget.COURSE, course.id), (sqs.CascadeTarget.USER, teacher.id)):
+        with pytest.raises(cascade_deletion.TargetStillExistsError):
+            [*cascade_deletion.delete_dependents(kind, thing, NOW)]
+    assert sum(cascade_deletion.delete_dependents(sqs.CascadeTarget.INACTIVE, teacher.id, NOW)) == 0
 
 
 def test_a_deletion_goes_on_from_wherever_it_was_broken_off(teacher: Caller, course: Course) -> None:
@@ -160,7 +162,9 @@ def test_a_deletion_goes_on_from_wherever_it_was_broken_off(teacher: Caller, cou
     courses.delete(teacher, course.id, None)
 
     sweeps = 0
-    while next(cascade_deletion.sweep(sqs.COURSE, course.id, NOW), None):  # each is broken off after one step
+    while next(
+        cascade_deletion.delete_dependents(sqs.CascadeTarget.COURSE, course.id, NOW), None
+    ):  # each is broken off after one step
         sweeps += 1
 
     assert sweeps >= 3
@@ -170,9 +174,9 @@ def test_a_deletion_goes_on_from_wherever_it_was_broken_off(teacher: Caller, cou
 def test_of_a_batch_those_that_ended_meanwhile_do_not_stop_the_others(course: Course) -> None:
     some = [enroll(course, timedelta(0)) for _ in range(40)]
     for one in (some[0], some[7], some[39]):
-        enrollments.remove(one)
+        remove_enrollment(one)
 
-    assert [*enrollments.remove_all(some)] == [31, 6]
+    assert [*enrollments.delete_in_batches(some)] == [31, 6]
     assert [*Enrollment.scan()] == []
 
 
@@ -180,9 +184,9 @@ def test_a_step_that_fails_stops_no_other(
     teacher: Caller, course: Course, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     courses.delete(teacher, course.id, None)
-    monkeypatch.setitem(cleanup.STEPS, "EmailsAskedAgain", lambda now: 1 / 0)
+    monkeypatch.setitem(cleanup.STEPS, "EmailsRequeued", lambda now: 1 / 0)
 
-    with pytest.raises(cleanup.CleanupFailed, match="EmailsAskedAgain"):
+    with pytest.raises(cleanup.CleanupError, match="EmailsRequeued"):
         clean(NOW + timedelta(hours=1))
 
     assert len(messages(sqs.DELETIONS)) == 2  # the deletion's own, and the cleanup's

@@ -6,25 +6,25 @@ from chalicelib.core.errors import Forbidden, NotFound, PreconditionFailed
 from chalicelib.core.pagination import PageRequest
 from chalicelib.core.roles import Role
 from chalicelib.models import course_listings
-from chalicelib.models.course_listings import CourseListRow
+from chalicelib.models.course_listings import CourseListing
 from chalicelib.models.courses import Course
 from chalicelib.models.users import User
 from chalicelib.services import accounts, courses
-from tests.factories import joins, makes_course
+from tests.factories import create_course, create_user
 
 
 @pytest.fixture
 def teacher(aws: None) -> Caller:
-    return joins(Role.INSTRUCTOR)
+    return create_user(Role.INSTRUCTOR)
 
 
 def rows() -> set[tuple[str, str]]:
     """Who is in which list."""
-    return {(str(row.list), row.course_id) for row in CourseListRow.scan()}
+    return {(str(row.listing), row.course_id) for row in CourseListing.scan()}
 
 
 def expected(course: Course) -> set[tuple[str, str]]:
-    return {(str(row.list), course.id) for row in course_listings.rows_of(course)}
+    return {(str(row.listing), course.id) for row in course_listings.listing_rows(course)}
 
 
 def found(text: str) -> list[str]:
@@ -38,7 +38,7 @@ def published_courses(caller: Caller) -> int:
 
 
 def test_a_course_is_in_all_its_lists_as_soon_as_it_is_there(teacher: Caller) -> None:
-    course = makes_course(teacher, title="Élan vital", description="the élan, again")
+    course = create_course(teacher, title="Élan vital", description="the élan, again")
 
     lists = ["all", "published", f"owner#{teacher.id}"]
     words = ["elan", "vital", "the", "again"]
@@ -48,7 +48,7 @@ def test_a_course_is_in_all_its_lists_as_soon_as_it_is_there(teacher: Caller) ->
 
 
 def test_a_draft_is_in_no_public_list(teacher: Caller) -> None:
-    makes_course(teacher, is_published=False)
+    create_course(teacher, is_published=False)
 
     owned = f"owner#{teacher.id}"
     assert {name for name, _ in rows()} == {"all#date", "all#price", f"{owned}#date", f"{owned}#price"}
@@ -57,9 +57,9 @@ def test_a_draft_is_in_no_public_list(teacher: Caller) -> None:
 
 def test_the_fullest_course_fits_its_transactions(teacher: Caller) -> None:
     text = [" ".join(f"{letter}{number}" for number in range(500)) for letter in "ab"]
-    course = makes_course(teacher, description=text[0])
+    course = create_course(teacher, description=text[0])
 
-    assert len(course_listings.rows_of(course)) == 6 + 60
+    assert len(course_listings.listing_rows(course)) == 6 + 60
     for fields in (
         {"description": text[1], "price_cents": 1},
         {"is_published": False},
@@ -72,7 +72,7 @@ def test_the_fullest_course_fits_its_transactions(teacher: Caller) -> None:
 
 
 def test_a_change_keeps_what_it_does_not_name_and_bumps_the_version(teacher: Caller) -> None:
-    course = makes_course(teacher, description="Kept")
+    course = create_course(teacher, description="Kept")
 
     changed = courses.update(teacher, course.id, {"title": "Another title"}, frozenset({1}))
     same = courses.update(teacher, course.id, {"title": "Another title"}, None)
@@ -85,17 +85,17 @@ def test_a_change_keeps_what_it_does_not_name_and_bumps_the_version(teacher: Cal
 
 
 def test_somebody_faster_is_read_again(teacher: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
-    course = makes_course(teacher)
-    write = courses._write
+    course = create_course(teacher)
+    write = Course._save
     raced: list[bool] = []
 
-    def write_after_another(*arguments: object) -> None:
+    def write_after_another(new: Course, old: Course | None) -> None:
         if not raced:
             raced.append(True)
             courses.update(teacher, course.id, {"description": "by another"}, None)
-        write(*arguments)  # type: ignore[arg-type]
+        write(new, old)
 
-    monkeypatch.setattr(courses, "_write", write_after_another)
+    monkeypatch.setattr(Course, "_save", write_after_another)
     courses.update(teacher, course.id, {"title": "By this one"}, None)
 
     after = Course.find(course.id)
@@ -105,7 +105,7 @@ def test_somebody_faster_is_read_again(teacher: Caller, monkeypatch: pytest.Monk
 
 
 def test_publishing_and_unpublishing_is_counted_with_the_owner(teacher: Caller) -> None:
-    course = makes_course(teacher, is_published=False)
+    course = create_course(teacher, is_published=False)
 
     counts = []
     for fields in ({"is_published": True}, {"title": "Still there"}, {"is_published": False}, {"is_published": True}):
@@ -117,9 +117,9 @@ def test_publishing_and_unpublishing_is_counted_with_the_owner(teacher: Caller) 
 
 
 def test_search_wants_all_words_whole_without_case_and_accents(teacher: Caller) -> None:
-    knots = makes_course(teacher, title="Knots and Links", description="Zürich")
-    links = makes_course(teacher, title="Broken links")
-    makes_course(teacher, title="Secret links", is_published=False)
+    knots = create_course(teacher, title="Knots and Links", description="Zürich")
+    links = create_course(teacher, title="Broken links")
+    create_course(teacher, title="Secret links", is_published=False)
 
     assert found("LINKS") == [links.id, knots.id]
     assert found("links zurich") == [knots.id]
@@ -129,8 +129,8 @@ def test_search_wants_all_words_whole_without_case_and_accents(teacher: Caller) 
 
 
 def test_a_row_that_an_accident_left_behind_finds_nothing(teacher: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
-    course = makes_course(teacher, title="Knots and links")
-    monkeypatch.setattr(courses, "_forget_words", lambda old, new: None)  # the process died before this
+    course = create_course(teacher, title="Knots and links")
+    monkeypatch.setattr(courses, "_delete_stale_keywords", lambda old, new: None)  # the process died before this
 
     courses.update(teacher, course.id, {"title": "Only knots"}, None)
 
@@ -139,49 +139,51 @@ def test_a_row_that_an_accident_left_behind_finds_nothing(teacher: Caller, monke
 
 
 def test_an_instructor_sees_published_courses_and_their_own_drafts(teacher: Caller) -> None:
-    rival = joins(Role.INSTRUCTOR)
-    made = [makes_course(owner, is_published=published) for owner in (teacher, rival) for published in (True, False)]
+    rival = create_user(Role.INSTRUCTOR)
+    made = [create_course(owner, is_published=published) for owner in (teacher, rival) for published in (True, False)]
     mine, my_draft, theirs, their_draft = (course.id for course in made)
 
     def seen(visitor: Caller | None, limit: int) -> list[str]:
-        page = courses.browse(visitor, PageRequest(limit), ordering="created_at", own=False)
+        page = courses.list_courses(visitor, PageRequest(limit), ordering="created_at", own=False)
         ids = [course.id for course in page.items]
-        while page.next:
-            page = courses.browse(visitor, PageRequest(limit, page.next), ordering="created_at", own=False)
+        while page.next_cursor:
+            page = courses.list_courses(visitor, PageRequest(limit, page.next_cursor), ordering="created_at", own=False)
             ids += [course.id for course in page.items]
         return ids
 
     for limit in (1, 2, 20):
         assert seen(teacher, limit) == [mine, my_draft, theirs]
-        assert seen(None, limit) == seen(joins(Role.STUDENT), limit) == [mine, theirs]
-        assert seen(joins(Role.ADMIN), limit) == [mine, my_draft, theirs, their_draft]
+        assert seen(None, limit) == seen(create_user(Role.STUDENT), limit) == [mine, theirs]
+        assert seen(create_user(Role.ADMIN), limit) == [mine, my_draft, theirs, their_draft]
 
 
 def test_a_page_of_long_descriptions_stops_before_it_is_too_large(
     teacher: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("chalicelib.core.pagination.MAX_PAGE_BYTES", 2_500)
-    ids = [makes_course(teacher, description="x" * 1_000).id for _ in range(5)][::-1]
+    ids = [create_course(teacher, description="x" * 1_000).id for _ in range(5)][::-1]
 
-    page = courses.browse(None, PageRequest(100), ordering="-created_at", own=False)
+    page = courses.list_courses(None, PageRequest(100), ordering="-created_at", own=False)
     assert [course.id for course in page.items] == ids[:2]
-    following = courses.browse(None, PageRequest(100, page.next), ordering="-created_at", own=False)
+    following = courses.list_courses(None, PageRequest(100, page.next_cursor), ordering="-created_at", own=False)
     assert [course.id for course in following.items] == ids[2:4]
-    back = courses.browse(None, PageRequest(100, following.previous), ordering="-created_at", own=False)
-    assert [course.id for course in back.items] == ids[:2]
+    backward = courses.list_courses(
+        None, PageRequest(100, following.previous_cursor), ordering="-created_at", own=False
+    )
+    assert [course.id for course in backward.items] == ids[:2]
 
 
 def test_the_draft_of_an_erased_owner_is_not_published(teacher: Caller) -> None:
-    draft = makes_course(teacher, is_published=False)
+    draft = create_course(teacher, is_published=False)
     accounts.erase(teacher)
 
     with pytest.raises(NotFound):
-        courses.update(joins(Role.ADMIN), draft.id, {"is_published": True}, None)
+        courses.update(create_user(Role.ADMIN), draft.id, {"is_published": True}, None)
 
 
 def test_more_words_than_a_course_can_have_find_nothing(teacher: Caller) -> None:
     text = " ".join(f"w{number}" for number in range(60))
-    course = makes_course(teacher, title="w0", description=text)
+    course = create_course(teacher, title="w0", description=text)
 
     assert found(text) == [course.id]
     assert found(text + " zebra") == []
@@ -189,17 +191,17 @@ def test_more_words_than_a_course_can_have_find_nothing(teacher: Caller) -> None
 
 def test_students_make_none(aws: None) -> None:
     with pytest.raises(Forbidden):
-        makes_course(joins(Role.STUDENT))
+        create_course(create_user(Role.STUDENT))
 
 
 def test_a_draft_does_not_exist_for_others(teacher: Caller) -> None:
-    draft = makes_course(teacher, is_published=False)
-    rival, student, admin = joins(Role.INSTRUCTOR), joins(Role.STUDENT), joins(Role.ADMIN)
+    draft = create_course(teacher, is_published=False)
+    rival, student, admin = create_user(Role.INSTRUCTOR), create_user(Role.STUDENT), create_user(Role.ADMIN)
 
-    assert courses.read(teacher, draft.id).id == courses.read(admin, draft.id).id == draft.id
+    assert courses.get(teacher, draft.id).id == courses.get(admin, draft.id).id == draft.id
     for visitor in (rival, student, None):
         with pytest.raises(NotFound):
-            courses.read(visitor, draft.id)
+            courses.get(visitor, draft.id)
     with pytest.raises(NotFound):
         courses.update(rival, draft.id, {"title": "Mine now"}, None)
     with pytest.raises(NotFound):
@@ -207,27 +209,27 @@ def test_a_draft_does_not_exist_for_others(teacher: Caller) -> None:
 
 
 def test_a_deleted_course_is_gone_at_once(teacher: Caller) -> None:
-    course = makes_course(teacher)
+    course = create_course(teacher)
 
     courses.delete(teacher, course.id, None)
 
     for _ in range(2):
         with pytest.raises(NotFound):
             courses.delete(teacher, course.id, None)
-    assert courses.browse(teacher, PageRequest(20), ordering="-created_at", own=True).items == []
+    assert courses.list_courses(teacher, PageRequest(20), ordering="-created_at", own=True).items == []
 
 
 def test_words_are_the_first_sixty_distinct_without_case_and_accents() -> None:
-    assert course_listings.words("Über die Über-Straße", "ÜBER Köln") == ["uber", "die", "strasse", "koln"]
-    assert len(course_listings.words(" ".join(f"w{n}" for n in range(100)))) == 60
-    assert course_listings.words("x" * 200) == ["x" * 64]
-    assert course_listings.words("𝐀bc ABC हिन्दी") == ["abc", "हिनदी"]
+    assert course_listings.keywords("Über die Über-Straße", "ÜBER Köln") == ["uber", "die", "strasse", "koln"]
+    assert len(course_listings.keywords(" ".join(f"w{n}" for n in range(100)))) == 60
+    assert course_listings.keywords("x" * 200) == ["x" * 64]
+    assert course_listings.keywords("𝐀bc ABC हिन्दी") == ["abc", "हिनदी"]
 
 
 def test_ids_carry_what_they_belong_to() -> None:
-    student, course, nonce = ids.entity(), ids.entity(), ids.nonce()
+    student, course, suffix = ids.new_id(), ids.new_id(), ids.new_suffix()
 
-    assert ids.split_enrollment(ids.enrollment(student, course, nonce)) == (student, course, nonce)
-    assert ids.split_enrollment("nope") is None
-    assert ids.split_enrollment("é" * 40) is None
-    assert len({ids.entity() for _ in range(1000)}) == 1000
+    assert ids.parse_enrollment_id(ids.enrollment_id(student, course, suffix)) == (student, course, suffix)
+    assert ids.parse_enrollment_id("nope") is None
+    assert ids.parse_enrollment_id("é" * 40) is None
+    assert len({ids.new_id() for _ in range(1000)}) == 1000

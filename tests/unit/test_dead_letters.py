@@ -12,13 +12,13 @@ def dead(aws: None) -> list[str]:
     """25 dead letters among the enrollment emails."""
     client, bodies = boto3.client("sqs"), [f'{{"enrollment": "{number}"}}' for number in range(25)]
     for body in bodies:
-        client.send_message(QueueUrl=sqs.url("enrollment-emails-dead"), MessageBody=body)
+        client.send_message(QueueUrl=sqs.queue_url("enrollment-emails-dead"), MessageBody=body)
     return bodies
 
 
 def waiting() -> list[str]:
     client, found = boto3.client("sqs"), []
-    url = sqs.url(sqs.ENROLLMENT_EMAILS)
+    url = sqs.queue_url(sqs.ENROLLMENT_EMAILS)
     while some := client.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
         found += [one["Body"] for one in some]
     return found

@@ -12,12 +12,13 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from chalicelib.adapters import aws as aws_clients
 from chalicelib.adapters import ses as ses_adapter
 from chalicelib.adapters import sqs
+from chalicelib.core.retry_policy import MAX_RECEIVE_COUNT
 from chalicelib.core.roles import Role
 from chalicelib.handlers.workers.enrollment_emails import enrollment_emails
 from chalicelib.models.courses import Course
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.services import emails, enrollments
-from tests.factories import joins, makes_course
+from tests.factories import create_course, create_user, remove_enrollment
 
 
 def refusal(status: int, code: str) -> ClientError:
@@ -53,11 +54,11 @@ def ses(monkeypatch: pytest.MonkeyPatch) -> Ses:
 
 @pytest.fixture
 def course(aws: None) -> Course:
-    return makes_course(joins(Role.INSTRUCTOR), title="Knots & links")
+    return create_course(create_user(Role.INSTRUCTOR), title="Knots & links")
 
 
 def enrolled(course: Course, name: str) -> Enrollment:
-    return enrollments.enroll(joins(Role.STUDENT, name=name), course.id)
+    return enrollments.enroll(create_user(Role.STUDENT, name=name), course.id)
 
 
 def receive(*bodies: str, receives: int = 1, seconds_left: int = 60) -> list[str]:
@@ -121,9 +122,9 @@ def test_the_last_try_that_fails_takes_it_off_the_list_and_a_redriven_one_makes_
     ada = enrolled(course, "ada")
     ses.says = [refusal(400, "MessageRejected")] * 2
 
-    receive(message(ada), receives=sqs.MAX_RECEIVES - 1)
+    receive(message(ada), receives=MAX_RECEIVE_COUNT - 1)
     assert owes(ada)
-    receive(message(ada), receives=sqs.MAX_RECEIVES)
+    receive(message(ada), receives=MAX_RECEIVE_COUNT)
     assert kept(ada).email_failed_at and not owes(ada)
 
     assert receive(message(ada)) == []
@@ -133,14 +134,14 @@ def test_the_last_try_that_fails_takes_it_off_the_list_and_a_redriven_one_makes_
 
 @pytest.mark.parametrize("body", ["", "no json", "[]", "{}", '{"request_id": "r"}', '{"enrollment": "x"}'])
 def test_nonsense_becomes_a_dead_letter(aws: None, ses: Ses, body: str) -> None:
-    assert receive(body, receives=sqs.MAX_RECEIVES) == [body]
+    assert receive(body, receives=MAX_RECEIVE_COUNT) == [body]
     assert ses.asked == []
 
 
 def test_nothing_is_begun_for_which_too_little_time_is_left(course: Course, ses: Ses) -> None:
     ada = enrolled(course, "ada")
 
-    assert receive(message(ada), seconds_left=emails.LONGEST_SECONDS - 1) == [message(ada)]
+    assert receive(message(ada), seconds_left=emails.MAX_SEND_SECONDS - 1) == [message(ada)]
     assert ses.asked == []
     assert receive(message(ada)) == []
 
@@ -158,7 +159,7 @@ def test_it_is_given_back_to_the_queue_when_ses_refuses_for_longer(
     course: Course, ses: Ses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ada = enrolled(course, "ada")
-    monkeypatch.setattr(ses_adapter, "PATIENCE_SECONDS", -1)
+    monkeypatch.setattr(ses_adapter, "RETRY_BUDGET_SECONDS", -1)
     ses.says = [refusal(400, "Throttling")]
 
     assert receive(message(ada)) == [message(ada)]
@@ -175,7 +176,7 @@ def test_what_ses_gave_no_answer_to_is_not_tried_again_at_once(course: Course, s
 
 def test_who_left_gets_no_email_and_who_came_back_gets_one_anew(course: Course, ses: Ses) -> None:
     ada = enrolled(course, "ada")
-    enrollments.remove(ada)
+    remove_enrollment(ada)
 
     assert receive(message(ada)) == []
     assert ses.asked == []

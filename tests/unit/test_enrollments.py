@@ -13,24 +13,24 @@ from chalicelib.core.roles import Role
 from chalicelib.models.courses import Course
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.services import emails, enrollments
-from tests.factories import joins, makes_course
+from tests.factories import create_course, create_user
 
 
 @pytest.fixture
 def course(aws: None) -> Course:
-    return makes_course(joins(Role.INSTRUCTOR), title="Knots & links")
+    return create_course(create_user(Role.INSTRUCTOR), title="Knots & links")
 
 
 @pytest.fixture
 def student(aws: None) -> Caller:
-    return joins(Role.STUDENT, name="ada")
+    return create_user(Role.STUDENT, name="ada")
 
 
 @pytest.fixture
-def mails(monkeypatch: pytest.MonkeyPatch) -> list[ses.Mail]:
-    box: list[ses.Mail] = []
+def mails(monkeypatch: pytest.MonkeyPatch) -> list[ses.EmailMessage]:
+    box: list[ses.EmailMessage] = []
 
-    def send(mail: ses.Mail) -> str:
+    def send(mail: ses.EmailMessage) -> str:
         box.append(mail)
         return "id"
 
@@ -71,7 +71,7 @@ def test_twice_is_a_conflict_and_changes_nothing(course: Course, student: Caller
     assert len(sent()) == 1
 
 
-def test_the_email_pays_the_debt(course: Course, student: Caller, mails: list[ses.Mail]) -> None:
+def test_the_email_pays_the_debt(course: Course, student: Caller, mails: list[ses.EmailMessage]) -> None:
     enrollment = enrollments.enroll(student, course.id)
 
     emails.send_enrollment_email(enrollment.id)
@@ -84,7 +84,7 @@ def test_the_email_pays_the_debt(course: Course, student: Caller, mails: list[se
     assert kept is not None and kept.email_pending is None
 
 
-def test_an_enrollment_that_ended_gets_no_email(course: Course, student: Caller, mails: list[ses.Mail]) -> None:
+def test_an_enrollment_that_ended_gets_no_email(course: Course, student: Caller, mails: list[ses.EmailMessage]) -> None:
     enrollment = enrollments.enroll(student, course.id)
     enrollment.delete()
     again = enrollments.enroll(student, course.id)
@@ -98,7 +98,7 @@ def test_an_enrollment_that_ended_gets_no_email(course: Course, student: Caller,
 
 
 def test_ses_gets_the_mail_as_text_and_as_html(aws: None) -> None:
-    ses.send(ses.Mail("ada@example.org", "Hello é", "text", "<p>html</p>"))
+    ses.send(ses.EmailMessage("ada@example.org", "Hello é", "text", "<p>html</p>"))
 
     [message] = ses_backends[DEFAULT_ACCOUNT_ID]["us-east-1"].sent_messages
     assert {*message.destinations} == {"ada@example.org"}  # moto adds the header to the envelope

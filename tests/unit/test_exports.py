@@ -3,12 +3,12 @@
 import pytest
 
 from chalicelib.core import clock, pagination
-from chalicelib.core.pagination import Place
+from chalicelib.core.pagination import Cursor
 from chalicelib.core.roles import Role
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.lessons import Lesson
 from chalicelib.services import enrollments, exports, lessons
-from tests.factories import joins, makes_course
+from tests.factories import create_course, create_user
 
 LESSON = {"title": "A lesson", "duration_min": 5, "order_index": 1}
 
@@ -16,9 +16,9 @@ LESSON = {"title": "A lesson", "duration_min": 5, "order_index": 1}
 @pytest.mark.parametrize("most", [1, 2, 3, 100])
 def test_followed_to_its_end_it_has_everything_once(aws: None, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
     monkeypatch.setattr(exports, "MAX_ITEMS", most)
-    teacher, rival = joins(Role.INSTRUCTOR), joins(Role.INSTRUCTOR)
-    made = [makes_course(teacher, is_published=number != 1) for number in range(3)]
-    theirs = makes_course(rival)
+    teacher, rival = create_user(Role.INSTRUCTOR), create_user(Role.INSTRUCTOR)
+    made = [create_course(teacher, is_published=number != 1) for number in range(3)]
+    theirs = create_course(rival)
     wanted = {course.id for course in made}
     for owner, course in ((teacher, made[1]), (teacher, made[2]), (rival, theirs)):
         for number in (3, 1, 2):
@@ -30,30 +30,30 @@ def test_followed_to_its_end_it_has_everything_once(aws: None, monkeypatch: pyte
         part = exports.export(teacher, place)
         assert part.user.id == teacher.id
         held += [item.id for item in part.items]
-        place, first = part.next, False
+        place, first = part.next_cursor, False
 
     assert sorted(held) == sorted(wanted | {"s"})
 
 
 def test_a_students_enrollments_are_in_it_and_nobody_elses(aws: None) -> None:
-    course, ada, bob = makes_course(joins(Role.INSTRUCTOR)), joins(Role.STUDENT), joins(Role.STUDENT)
+    course, ada, bob = create_course(create_user(Role.INSTRUCTOR)), create_user(Role.STUDENT), create_user(Role.STUDENT)
     mine, _ = (enrollments.enroll(student, course.id, clock.now()) for student in (ada, bob))
 
     part = exports.export(ada, None)
 
-    assert ([found.id for found in part.every(Enrollment)], part.next) == ([mine.id], None)
-    assert exports.export(ada, Place(f"enrollments|{course.id}")).items == []
+    assert ([found.id for found in part.of_type(Enrollment)], part.next_cursor) == ([mine.id], None)
+    assert exports.export(ada, Cursor(f"enrollments|{course.id}")).items == []
 
 
 def test_a_part_ends_before_it_is_too_large_for_an_answer(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pagination, "MAX_PAGE_BYTES", 12_000)
-    teacher = joins(Role.INSTRUCTOR)
-    course = makes_course(teacher)
+    teacher = create_user(Role.INSTRUCTOR)
+    course = create_course(teacher)
     for number in range(4):
         lessons.create(teacher, course.id, LESSON | {"content": "é" * 1500, "order_index": number})
 
     first = exports.export(teacher, None)
-    second = exports.export(teacher, first.next)
+    second = exports.export(teacher, first.next_cursor)
 
-    assert [len(first.every(Lesson)), len(second.every(Lesson))] == [1, 1]
-    assert first.every(Lesson)[0].id != second.every(Lesson)[0].id
+    assert [len(first.of_type(Lesson)), len(second.of_type(Lesson))] == [1, 1]
+    assert first.of_type(Lesson)[0].id != second.of_type(Lesson)[0].id

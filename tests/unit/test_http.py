@@ -11,7 +11,7 @@ from chalicelib.core import config as settings_module
 from chalicelib.core.roles import Role
 from chalicelib.models.courses import Course
 from chalicelib.observability import logs
-from tests.factories import joins, makes_course
+from tests.factories import create_course, create_user
 
 
 @pytest.fixture
@@ -44,9 +44,9 @@ def test_an_unhandled_exception_is_a_500_that_tells_nothing_and_a_log_line_that_
 
 
 def test_behind_a_custom_domain_links_have_its_address(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    teacher = joins(Role.INSTRUCTOR)
+    teacher = create_user(Role.INSTRUCTOR)
     for _ in range(2):
-        makes_course(teacher)
+        create_course(teacher)
     monkeypatch.setenv("PUBLIC_BASE_URL", "https://api.school.example/v2/")
     settings_module.settings.cache_clear()
     try:
@@ -59,10 +59,10 @@ def test_behind_a_custom_domain_links_have_its_address(client: Any, monkeypatch:
 
 
 def test_a_crowd_that_lasts_is_a_429_with_a_time_to_wait(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from chalicelib.core.errors import Busy
+    from chalicelib.core.errors import WriteContention
 
     def fail(*arguments: object) -> None:
-        raise Busy("Too many.")
+        raise WriteContention("Too many.")
 
     monkeypatch.setattr(Course, "find", fail)
 

@@ -20,10 +20,8 @@ from chalice.deploy.planner import RemoteState
 from chalice.deploy.swagger import SwaggerGenerator
 
 from app import app
-from chalicelib.adapters import idempotency
-from chalicelib.adapters.sqs import MAX_RECEIVES
 from chalicelib.core.resources import OPENAPI_FILE
-from chalicelib.security.access import ACCESS
+from chalicelib.security.access import ROUTE_ACCESS
 from infra.chalice import api_definition, packager
 from infra.cloudformation import DATA
 from ops import openapi
@@ -51,7 +49,7 @@ def test_chalice_has_what_the_plugin_replaces() -> None:
 
 
 def test_every_route_is_in_the_table_and_the_other_way_round() -> None:
-    assert {(method, path) for path, methods in app.routes.items() for method in methods} == set(ACCESS)
+    assert {(method, path) for path, methods in app.routes.items() for method in methods} == set(ROUTE_ACCESS)
 
 
 def test_the_openapi_document_is_current() -> None:
@@ -74,18 +72,6 @@ def test_the_shipped_requirements_are_whole() -> None:
         for wanted in map(Requirement, requires(name) or []):
             if wanted.marker is None or wanted.marker.evaluate({"extra": ""}):
                 assert wanted.name.lower().replace("_", "-") in pinned, f"{name} needs {wanted}"
-
-
-def test_a_message_stays_hidden_for_six_times_as_long_as_its_worker_may_run() -> None:
-    """https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html"""
-    functions = json.loads((PROJECT / ".chalice" / "config.json").read_text())["lambda_functions"]
-    queues = {"EnrollmentEmails": "enrollment_emails", "Deletions": "cascade_deletions"}
-    for queue, worker in queues.items():
-        properties = RESOURCES[queue]["Properties"]
-        assert properties["VisibilityTimeout"] >= 6 * functions[worker]["lambda_timeout"]
-        assert properties["RedrivePolicy"]["maxReceiveCount"] == MAX_RECEIVES
-        dead = RESOURCES[f"{queue}Dead"]["Properties"]
-        assert properties["MessageRetentionPeriod"] <= dead["MessageRetentionPeriod"] <= idempotency.REMEMBERED_SECONDS
 
 
 @pytest.fixture(scope="session")

@@ -7,10 +7,10 @@ import boto3
 import pytest
 
 from chalicelib.core import clock
-from chalicelib.core.errors import Invalid
-from chalicelib.core.pagination import Place
+from chalicelib.core.errors import InvalidInput
+from chalicelib.core.pagination import Cursor
 from chalicelib.security import signing_keys, tokens
-from chalicelib.security.signing_keys import CACHE_SECONDS, LEAD_SECONDS, MAX_SIGNED_SECONDS
+from chalicelib.security.signing_keys import ACTIVATION_DELAY_SECONDS, CACHE_SECONDS, MAX_TOKEN_LIFETIME_SECONDS
 from chalicelib.web import cursors
 from tests.unit.conftest import FIRST_KEY
 
@@ -24,7 +24,9 @@ def secret() -> dict[str, str]:
 
 
 def issue() -> str:
-    return tokens.issue(tokens.ACCESS, user_id="u", username="ada", role="student", session_id="s", now=clock.now())[0]
+    return tokens.issue(
+        tokens.TokenType.ACCESS, user_id="u", username="ada", role="student", session_id="s", now=clock.now()
+    )[0]
 
 
 @pytest.mark.parametrize(
@@ -42,15 +44,15 @@ def issue() -> str:
     ],
 )
 def test_without_good_keys_nothing_is_signed_or_trusted(aws: None, text: str) -> None:
-    token, cursor = issue(), cursors.encode(Place("here"), "a list")
+    token, cursor = issue(), cursors.encode(Cursor("here"), "a list")
     signing_keys._cached = None
     boto3.client("secretsmanager").put_secret_value(SecretId=NAME, SecretString=text)
 
-    with pytest.raises(signing_keys.BadSigningKeys, match=NAME):
+    with pytest.raises(signing_keys.InvalidSigningKeys, match=NAME):
         issue()
-    with pytest.raises((signing_keys.BadSigningKeys, tokens.BadToken)):
-        tokens.verify(token, tokens.ACCESS)
-    with pytest.raises((signing_keys.BadSigningKeys, Invalid)):
+    with pytest.raises((signing_keys.InvalidSigningKeys, tokens.InvalidToken)):
+        tokens.verify(token, tokens.TokenType.ACCESS)
+    with pytest.raises((signing_keys.InvalidSigningKeys, InvalidInput)):
         cursors.decode(cursor, "a list")
 
 
@@ -58,12 +60,12 @@ def test_a_rotation_is_published_long_before_it_signs_and_the_old_key_stays_for_
     new = signing_keys.rotate(NOW)
 
     assert set(secret()) == {FIRST_KEY, new}
-    found, begins = signing_keys.signing_keys(), NOW.timestamp() + LEAD_SECONDS
-    assert found.signing(begins - 1)[0] == FIRST_KEY
-    assert found.signing(begins)[0] == new
-    assert set(found.trusted(NOW.timestamp())) == {FIRST_KEY, new}
-    assert set(found.trusted(begins + MAX_SIGNED_SECONDS)) == {FIRST_KEY, new}
-    assert set(found.trusted(begins + MAX_SIGNED_SECONDS + 120)) == {new}
+    found, begins = signing_keys.signing_keys(), NOW.timestamp() + ACTIVATION_DELAY_SECONDS
+    assert found.active_key(begins - 1)[0] == FIRST_KEY
+    assert found.active_key(begins)[0] == new
+    assert set(found.verification_keys(NOW.timestamp())) == {FIRST_KEY, new}
+    assert set(found.verification_keys(begins + MAX_TOKEN_LIFETIME_SECONDS)) == {FIRST_KEY, new}
+    assert set(found.verification_keys(begins + MAX_TOKEN_LIFETIME_SECONDS + 120)) == {new}
 
 
 def test_whatever_a_process_has_read_every_other_one_trusts_what_it_signs(aws: None) -> None:
@@ -73,18 +75,18 @@ def test_whatever_a_process_has_read_every_other_one_trusts_what_it_signs(aws: N
     signing_keys._cached = None
     after = signing_keys.signing_keys()
 
-    for second in range(-10, LEAD_SECONDS + CACHE_SECONDS + 10):
+    for second in range(-10, ACTIVATION_DELAY_SECONDS + CACHE_SECONDS + 10):
         moment = NOW.timestamp() + second
         could_have = [after] if second > CACHE_SECONDS else [before] if second < 0 else [before, after]
         for signer in could_have:
-            key_id, text = signer.signing(moment)
-            assert all(verifier.trusted(moment).get(key_id) == text for verifier in could_have), second
+            key_id, text = signer.active_key(moment)
+            assert all(verifier.verification_keys(moment).get(key_id) == text for verifier in could_have), second
 
 
 def test_one_rotation_at_a_time_and_the_next_one_drops_what_is_trusted_no_more(aws: None) -> None:
     second = signing_keys.rotate(NOW)
-    with pytest.raises(signing_keys.RotationUnderWay, match=second):
-        signing_keys.rotate(NOW + timedelta(seconds=LEAD_SECONDS - 1))
+    with pytest.raises(signing_keys.RotationInProgress, match=second):
+        signing_keys.rotate(NOW + timedelta(seconds=ACTIVATION_DELAY_SECONDS - 1))
 
     third = signing_keys.rotate(NOW + timedelta(days=1))
     fourth = signing_keys.rotate(NOW + timedelta(days=7, hours=1))
@@ -96,13 +98,13 @@ def test_one_rotation_at_a_time_and_the_next_one_drops_what_is_trusted_no_more(a
 def test_keys_that_others_know_are_trusted_no_more(aws: None) -> None:
     token = issue()
 
-    only = signing_keys.replace(clock.now())
+    only = signing_keys.revoke_and_replace(clock.now())
     signing_keys._cached = None
 
     assert set(secret()) == {only}
-    with pytest.raises(tokens.BadToken):
-        tokens.verify(token, tokens.ACCESS)
-    assert tokens.verify(issue(), tokens.ACCESS).user_id == "u"
+    with pytest.raises(tokens.InvalidToken):
+        tokens.verify(token, tokens.TokenType.ACCESS)
+    assert tokens.verify(issue(), tokens.TokenType.ACCESS).user_id == "u"
 
 
 def test_a_changed_secret_is_known_when_the_old_copy_is_old_enough(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,20 +3,20 @@ import itertools
 import pytest
 
 from chalicelib.core.caller import Caller
-from chalicelib.core.errors import Forbidden, Invalid, NotFound, PreconditionFailed
-from chalicelib.core.pagination import PageRequest, Place
+from chalicelib.core.errors import Forbidden, InvalidInput, NotFound, PreconditionFailed
+from chalicelib.core.pagination import Cursor, PageRequest
 from chalicelib.core.roles import Role
 from chalicelib.models.courses import Course
 from chalicelib.models.lessons import Lesson
 from chalicelib.services import courses, lesson_listing, lessons
-from tests.factories import joins, makes_course
+from tests.factories import create_course, create_user
 
 _numbers = itertools.count()
 
 
 @pytest.fixture
 def teacher(aws: None) -> Caller:
-    return joins(Role.INSTRUCTOR)
+    return create_user(Role.INSTRUCTOR)
 
 
 def add(caller: Caller, course_id: str, order_index: int = 1, content: str = "") -> Lesson:
@@ -36,38 +36,38 @@ def walk(visitor: Caller | None, course_id: str | None = None, limit: int = 3) -
     """The ids of all lessons, page by page; the way back gives the same."""
     place, ids = None, []
     while True:
-        page = lesson_listing.browse(visitor, PageRequest(limit, place), course_id)
+        page = lesson_listing.list_lessons(visitor, PageRequest(limit, place), course_id)
         assert len(page.items) <= limit
         ids += [lesson.id for lesson in page.items]
-        if page.next is None:
+        if page.next_cursor is None:
             break
-        place = page.next
+        place = page.next_cursor
     assert ids[len(ids) - len(page.items) :] == [lesson.id for lesson in page.items]
-    back = [lesson.id for lesson in page.items]
-    while page.previous:
-        page = lesson_listing.browse(visitor, PageRequest(limit, page.previous), course_id)
-        back = [lesson.id for lesson in page.items] + back
-    assert back == ids
+    backward = [lesson.id for lesson in page.items]
+    while page.previous_cursor:
+        page = lesson_listing.list_lessons(visitor, PageRequest(limit, page.previous_cursor), course_id)
+        backward = [lesson.id for lesson in page.items] + backward
+    assert backward == ids
     return ids
 
 
 def test_a_lesson_counts_until_it_is_deleted(teacher: Caller) -> None:
-    course = makes_course(teacher)
+    course = create_course(teacher)
 
     lesson, other = add(teacher, course.id), add(teacher, course.id)
     assert counted(course) == 2
     lessons.delete(teacher, lesson.id, None)
 
     assert counted(course) == 1
-    assert lessons.read(None, other.id).id == other.id
+    assert lessons.get(None, other.id).id == other.id
     for gone in (lesson.id, "nope", "0" * 24):
         with pytest.raises(NotFound):
-            lessons.read(None, gone)
+            lessons.get(None, gone)
 
 
 def test_lessons_are_the_owners(teacher: Caller) -> None:
-    rival = joins(Role.INSTRUCTOR)
-    course, draft = makes_course(teacher), makes_course(teacher, is_published=False)
+    rival = create_user(Role.INSTRUCTOR)
+    course, draft = create_course(teacher), create_course(teacher, is_published=False)
     lesson, secret = add(teacher, course.id), add(teacher, draft.id)
 
     with pytest.raises(Forbidden):
@@ -77,27 +77,27 @@ def test_lessons_are_the_owners(teacher: Caller) -> None:
     with pytest.raises(NotFound):
         lessons.delete(rival, secret.id, None)
     for unknown in (draft.id, "0" * 16, "nope"):
-        with pytest.raises(Invalid):
+        with pytest.raises(InvalidInput):
             add(rival, unknown)
 
 
 def test_a_change_keeps_what_it_does_not_name(teacher: Caller) -> None:
-    course, other = makes_course(teacher), makes_course(teacher)
+    course, other = create_course(teacher), create_course(teacher)
     lesson = add(teacher, course.id, content="Kept")
 
     changed = lessons.update(teacher, lesson.id, {"order_index": 7}, frozenset({1}))
 
     assert (changed.content, changed.order_index, changed.version) == ("Kept", 7, 2)
-    assert changed.position.startswith("0000000007#")
+    assert changed.sort_key.startswith("0000000007#")
     with pytest.raises(PreconditionFailed):
         lessons.update(teacher, lesson.id, {"order_index": 8}, frozenset({1}))
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidInput):
         lessons.update(teacher, lesson.id, {"course": other.id}, None)
     assert lessons.update(teacher, lesson.id, {"course": course.id}, None).version == 2
 
 
 def test_a_course_lists_its_lessons_in_their_order(teacher: Caller) -> None:
-    course = makes_course(teacher)
+    course = create_course(teacher)
     third, first, second = add(teacher, course.id, 30), add(teacher, course.id, 4), add(teacher, course.id, 4)
 
     assert walk(None, course.id, limit=2) == [first.id, second.id, third.id]
@@ -108,27 +108,27 @@ def test_a_course_lists_its_lessons_in_their_order(teacher: Caller) -> None:
 def test_the_walk_over_all_courses_is_newest_course_first(
     teacher: Caller, limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lesson_listing, "MAX_COURSES_A_PAGE", 2)
+    monkeypatch.setattr(lesson_listing, "MAX_COURSES_PER_PAGE", 2)
     wanted: list[list[str]] = []
     for count in (2, 0, 0, 0, 3, 1):
-        course = makes_course(teacher)
+        course = create_course(teacher)
         wanted.insert(0, [add(teacher, course.id, order).id for order in range(count)])
-    draft = makes_course(teacher, is_published=False)
+    draft = create_course(teacher, is_published=False)
     secret = add(teacher, draft.id).id
     published = [*itertools.chain(*wanted)]
 
-    assert walk(None, limit=limit) == walk(joins(Role.STUDENT), limit=limit) == published
+    assert walk(None, limit=limit) == walk(create_user(Role.STUDENT), limit=limit) == published
     assert walk(teacher, limit=limit) == [secret, *published]
 
 
 def test_lessons_of_a_deleted_course_are_gone(teacher: Caller) -> None:
-    course = makes_course(teacher)
+    course = create_course(teacher)
     lesson = add(teacher, course.id)
 
     courses.delete(teacher, course.id, None)
 
     with pytest.raises(NotFound):
-        lessons.read(teacher, lesson.id)
+        lessons.get(teacher, lesson.id)
     assert walk(teacher) == []
     assert walk(teacher, course.id) == []
 
@@ -136,11 +136,11 @@ def test_lessons_of_a_deleted_course_are_gone(teacher: Caller) -> None:
 def test_a_page_stops_before_it_is_too_large_for_an_answer(teacher: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chalicelib.core.pagination.MAX_PAGE_BYTES", 2_500)
     monkeypatch.setattr(lesson_listing, "_LOADED_AT_ONCE", 2)
-    course = makes_course(teacher)
+    course = create_course(teacher)
     ids = [add(teacher, course.id, order, content="x" * 1_000).id for order in range(7)]
 
     assert walk(None, course.id, limit=100) == ids
     assert walk(None, limit=100) == ids
-    page = lesson_listing.browse(None, PageRequest(100), course.id)
+    page = lesson_listing.list_lessons(None, PageRequest(100), course.id)
     assert len(page.items) == 2
-    assert isinstance(page.next, Place)
+    assert isinstance(page.next_cursor, Cursor)

@@ -3,14 +3,14 @@ from dataclasses import dataclass
 
 import pytest
 
-from chalicelib.core.errors import Invalid
-from chalicelib.core.pagination import Page, PageRequest, Place, turn_to
+from chalicelib.core.errors import InvalidInput
+from chalicelib.core.pagination import Cursor, Page, PageRequest, paginate
 from chalicelib.web import cursors
 
 
 @dataclass
 class Row:
-    position: str
+    sort_key: str
 
 
 class Shelf:
@@ -19,32 +19,32 @@ class Shelf:
     def __init__(self, positions: str) -> None:
         self.positions = sorted(positions)
 
-    def fetch(self, after: str | None, back: bool, limit: int) -> list[Row]:
-        ordered = self.positions if back else self.positions[::-1]
-        behind = [p for p in ordered if after is None or (p > after if back else p < after)]
-        return [Row(position) for position in behind[:limit]]
+    def fetch(self, after: str | None, backward: bool, limit: int) -> list[Row]:
+        ordered = self.positions if backward else self.positions[::-1]
+        behind = [p for p in ordered if after is None or (p > after if backward else p < after)]
+        return [Row(sort_key) for sort_key in behind[:limit]]
 
-    def page(self, place: Place | None = None, limit: int = 3) -> Page[Row]:
-        return turn_to(PageRequest(limit, place), self.fetch)
+    def page(self, place: Cursor | None = None, limit: int = 3) -> Page[Row]:
+        return paginate(PageRequest(limit, place), self.fetch)
 
 
 def text(page: Page[Row]) -> str:
-    return "".join(row.position for row in page.items)
+    return "".join(row.sort_key for row in page.items)
 
 
 @pytest.mark.parametrize("count", range(10))
 def test_forward_and_back_visit_each_row_once(count: int) -> None:
     shelf = Shelf("abcdefghij"[:count])
     pages = [shelf.page()]
-    while pages[-1].next:
-        pages.append(shelf.page(pages[-1].next))
-    back = [pages[-1]]
-    while back[-1].previous:
-        back.append(shelf.page(back[-1].previous))
+    while pages[-1].next_cursor:
+        pages.append(shelf.page(pages[-1].next_cursor))
+    backward = [pages[-1]]
+    while backward[-1].previous_cursor:
+        backward.append(shelf.page(backward[-1].previous_cursor))
 
     assert "".join(map(text, pages)) == "".join(shelf.positions[::-1])
-    assert [text(page) for page in back[::-1]] == [text(page) for page in pages]
-    assert pages[0].previous is None
+    assert [text(page) for page in backward[::-1]] == [text(page) for page in pages]
+    assert pages[0].previous_cursor is None
 
 
 def test_what_is_written_meanwhile_moves_nothing() -> None:
@@ -52,35 +52,35 @@ def test_what_is_written_meanwhile_moves_nothing() -> None:
     first = shelf.page(limit=2)
     shelf.positions = sorted("bdfj" + "klm" + "eg")  # h, already seen, is gone; others came
 
-    second = shelf.page(first.next, limit=10)
+    second = shelf.page(first.next_cursor, limit=10)
 
     assert text(first) == "jh"
     assert text(second) == "gfedb"
 
 
 def test_a_cursor_comes_back_as_its_place(aws: None) -> None:
-    place = Place("2026-11-22#é", back=True)
+    place = Cursor("2026-11-22#é", backward=True)
 
     assert cursors.decode(cursors.encode(place, "scope"), "scope") == place
 
 
 def test_a_cursor_of_another_scope_or_changed_is_refused(aws: None) -> None:
-    cursor = cursors.encode(Place("x"), "scope")
+    cursor = cursors.encode(Cursor("x"), "scope")
     changed = cursor[:-1] + ("A" if cursor[-1] != "A" else "B")
 
     for text_, scope in ((cursor, "other"), (changed, "scope"), ("", "scope"), ("é", "scope"), ("A" * 50, "scope")):
-        with pytest.raises(Invalid) as refused:
+        with pytest.raises(InvalidInput) as refused:
             cursors.decode(text_, scope)
         assert [fault.field for fault in refused.value.fields] == ["cursor"]
 
 
 @pytest.mark.parametrize("length", range(6))
 def test_no_other_spelling_of_a_cursor_passes(aws: None, length: int) -> None:
-    cursor = cursors.encode(Place("x" * length), "scope")
+    cursor = cursors.encode(Cursor("x" * length), "scope")
     letters = string.ascii_letters + string.digits + "-_"
     spellings = [cursor[:-1] + letter for letter in letters if letter != cursor[-1]]
     spellings += [cursor + "=", cursor + "\n", cursor[:4] + " " + cursor[4:], cursor[:4] + "!" + cursor[4:]]
 
     for spelling in spellings:
-        with pytest.raises(Invalid):
+        with pytest.raises(InvalidInput):
             cursors.decode(spelling, "scope")

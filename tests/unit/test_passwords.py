@@ -6,12 +6,12 @@ from chalicelib.core.roles import Role
 from chalicelib.models.users import User
 from chalicelib.security import passwords
 from chalicelib.services import sessions
-from tests.factories import joins
+from tests.factories import create_user
 from tests.support import PASSWORD
 
 
 def codes(password: str, username: str = "ada.lovelace", email: str = "countess@example.org") -> set[str]:
-    return {fault.code for fault in passwords.faults(password, username=username, email=email)}
+    return {fault.code for fault in passwords.policy_violations(password, username=username, email=email)}
 
 
 @pytest.mark.parametrize(
@@ -35,33 +35,33 @@ def test_djangos_four_rules(password: str, expected: set[str]) -> None:
 
 
 def test_a_hash_matches_its_password_only() -> None:
-    kept = passwords.hashed("sphinx of black quartz")
+    kept = passwords.hash_password("sphinx of black quartz")
 
     assert kept.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
-    assert passwords.matches("sphinx of black quartz", kept)
-    assert not passwords.matches("sphinx of black quarts", kept)
+    assert passwords.verify_password("sphinx of black quartz", kept)
+    assert not passwords.verify_password("sphinx of black quarts", kept)
 
 
 def test_every_keyboard_spells_a_password_alike() -> None:
-    assert passwords.matches("Zu\u0308rich am See", passwords.hashed("Z\u00fcrich am See"))
+    assert passwords.verify_password("Zu\u0308rich am See", passwords.hash_password("Z\u00fcrich am See"))
 
 
 @pytest.mark.parametrize("password", ["", "a password", "\ufdfa" * 300, "x" * 5000])
 def test_nobody_has_the_hash_of_nobody(password: str) -> None:
-    assert not passwords.matches(password, None)
-    assert not passwords.matches(password, passwords.hashed("another password"))
+    assert not passwords.verify_password(password, None)
+    assert not passwords.verify_password(password, passwords.hash_password("another password"))
 
 
 def test_a_hash_of_weaker_parameters_is_outdated() -> None:
     weaker = argon2.using(type="ID", memory_cost=8 * 1024, rounds=1, parallelism=1).hash("sphinx of black quartz")
 
-    assert passwords.matches("sphinx of black quartz", weaker)
-    assert passwords.is_outdated(weaker)
-    assert not passwords.is_outdated(passwords.hashed("sphinx of black quartz"))
+    assert passwords.verify_password("sphinx of black quartz", weaker)
+    assert passwords.needs_rehash(weaker)
+    assert not passwords.needs_rehash(passwords.hash_password("sphinx of black quartz"))
 
 
 def test_a_login_brings_an_old_hash_up_to_date(aws: None) -> None:
-    student = joins(Role.STUDENT)
+    student = create_user(Role.STUDENT)
     weaker = argon2.using(type="ID", memory_cost=8 * 1024, rounds=1, parallelism=1).hash(PASSWORD)
     User(student.id).update([User.password_hash.set(weaker)])
 
@@ -75,5 +75,5 @@ def test_a_login_brings_an_old_hash_up_to_date(aws: None) -> None:
     assert kept() == weaker
     tokens = sessions.login(student.username, PASSWORD, "192.0.2.1")
     assert kept().startswith("$argon2id$v=19$m=19456,t=2,p=1$")
-    assert passwords.matches(PASSWORD, kept())
+    assert passwords.verify_password(PASSWORD, kept())
     sessions.refresh(tokens.refresh)  # it is the same password: no session ends

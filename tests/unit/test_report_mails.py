@@ -13,7 +13,7 @@ from chalicelib.core.roles import Role
 from chalicelib.handlers.workers import schedules
 from chalicelib.models.reports import Report
 from chalicelib.services import enrollments, report_emails, reports, users
-from tests.factories import joins, makes_course
+from tests.factories import create_course, create_user
 
 NOW = datetime.now(UTC)
 
@@ -22,10 +22,10 @@ class Box:
     """The mails that were sent; addresses that it refuses."""
 
     def __init__(self) -> None:
-        self.mails: list[ses.Mail] = []
+        self.mails: list[ses.EmailMessage] = []
         self.refused: set[str] = set()
 
-    def send(self, mail: ses.Mail) -> str:
+    def send(self, mail: ses.EmailMessage) -> str:
         if mail.to in self.refused:
             raise RuntimeError("refused")
         self.mails.append(mail)
@@ -43,11 +43,13 @@ def box(aws: None, monkeypatch: pytest.MonkeyPatch) -> Box:
     monkeypatch.setattr(ses, "send", box.send)
     monkeypatch.setitem(settings().__dict__, "mail_reports", True)
     for name in ("ada", "bob", "eve"):
-        admin = joins(Role.ADMIN, name=name)
-    users.change(admin.id, {"is_active": False})
+        admin = create_user(Role.ADMIN, name=name)
+    users.apply_changes(admin.id, {"is_active": False})
     for day in (3, 2):
         then = NOW - timedelta(days=day)
-        enrollments.enroll(joins(Role.STUDENT, then), makes_course(joins(Role.INSTRUCTOR, then), then).id, then)
+        enrollments.enroll(
+            create_user(Role.STUDENT, then), create_course(create_user(Role.INSTRUCTOR, then), then).id, then
+        )
     return box
 
 
@@ -65,13 +67,13 @@ def test_each_active_admin_gets_the_newest_report_once(box: Box) -> None:
 
     assert box.to == {"ada@example.org": 1, "bob@example.org": 1}
     newest = Report.latest("9999")
-    assert newest is not None and newest.mailed_at
+    assert newest is not None and newest.emailed_at
     assert newest.date in box.mails[0].subject
 
 
 def test_one_that_fails_does_not_stop_the_others_and_is_tried_again(box: Box) -> None:
     box.refused = {"ada@example.org"}
-    with pytest.raises(schedules.ReportNotMailed, match="1 of 2"):
+    with pytest.raises(schedules.ReportEmailError, match="1 of 2"):
         hourly()
     assert box.to == {"bob@example.org": 1}
 
@@ -89,11 +91,11 @@ def test_it_is_only_mailed_where_that_is_asked_for(box: Box, monkeypatch: pytest
 
 
 def test_it_has_the_days_numbers_and_a_bar_for_each_day(box: Box) -> None:
-    [*reports.fill(NOW)]
+    [*reports.generate_missing(NOW)]
     then = NOW - timedelta(days=2)
-    day = clock.rfc3339(then)[:10]
+    day = clock.format_timestamp(then)[:10]
 
-    mail = report_emails.mail(day, "ada@example.org")
+    mail = report_emails.render(day, "ada@example.org")
 
     assert f"1 new enrollments on {day}" in mail.subject
     assert f"{then:%A, %d %B %Y}" in mail.html

@@ -2,12 +2,12 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from chalicelib.core.errors import Invalid
+from chalicelib.core.errors import InvalidInput
 from chalicelib.core.roles import Role
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.reports import DAILY, Report
 from chalicelib.services import enrollments, reports
-from tests.factories import joins, makes_course
+from tests.factories import create_course, create_user, remove_enrollment
 
 FIRST = datetime(2026, 10, 30, 12, tzinfo=UTC)
 """Its third day is in the next month."""
@@ -18,20 +18,20 @@ def three_days(aws: None) -> datetime:
     """A school's first three days; the moment after."""
     for day in range(3):
         now = FIRST + timedelta(days=day)
-        student, teacher = joins(Role.STUDENT, now), joins(Role.INSTRUCTOR, now)
-        course = makes_course(teacher, now)
-        makes_course(teacher, now, is_published=False)
+        student, teacher = create_user(Role.STUDENT, now), create_user(Role.INSTRUCTOR, now)
+        course = create_course(teacher, now)
+        create_course(teacher, now, is_published=False)
         if day:
             enrollments.enroll(student, course.id, now)
     return FIRST + timedelta(days=2, hours=13, minutes=30)
 
 
 def stored() -> dict[str, dict[str, int]]:
-    return {report.date: reports.numbers(report) for report in Report.query(DAILY)}
+    return {report.date: report.numbers for report in Report.query(DAILY)}
 
 
 def test_every_whole_day_gets_its_row(three_days: datetime) -> None:
-    dates = [report.date for report in reports.fill(three_days)]
+    dates = [report.date for report in reports.generate_missing(three_days)]
 
     assert dates == ["2026-10-30", "2026-10-31", "2026-11-01"]
     assert [*stored()["2026-11-01"].values()] == [6, 3, 6, 2, 1, 2]
@@ -39,41 +39,41 @@ def test_every_whole_day_gets_its_row(three_days: datetime) -> None:
 
 
 def test_running_again_adds_and_changes_nothing(three_days: datetime) -> None:
-    [*reports.fill(three_days)]
+    [*reports.generate_missing(three_days)]
     before = stored()
 
-    assert [*reports.fill(three_days)] == []
-    [*reports.redo(date(2026, 10, 31), three_days)]
+    assert [*reports.generate_missing(three_days)] == []
+    [*reports.regenerate_from(date(2026, 10, 31), three_days)]
     assert stored() == before
 
 
 def test_missed_days_are_caught_up(three_days: datetime) -> None:
-    [*reports.fill(FIRST + timedelta(hours=13))]
+    [*reports.generate_missing(FIRST + timedelta(hours=13))]
 
-    assert [report.date for report in reports.fill(three_days)] == ["2026-10-31", "2026-11-01"]
+    assert [report.date for report in reports.generate_missing(three_days)] == ["2026-10-31", "2026-11-01"]
 
 
 def test_a_day_done_by_hand_comes_after_those_before_it(three_days: datetime) -> None:
-    [*reports.redo(date(2026, 11, 1), three_days)]
+    [*reports.regenerate_from(date(2026, 11, 1), three_days)]
 
     assert [*stored()] == ["2026-10-30", "2026-10-31", "2026-11-01"]
 
 
 def test_today_has_no_report(three_days: datetime) -> None:
-    with pytest.raises(Invalid):
-        [*reports.redo(three_days.date(), three_days)]
+    with pytest.raises(InvalidInput):
+        [*reports.regenerate_from(three_days.date(), three_days)]
 
 
 def test_an_empty_school_has_none(aws: None) -> None:
-    assert [*reports.fill(FIRST)] == []
+    assert [*reports.generate_missing(FIRST)] == []
 
 
 def test_what_is_deleted_leaves_the_totals_and_not_the_days_it_was_new_on(three_days: datetime) -> None:
-    before = {report.date: reports.numbers(report) for report in reports.fill(three_days)}
+    before = {report.date: report.numbers for report in reports.generate_missing(three_days)}
     [enrollment, *_] = Enrollment.scan()
-    enrollments.remove(enrollment)  # today, long after those days
+    remove_enrollment(enrollment)  # today, long after those days
 
-    [*reports.redo(date(2026, 10, 30), three_days)]
+    [*reports.regenerate_from(date(2026, 10, 30), three_days)]
 
     assert stored() == before
     assert [*stored()["2026-11-01"].values()][3:5] == [2, 1]
@@ -82,13 +82,13 @@ def test_what_is_deleted_leaves_the_totals_and_not_the_days_it_was_new_on(three_
 def test_what_is_deleted_while_an_index_still_shows_it_is_counted_once(
     three_days: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = {report.date: reports.numbers(report) for report in reports.fill(three_days)}
+    before = {report.date: report.numbers for report in reports.generate_missing(three_days)}
     shown = {day: Enrollment.ids_created(f"{day}T00", f"{day}T23:59:59.999999Z") for day in before}
     for enrollment in Enrollment.scan():
-        enrollments.remove(enrollment)
+        remove_enrollment(enrollment)
 
     monkeypatch.setattr(Enrollment, "ids_created", lambda first, last: shown[first[:10]])
-    [*reports.redo(date(2026, 10, 30), three_days)]
+    [*reports.regenerate_from(date(2026, 10, 30), three_days)]
 
     assert stored() == before
 
@@ -96,5 +96,5 @@ def test_what_is_deleted_while_an_index_still_shows_it_is_counted_once(
 def test_a_day_is_over_an_hour_after_midnight(three_days: datetime) -> None:
     midnight = datetime(2026, 11, 2, tzinfo=UTC)
 
-    assert [report.date for report in reports.fill(midnight + timedelta(minutes=59))][-1] == "2026-10-31"
-    assert [report.date for report in reports.fill(midnight + timedelta(minutes=61))] == ["2026-11-01"]
+    assert [report.date for report in reports.generate_missing(midnight + timedelta(minutes=59))][-1] == "2026-10-31"
+    assert [report.date for report in reports.generate_missing(midnight + timedelta(minutes=61))] == ["2026-11-01"]

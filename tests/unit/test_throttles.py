@@ -7,13 +7,13 @@ import boto3
 import pytest
 
 from chalicelib.core.caller import Caller
-from chalicelib.core.errors import EduFlowError, Invalid, NotAuthenticated, Throttled
+from chalicelib.core.errors import DomainError, InvalidInput, NotAuthenticated, TooManyAttempts
 from chalicelib.core.roles import Role
 from chalicelib.models.throttles import Throttle
 from chalicelib.models.users import User
 from chalicelib.security import passwords
 from chalicelib.services import accounts, login_throttling, sessions
-from tests.factories import joins
+from tests.factories import create_user
 from tests.support import PASSWORD, unique
 
 HOME = "192.0.2.7"
@@ -29,8 +29,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         tried.append(password)
         return password == PASSWORD and password_hash is not None
 
-    monkeypatch.setattr(passwords, "matches", matches)
-    monkeypatch.setattr(passwords, "is_outdated", lambda kept: False)
+    monkeypatch.setattr(passwords, "verify_password", matches)
+    monkeypatch.setattr(passwords, "needs_rehash", lambda kept: False)
     return tried
 
 
@@ -38,7 +38,7 @@ def tries(name: str, password: str = WRONG, address: str = HOME) -> str:
     """How a login ends, in a word."""
     try:
         sessions.login(name, password, address)
-    except EduFlowError as error:
+    except DomainError as error:
         return type(error).__name__
     return "in"
 
@@ -46,7 +46,7 @@ def tries(name: str, password: str = WRONG, address: str = HOME) -> str:
 def test_ten_failures_of_an_account_and_then_nobody_is_let_in_until_the_window_has_passed(
     aws: None, monkeypatch: pytest.MonkeyPatch, quick: list[str]
 ) -> None:
-    student = joins(Role.STUDENT)
+    student = create_user(Role.STUDENT)
     started = time.time()
 
     answers = [tries(student.username, address=f"192.0.2.{number}") for number in range(12)]
@@ -54,7 +54,7 @@ def test_ten_failures_of_an_account_and_then_nobody_is_let_in_until_the_window_h
     assert answers == ["NotAuthenticated"] * 10 + ["Throttled"] * 2
     assert len(quick) == 10
     assert tries(student.username, PASSWORD, "198.51.100.1") == "Throttled"
-    with pytest.raises(Throttled) as throttled:
+    with pytest.raises(TooManyAttempts) as throttled:
         sessions.login(student.username, PASSWORD, HOME)
     assert 890 < throttled.value.retry_after <= 900
     monkeypatch.setattr("chalicelib.services.login_throttling.time.time", lambda: started + 902)
@@ -70,7 +70,7 @@ def test_a_name_that_nobody_has_is_throttled_alike(aws: None, name: str) -> None
 
 
 def test_username_and_address_are_one_account(aws: None) -> None:
-    student = joins(Role.STUDENT)
+    student = create_user(Role.STUDENT)
     names = [student.username, f"{student.username}@example.org"]
 
     answers = [tries(names[number % 2]) for number in range(12)]
@@ -79,7 +79,7 @@ def test_username_and_address_are_one_account(aws: None) -> None:
 
 
 def test_a_good_login_does_not_count(aws: None) -> None:
-    student = joins(Role.STUDENT)
+    student = create_user(Role.STUDENT)
 
     assert [tries(student.username, PASSWORD) for _ in range(12)] == ["in"] * 12
     assert [tries(student.username) for _ in range(9)] == ["NotAuthenticated"] * 9
@@ -91,7 +91,7 @@ def test_three_hundred_failures_from_an_address_and_a_good_login_waits_too(
     aws: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(login_throttling, "ADDRESS_LIMIT", 20)  # the same, in less time
-    student = joins(Role.STUDENT)
+    student = create_user(Role.STUDENT)
 
     answers = [tries(unique("x")) for _ in range(21)]
 
@@ -100,7 +100,7 @@ def test_three_hundred_failures_from_an_address_and_a_good_login_waits_too(
     assert tries(student.username, PASSWORD, "192.0.2.8") == "in"
     window = Throttle.find(f"user#{student.id}")
     assert window is not None
-    assert (window.taken, window.failed) == (0, 0)
+    assert (window.reserved, window.failed) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -113,23 +113,23 @@ def test_three_hundred_failures_from_an_address_and_a_good_login_waits_too(
     ],
 )
 def test_an_address_of_ipv6_counts_as_its_network(aws: None, one: str, other: str, same: bool) -> None:
-    assert (login_throttling._origin(one) == login_throttling._origin(other)) is same
+    assert (login_throttling._address_key(one) == login_throttling._address_key(other)) is same
 
 
 def test_a_guess_at_the_current_password_counts_too(aws: None) -> None:
-    student = joins(Role.STUDENT)
+    student = create_user(Role.STUDENT)
 
     for _ in range(10):
-        with pytest.raises(Invalid):
+        with pytest.raises(InvalidInput):
             accounts.change_password(student, "wrong", "a new sphinx of quartz", HOME)
 
-    with pytest.raises(Throttled):
+    with pytest.raises(TooManyAttempts):
         accounts.change_password(student, PASSWORD, "a new sphinx of quartz", HOME)
     assert tries(student.username, PASSWORD) == "Throttled"
 
 
 def test_when_the_throttle_is_out_of_reach_no_password_is_tried(aws: None, quick: list[str]) -> None:
-    student = joins(Role.STUDENT)
+    student = create_user(Role.STUDENT)
     boto3.client("dynamodb").delete_table(TableName="eduflow-throttles-test")
 
     with pytest.raises(Exception, match="ResourceNotFoundException"):
@@ -139,7 +139,7 @@ def test_when_the_throttle_is_out_of_reach_no_password_is_tried(aws: None, quick
 
 
 def test_a_guess_that_died_stays_counted(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    student = joins(Role.STUDENT)
+    student = create_user(Role.STUDENT)
 
     def dies(user_id: str) -> User:
         raise RuntimeError("the process ends here")
@@ -149,13 +149,13 @@ def test_a_guess_that_died_stays_counted(aws: None, monkeypatch: pytest.MonkeyPa
         for _ in range(10):
             with pytest.raises(RuntimeError):
                 sessions.login(student.username, "wrong", HOME)
-    monkeypatch.setattr(login_throttling, "_PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(login_throttling, "_RETRY_BUDGET_SECONDS", 0.1)
 
     assert tries(student.username, PASSWORD) == "Throttled"
 
 
 def test_an_unknown_user_costs_what_a_wrong_password_costs(dynamodb_calls: list[str], quick: list[str]) -> None:
-    student = joins(Role.STUDENT)
+    student = create_user(Role.STUDENT)
 
     def calls_of(name: str, password: str) -> list[str]:
         dynamodb_calls.clear()
@@ -172,7 +172,7 @@ def test_an_unknown_user_costs_what_a_wrong_password_costs(dynamodb_calls: list[
 
 
 def test_who_is_switched_off_is_told_the_same(aws: None) -> None:
-    student, admin = joins(Role.STUDENT), joins(Role.ADMIN)
+    student, admin = create_user(Role.STUDENT), create_user(Role.ADMIN)
     assert isinstance(admin, Caller)
     User(student.id).update([User.is_active.set(False)])
 

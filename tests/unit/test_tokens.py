@@ -12,7 +12,7 @@ from tests.unit.conftest import FIRST_KEY
 KEY = "x" * 64
 
 
-def issue(kind: str = tokens.ACCESS, **changes: Any) -> str:
+def issue(kind: tokens.TokenType = tokens.TokenType.ACCESS, **changes: Any) -> str:
     claims: dict[str, Any] = {"user_id": "u", "username": "ada", "role": "student", "session_id": "s"}
     token, _ = tokens.issue(kind, **(claims | {"now": clock.now()} | changes))
     return token
@@ -28,16 +28,19 @@ def forged(**changes: Any) -> str:
 def test_a_token_says_who_what_and_until_when(aws: None) -> None:
     now = clock.now()
 
-    claims = tokens.verify(issue(now=now), tokens.ACCESS)
+    claims = tokens.verify(issue(now=now), tokens.TokenType.ACCESS)
 
     assert (claims.user_id, claims.username, claims.role, claims.session_id) == ("u", "ada", Role.STUDENT, "s")
     assert claims.expires_at == int(now.timestamp()) + 30 * 60
 
 
 def test_each_kind_passes_for_itself_only(aws: None) -> None:
-    for kind, other in ((tokens.ACCESS, tokens.REFRESH), (tokens.REFRESH, tokens.ACCESS)):
+    for kind, other in (
+        (tokens.TokenType.ACCESS, tokens.TokenType.REFRESH),
+        (tokens.TokenType.REFRESH, tokens.TokenType.ACCESS),
+    ):
         assert tokens.verify(issue(kind), kind).user_id == "u"
-        with pytest.raises(tokens.BadToken):
+        with pytest.raises(tokens.InvalidToken):
             tokens.verify(issue(kind), other)
 
 
@@ -54,17 +57,17 @@ def test_each_kind_passes_for_itself_only(aws: None) -> None:
     ],
 )
 def test_wrong_or_missing_claims_are_refused(aws: None, changes: dict[str, Any]) -> None:
-    with pytest.raises(tokens.BadToken):
-        tokens.verify(forged(**changes), tokens.ACCESS)
+    with pytest.raises(tokens.InvalidToken):
+        tokens.verify(forged(**changes), tokens.TokenType.ACCESS)
 
 
 def test_expiry_is_checked(aws: None) -> None:
-    with pytest.raises(tokens.BadToken):
-        tokens.verify(issue(now=clock.now() - timedelta(minutes=31)), tokens.ACCESS)
+    with pytest.raises(tokens.InvalidToken):
+        tokens.verify(issue(now=clock.now() - timedelta(minutes=31)), tokens.TokenType.ACCESS)
 
 
 def test_the_keys_are_asked_for_once(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
     issue()
     monkeypatch.setattr("chalicelib.adapters.aws.client", None)
 
-    assert tokens.verify(issue(), tokens.ACCESS).user_id == "u"
+    assert tokens.verify(issue(), tokens.TokenType.ACCESS).user_id == "u"

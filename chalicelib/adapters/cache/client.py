@@ -1,7 +1,4 @@
-"""The connection to Valkey: short timeouts, and nothing that goes wrong on it reaches a caller.
-
-What is slow, down or talks nonsense is left alone for a while by those who can do without it.
-"""
+"""The connection to Valkey, with short timeouts and a circuit breaker: no failure of the cache reaches a caller."""
 
 import time
 from collections.abc import Iterator
@@ -10,23 +7,24 @@ from functools import cache
 from typing import Any
 
 from chalicelib.core.config import settings
-from chalicelib.observability import logs, metrics
+from chalicelib.observability import metrics
+from chalicelib.observability.logs import error_log
 
-CONNECT_SECONDS = 0.1
-TLS_HANDSHAKE_SECONDS = 0.5  # two round trips, and a CPU share of 0.58 at 1 GB of memory
-ANSWER_SECONDS = 0.05
-REST_SECONDS = 2
+CONNECT_TIMEOUT_SECONDS = 0.1
+TLS_HANDSHAKE_TIMEOUT_SECONDS = 0.5  # two round trips, and a CPU share of 0.58 at 1 GB of memory
+READ_TIMEOUT_SECONDS = 0.05
+CIRCUIT_OPEN_SECONDS = 2
 
-_resting_until = float("-inf")
+_open_until = float("-inf")
 
 
-class Nonsense(Exception):
-    """The cache answered something that it was never told."""
+class CacheProtocolError(Exception):
+    """The cache returned a reply that none of its commands has."""
 
 
 @cache
 def client() -> Any:
-    """The client; made on first use, because its import costs a cold start more than all else here."""
+    """Return the process-wide client. Imported lazily to keep cold starts short."""
     from valkey import Valkey
     from valkey.backoff import NoBackoff
     from valkey.connection import SSLConnection
@@ -34,10 +32,10 @@ def client() -> Any:
     from valkey.retry import Retry
 
     class TlsConnection(SSLConnection):
-        """A connection whose TLS handshake has a timeout of its own: valkey-py applies that of a read to it."""
+        """A connection with its own timeout for the TLS handshake: valkey-py applies that of a read."""
 
         def _wrap_socket_with_ssl(self, sock: Any) -> Any:
-            sock.settimeout(TLS_HANDSHAKE_SECONDS)
+            sock.settimeout(TLS_HANDSHAKE_TIMEOUT_SECONDS)
             wrapped = super()._wrap_socket_with_ssl(sock)  # type: ignore[no-untyped-call]
             wrapped.settimeout(self.socket_timeout)
             return wrapped
@@ -47,9 +45,9 @@ def client() -> Any:
     return Valkey.from_url(
         url,
         **tls,
-        socket_connect_timeout=CONNECT_SECONDS,
-        socket_timeout=ANSWER_SECONDS,
-        # Once more when a connection is found closed: Lambda freezes for minutes between two requests.
+        socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        socket_timeout=READ_TIMEOUT_SECONDS,
+        # One retry on a closed connection: Lambda freezes for minutes between two requests.
         retry=Retry(NoBackoff(), 1),
         retry_on_error=[Disconnected],
         lib_name=None,
@@ -57,37 +55,44 @@ def client() -> Any:
     )
 
 
-def run(steps: Any) -> list[Any]:
-    """The answers of a pipeline.
+def execute(pipeline: Any) -> list[Any]:
+    """Execute a pipeline and return its replies.
 
-    Raises its first error as the cache said it, without the command and what it carried.
+    Raises its first error as the cache reported it, without the command and its arguments.
     """
-    answers: list[Any] = steps.execute(raise_on_error=False)
-    for answer in answers:
-        if isinstance(answer, Exception):
-            raise answer
-    return answers
+    replies: list[Any] = pipeline.execute(raise_on_error=False)
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
+    return replies
 
 
-def is_resting() -> bool:
-    """Whether it failed so recently that it is left alone."""
-    return time.monotonic() < _resting_until
+def is_circuit_open() -> bool:
+    """Return whether the cache failed within the last CIRCUIT_OPEN_SECONDS."""
+    return time.monotonic() < _open_until
 
 
 @contextmanager
-def guarded() -> Iterator[None]:
-    """Let nothing that a cache does reach a caller, and leave it alone for a while afterwards."""
-    global _resting_until
+def circuit_breaker() -> Iterator[None]:
+    """Suppress all failures of the cache, and open the circuit after one."""
+    global _open_until
     try:
         yield
-    except Exception as error:  # whatever it is: a client's parser meets anything
-        if not is_resting():
-            report("The cache failed, and is left alone for a while", error)
-            metrics.count("CacheBreakerOpened")
-        metrics.count("CacheErrors")
-        _resting_until = time.monotonic() + REST_SECONDS
+    except Exception as error:  # of any type: the client's parser can raise many
+        if not is_circuit_open():
+            log_failure("Cache unavailable; circuit breaker opened", error)
+            metrics.increment("CacheBreakerOpened")
+        metrics.increment("CacheErrors")
+        _open_until = time.monotonic() + CIRCUIT_OPEN_SECONDS
 
 
-def report(message: str, error: Exception) -> None:
-    """A warning in the log, with what went wrong."""
-    logs.errors.warning(message, extra={"extra": {"error": type(error).__name__, "detail": str(error)[:200]}})
+def log_failure(message: str, error: Exception) -> None:
+    """Log a warning with the type and text of an error."""
+    error_log.warning(message, error=type(error).__name__, detail=str(error)[:200])
+
+
+def reset() -> None:
+    """Close the circuit and forget the client."""
+    global _open_until
+    _open_until = float("-inf")
+    client.cache_clear()

@@ -1,98 +1,127 @@
-"""/auth: accounts and sessions of who calls."""
+"""/auth: registration, sessions, and the caller's own account."""
 
 from chalice.app import Response
 
 from chalicelib.core.roles import Role
+from chalicelib.handlers.authorizer import authorizer
+from chalicelib.models.courses import Course
+from chalicelib.models.enrollments import Enrollment
+from chalicelib.models.lessons import Lesson
+from chalicelib.models.sessions import Session
 from chalicelib.schemas.accounts import (
-    ExportOut,
     ExportQuery,
-    LoginIn,
-    PasswordIn,
-    ProfileIn,
-    ProfileOut,
-    RefreshIn,
-    RegisterIn,
-    TokensOut,
+    ExportRead,
+    LoginRequest,
+    PasswordChange,
+    ProfilePatch,
+    ProfileRead,
+    RefreshRequest,
+    RegisterRequest,
+    SessionRead,
+    TokenPairRead,
+    UserRead,
 )
+from chalicelib.schemas.courses import CourseRead
+from chalicelib.schemas.enrollments import EnrollmentRead
+from chalicelib.schemas.lessons import LessonRead
 from chalicelib.services import accounts, exports, sessions
-from chalicelib.web.pagination import link, place_of
-from chalicelib.web.routing import API, Call, Endpoints, json_answer, no_content
+from chalicelib.web.endpoint import API_PREFIX, ApiRequest
+from chalicelib.web.pagination import decode_cursor, page_url
+from chalicelib.web.responses import json_response, no_content
+from chalicelib.web.routing import ApiBlueprint
 
-ME = f"{API}/auth/me"
+AUTH_PATH = f"{API_PREFIX}/auth"
+ME_PATH = f"{AUTH_PATH}/me"
 
-blueprint = Endpoints(__name__)
+blueprint = ApiBlueprint(__name__, authorizer)
 
 
-@blueprint.endpoint("POST", f"{API}/auth/register", body=RegisterIn, answers={201: ProfileOut}, errors={409})
-def register(call: Call[RegisterIn, None]) -> Response:
-    """Open an account."""
-    body = call.body
+@blueprint.endpoint(
+    "POST", f"{AUTH_PATH}/register", body=RegisterRequest, responses={201: ProfileRead}, error_statuses={409}
+)
+def register(request: ApiRequest[RegisterRequest, None]) -> Response:
+    """Register a new account."""
+    body = request.body
     user = accounts.register(body.username, body.email, body.password, Role(body.role))
-    return json_answer(ProfileOut.of(user), 201, {"Location": call.url(f"{ME}/")})
+    return json_response(ProfileRead.from_model(user), 201, {"Location": request.url(f"{ME_PATH}/")})
 
 
-@blueprint.endpoint("POST", f"{API}/auth/login", body=LoginIn, answers={200: TokensOut}, errors={401})
-def login(call: Call[LoginIn, None]) -> Response:
-    """Begin a session."""
-    return _tokens(sessions.login(call.body.username, call.body.password, call.address))
+@blueprint.endpoint(
+    "POST", f"{AUTH_PATH}/login", body=LoginRequest, responses={200: TokenPairRead}, error_statuses={401}
+)
+def login(request: ApiRequest[LoginRequest, None]) -> Response:
+    """Log in and return a token pair."""
+    return _token_response(sessions.login(request.body.username, request.body.password, request.client_ip))
 
 
-@blueprint.endpoint("POST", f"{API}/auth/refresh", body=RefreshIn, answers={200: TokensOut}, errors={401})
-def refresh(call: Call[RefreshIn, None]) -> Response:
-    """New tokens for a refresh token, which works once.
+@blueprint.endpoint(
+    "POST", f"{AUTH_PATH}/refresh", body=RefreshRequest, responses={200: TokenPairRead}, error_statuses={401}
+)
+def refresh(request: ApiRequest[RefreshRequest, None]) -> Response:
+    """Rotate a refresh token.
 
-    Used a second time, it ends the session.
+    Reuse of a rotated token revokes the session.
     """
-    return _tokens(sessions.refresh(call.body.refresh))
+    return _token_response(sessions.refresh(request.body.refresh))
 
 
-@blueprint.endpoint("POST", f"{API}/auth/logout", body=RefreshIn, answers={204: None}, errors={401})
-def logout(call: Call[RefreshIn, None]) -> Response:
-    """End the session of a refresh token."""
-    sessions.logout(call.body.refresh)
+@blueprint.endpoint("POST", f"{AUTH_PATH}/logout", body=RefreshRequest, responses={204: None}, error_statuses={401})
+def logout(request: ApiRequest[RefreshRequest, None]) -> Response:
+    """Log out: revoke the session."""
+    sessions.logout(request.body.refresh)
     return no_content()
 
 
-@blueprint.endpoint("GET", ME, answers={200: ProfileOut})
-def read_me(call: Call[None, None]) -> Response:
-    """The caller's own profile."""
-    return json_answer(ProfileOut.of(accounts.profile(call.caller)))
+@blueprint.endpoint("GET", ME_PATH, responses={200: ProfileRead})
+def get_me(request: ApiRequest[None, None]) -> Response:
+    """Get the caller's profile."""
+    return json_response(ProfileRead.from_model(accounts.get_profile(request.caller)))
 
 
-@blueprint.endpoint("PATCH", ME, body=ProfileIn, answers={200: ProfileOut}, errors={409})
-def change_me(call: Call[ProfileIn, None]) -> Response:
+@blueprint.endpoint("PATCH", ME_PATH, body=ProfilePatch, responses={200: ProfileRead}, error_statuses={409})
+def update_me(request: ApiRequest[ProfilePatch, None]) -> Response:
     """Change the caller's email address."""
-    changes = call.body.changes()
-    user = accounts.change_email(call.caller, changes["email"]) if changes else accounts.profile(call.caller)
-    return json_answer(ProfileOut.of(user))
+    fields = request.body.provided_fields()
+    caller = request.caller
+    user = accounts.change_email(caller, fields["email"]) if fields else accounts.get_profile(caller)
+    return json_response(ProfileRead.from_model(user))
 
 
-@blueprint.endpoint("DELETE", ME, answers={204: None}, errors={409})
-def erase_me(call: Call[None, None]) -> Response:
+@blueprint.endpoint("DELETE", ME_PATH, responses={204: None}, error_statuses={409})
+def delete_me(request: ApiRequest[None, None]) -> Response:
     """Erase the caller's account.
 
-    Refused while it owns published courses.
+    An account that owns published courses cannot be erased.
     """
-    accounts.erase(call.caller)
+    accounts.erase(request.caller)
     return no_content()
 
 
-@blueprint.endpoint("GET", f"{ME}/export", query=ExportQuery, answers={200: ExportOut})
-def export_me(call: Call[None, ExportQuery]) -> Response:
-    """All that is held about the caller."""
-    part = exports.export(call.caller, place_of(call, call.query.cursor))
-    return json_answer(ExportOut.of(part, link(call, part.next)))
-
-
-@blueprint.endpoint("POST", f"{API}/auth/password", body=PasswordIn, answers={204: None}, errors={409})
-def change_password(call: Call[PasswordIn, None]) -> Response:
-    """Change the caller's password, which ends every session."""
-    accounts.change_password(call.caller, call.body.current, call.body.new, call.address)
-    return no_content()
-
-
-def _tokens(pair: sessions.TokenPair) -> Response:
-    return json_answer(
-        TokensOut(access=pair.access, refresh=pair.refresh),
-        headers={"Cache-Control": "no-store"},  # RFC 6749 §5.1
+@blueprint.endpoint("GET", f"{ME_PATH}/export", query=ExportQuery, responses={200: ExportRead})
+def export_my_data(request: ApiRequest[None, ExportQuery]) -> Response:
+    """Export all personal data of the caller."""
+    page = exports.export(request.caller, decode_cursor(request, request.query.cursor))
+    body = ExportRead(
+        user=UserRead.from_model(page.user),
+        sessions=[SessionRead.from_model(session) for session in page.of_type(Session)],
+        courses=[CourseRead.from_model(course) for course in page.of_type(Course)],
+        lessons=[LessonRead.from_model(lesson) for lesson in page.of_type(Lesson)],
+        enrollments=[EnrollmentRead.from_model(enrollment) for enrollment in page.of_type(Enrollment)],
+        next=page_url(request, page.next_cursor),
     )
+    return json_response(body)
+
+
+@blueprint.endpoint("POST", f"{AUTH_PATH}/password", body=PasswordChange, responses={204: None}, error_statuses={409})
+def change_password(request: ApiRequest[PasswordChange, None]) -> Response:
+    """Change the caller's password.
+
+    All sessions of the account are revoked.
+    """
+    accounts.change_password(request.caller, request.body.current, request.body.new, request.client_ip)
+    return no_content()
+
+
+def _token_response(pair: sessions.TokenPair) -> Response:
+    body = TokenPairRead(access=pair.access, refresh=pair.refresh)
+    return json_response(body, headers={"Cache-Control": "no-store"})  # RFC 6749 §5.1

@@ -5,80 +5,94 @@ from typing import Any
 from chalice.app import Response
 
 from chalicelib.core.caller import Caller
+from chalicelib.handlers.authorizer import authorizer
 from chalicelib.schemas.courses import (
-    CourseChanges,
-    CourseIn,
     CourseList,
-    CourseOut,
+    CoursePatch,
     CourseQuery,
+    CourseRead,
+    CourseWrite,
     PublicCourseQuery,
 )
 from chalicelib.services import courses
-from chalicelib.web.etags import expected_versions, tagged, written
-from chalicelib.web.pagination import list_answer, page_request
-from chalicelib.web.routing import API, Call, Endpoints, json_answer, no_content
+from chalicelib.web.endpoint import API_PREFIX, ApiRequest
+from chalicelib.web.etags import conditional_response, if_match_versions, updated_response
+from chalicelib.web.pagination import page_request, page_response
+from chalicelib.web.responses import json_response, no_content
+from chalicelib.web.routing import ApiBlueprint
 
-PATH = f"{API}/courses"
-ONE = f"{PATH}/{{course_id}}"
+COLLECTION_PATH = f"{API_PREFIX}/courses"
+ITEM_PATH = f"{COLLECTION_PATH}/{{course_id}}"
+PUBLIC_PATH = f"{API_PREFIX}/courses-public"
 
-blueprint = Endpoints(__name__)
-
-
-@blueprint.endpoint("GET", PATH, query=CourseQuery, answers={200: CourseList}, cached=True)
-def list_courses(call: Call[None, CourseQuery]) -> Response:
-    """The courses that the caller may see, newest first."""
-    return _list(call, call.visitor, own=call.query.owner == "me")
+blueprint = ApiBlueprint(__name__, authorizer)
 
 
-@blueprint.endpoint("GET", f"{API}/courses-public", query=PublicCourseQuery, answers={200: CourseList}, cached=True)
-def list_public_courses(call: Call[None, PublicCourseQuery]) -> Response:
-    """The published courses, for anyone; up to 60 seconds old."""
-    return _list(call, None, own=False)
+@blueprint.endpoint("GET", COLLECTION_PATH, query=CourseQuery, responses={200: CourseList}, reports_cache_status=True)
+def list_courses(request: ApiRequest[None, CourseQuery]) -> Response:
+    """List the courses visible to the caller, newest first."""
+    return _list(request, request.caller_or_none, own=request.query.owner == "me")
 
 
-@blueprint.endpoint("POST", PATH, body=CourseIn, answers={201: CourseOut})
-def create_course(call: Call[CourseIn, None]) -> Response:
-    """Make a course, owned by the caller."""
-    course = courses.create(call.caller, call.body.changes())
-    return json_answer(CourseOut.of(course), 201, {"Location": call.url(f"{PATH}/{course.id}/")})
+@blueprint.endpoint("GET", PUBLIC_PATH, query=PublicCourseQuery, responses={200: CourseList}, reports_cache_status=True)
+def list_public_courses(request: ApiRequest[None, PublicCourseQuery]) -> Response:
+    """List the published courses.
+
+    The response can be up to 60 seconds old.
+    """
+    return _list(request, None, own=False)
 
 
-@blueprint.endpoint("GET", ONE, answers={200: CourseOut, 304: None}, errors={404}, cached=True)
-def read_course(call: Call[None, None], course_id: str) -> Response:
-    """One course."""
-    course = courses.read(call.visitor, course_id)
-    return tagged(call, CourseOut.of(course), course.version)
+@blueprint.endpoint("POST", COLLECTION_PATH, body=CourseWrite, responses={201: CourseRead})
+def create_course(request: ApiRequest[CourseWrite, None]) -> Response:
+    """Create a course, owned by the caller."""
+    course = courses.create(request.caller, request.body.provided_fields())
+    location = request.url(f"{COLLECTION_PATH}/{course.id}/")
+    return json_response(CourseRead.from_model(course), 201, {"Location": location})
 
 
-@blueprint.endpoint("PUT", ONE, body=CourseIn, answers={200: CourseOut}, errors={404, 412})
-def replace_course(call: Call[CourseIn, None], course_id: str) -> Response:
-    """Write a course anew; what is left out gets its default."""
-    return _update(call, course_id)
+@blueprint.endpoint(
+    "GET", ITEM_PATH, responses={200: CourseRead, 304: None}, error_statuses={404}, reports_cache_status=True
+)
+def get_course(request: ApiRequest[None, None], course_id: str) -> Response:
+    """Get a course."""
+    course = courses.get(request.caller_or_none, course_id)
+    return conditional_response(request, CourseRead.from_model(course), course.version)
 
 
-@blueprint.endpoint("PATCH", ONE, body=CourseChanges, answers={200: CourseOut}, errors={404, 412})
-def change_course(call: Call[CourseChanges, None], course_id: str) -> Response:
-    """Change some fields of a course."""
-    return _update(call, course_id)
+@blueprint.endpoint("PUT", ITEM_PATH, body=CourseWrite, responses={200: CourseRead}, error_statuses={404, 412})
+def replace_course(request: ApiRequest[CourseWrite, None], course_id: str) -> Response:
+    """Replace a course.
+
+    Omitted fields are reset to their defaults.
+    """
+    return _update(request, course_id)
 
 
-@blueprint.endpoint("DELETE", ONE, answers={204: None}, errors={404, 412})
-def delete_course(call: Call[None, None], course_id: str) -> Response:
-    """Delete a course, with its lessons and enrollments."""
-    courses.delete(call.caller, course_id, expected_versions(call))
+@blueprint.endpoint("PATCH", ITEM_PATH, body=CoursePatch, responses={200: CourseRead}, error_statuses={404, 412})
+def update_course(request: ApiRequest[CoursePatch, None], course_id: str) -> Response:
+    """Update fields of a course."""
+    return _update(request, course_id)
+
+
+@blueprint.endpoint("DELETE", ITEM_PATH, responses={204: None}, error_statuses={404, 412})
+def delete_course(request: ApiRequest[None, None], course_id: str) -> Response:
+    """Delete a course with its lessons and enrollments."""
+    courses.delete(request.caller, course_id, if_match_versions(request))
     return no_content()
 
 
-def _list(call: Call[Any, Any], visitor: Caller | None, *, own: bool) -> Response:
-    query = call.query
-    query.check()
+def _list(request: ApiRequest[Any, Any], caller: Caller | None, *, own: bool) -> Response:
+    query = request.query
+    query.validate_combination()
     if query.search is not None:
-        page = courses.search(page_request(call), query.search)
+        page = courses.search(page_request(request), query.search)
     else:
-        page = courses.browse(visitor, page_request(call), ordering=query.ordering, own=own)
-    return list_answer(call, page, CourseList, [CourseOut.of(course) for course in page.items])
+        page = courses.list_courses(caller, page_request(request), ordering=query.ordering, own=own)
+    return page_response(request, page, CourseList, [CourseRead.from_model(course) for course in page.items])
 
 
-def _update(call: Call[Any, None], course_id: str) -> Response:
-    course = courses.update(call.caller, course_id, call.body.changes(), expected_versions(call))
-    return written(CourseOut.of(course), course.version)
+def _update(request: ApiRequest[Any, None], course_id: str) -> Response:
+    fields = request.body.provided_fields()
+    course = courses.update(request.caller, course_id, fields, if_match_versions(request))
+    return updated_response(CourseRead.from_model(course), course.version)

@@ -1,4 +1,4 @@
-"""/docs: Swagger UI, every asset from here; Powertools' package carries them."""
+"""/docs: Swagger UI, served from the API's own origin; the package of Powertools contains its assets."""
 
 from functools import cache
 from importlib.util import find_spec
@@ -7,14 +7,16 @@ from pathlib import Path
 from chalice.app import Response
 
 from chalicelib.core.errors import NotFound
-from chalicelib.web.routing import Call, Endpoints, base_url
+from chalicelib.web.endpoint import ApiRequest
+from chalicelib.web.request_context import base_url
+from chalicelib.web.routing import ApiBlueprint
 
-PATH = "/api/docs"
+DOCS_PATH = "/api/docs"
 ASSETS = {
     "swagger-ui.css": ("swagger-ui.min.css", "text/css; charset=utf-8"),
     "swagger-ui.js": ("swagger-ui-bundle.min.js", "text/javascript; charset=utf-8"),
 }
-_DAY = {"Cache-Control": "public, max-age=86400"}
+_CACHE_FOR_A_DAY = {"Cache-Control": "public, max-age=86400"}
 _PAGE = """<!doctype html>
 <html lang="en">
   <head>
@@ -34,23 +36,23 @@ _PAGE = """<!doctype html>
 </html>
 """
 
-blueprint = Endpoints(__name__)
+blueprint = ApiBlueprint(__name__)
 
 
-@blueprint.endpoint("GET", PATH, answers={200: None})
-def docs(call: Call[None, None]) -> Response:
-    """Swagger UI."""
-    page = _PAGE.format(base=base_url(call.request))
+@blueprint.endpoint("GET", DOCS_PATH, responses={200: None})
+def get_docs(request: ApiRequest[None, None]) -> Response:
+    """Get the Swagger UI page."""
+    page = _PAGE.format(base=base_url(request.request))
     return Response(page, headers={"Content-Type": "text/html; charset=utf-8"})
 
 
-@blueprint.endpoint("GET", f"{PATH}/{{asset}}", answers={200: None}, errors={404})
-def docs_asset(call: Call[None, None], asset: str) -> Response:
-    """A part of Swagger UI."""
+@blueprint.endpoint("GET", f"{DOCS_PATH}/{{asset}}", responses={200: None}, error_statuses={404})
+def get_docs_asset(request: ApiRequest[None, None], asset: str) -> Response:
+    """Get an asset of Swagger UI."""
     if asset not in ASSETS:
-        raise NotFound("There is no such asset.")
+        raise NotFound("Asset not found.")
     file, content_type = ASSETS[asset]
-    return Response(_read(file), headers={"Content-Type": content_type, **_DAY})
+    return Response(_read(file), headers={"Content-Type": content_type, **_CACHE_FOR_A_DAY})
 
 
 @cache

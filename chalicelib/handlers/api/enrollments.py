@@ -2,33 +2,48 @@
 
 from chalice.app import Response
 
-from chalicelib.schemas.enrollments import EnrollmentIn, EnrollmentList, EnrollmentOut, EnrollmentQuery
+from chalicelib.handlers.authorizer import authorizer
+from chalicelib.schemas.enrollments import EnrollmentCreate, EnrollmentList, EnrollmentQuery, EnrollmentRead
 from chalicelib.services import enrollments
-from chalicelib.web.pagination import list_answer, page_request
-from chalicelib.web.routing import API, Call, Endpoints, json_answer, no_content
+from chalicelib.web.endpoint import API_PREFIX, ApiRequest
+from chalicelib.web.pagination import page_request, page_response
+from chalicelib.web.responses import json_response, no_content
+from chalicelib.web.routing import ApiBlueprint
 
-PATH = f"{API}/enrollments"
+COLLECTION_PATH = f"{API_PREFIX}/enrollments"
+ITEM_PATH = f"{COLLECTION_PATH}/{{enrollment_id}}"
 
-blueprint = Endpoints(__name__)
-
-
-@blueprint.endpoint("GET", PATH, query=EnrollmentQuery, answers={200: EnrollmentList})
-def list_enrollments(call: Call[None, EnrollmentQuery]) -> Response:
-    """A student's own enrollments; for instructors and admins all; newest first."""
-    query = call.query
-    page = enrollments.browse(call.caller, page_request(call), course=query.course, student=query.student)
-    return list_answer(call, page, EnrollmentList, [EnrollmentOut.of(enrollment) for enrollment in page.items])
+blueprint = ApiBlueprint(__name__, authorizer)
 
 
-@blueprint.endpoint("POST", PATH, body=EnrollmentIn, answers={201: EnrollmentOut}, errors={409})
-def create_enrollment(call: Call[EnrollmentIn, None]) -> Response:
-    """Enroll the caller, a student, in a published course; an email follows."""
-    enrollment = enrollments.enroll(call.caller, call.body.course)
-    return json_answer(EnrollmentOut.of(enrollment), 201, {"Location": call.url(f"{PATH}/{enrollment.id}/")})
+@blueprint.endpoint("GET", COLLECTION_PATH, query=EnrollmentQuery, responses={200: EnrollmentList})
+def list_enrollments(request: ApiRequest[None, EnrollmentQuery]) -> Response:
+    """List enrollments, newest first.
+
+    Students get their own, instructors and admins get all.
+    """
+    query = request.query
+    page = enrollments.list_enrollments(
+        request.caller, page_request(request), course=query.course, student=query.student
+    )
+    return page_response(request, page, EnrollmentList, [EnrollmentRead.from_model(row) for row in page.items])
 
 
-@blueprint.endpoint("DELETE", f"{PATH}/{{enrollment_id}}", answers={204: None}, errors={404})
-def delete_enrollment(call: Call[None, None], enrollment_id: str) -> Response:
-    """End an enrollment."""
-    enrollments.end(call.caller, enrollment_id)
+@blueprint.endpoint(
+    "POST", COLLECTION_PATH, body=EnrollmentCreate, responses={201: EnrollmentRead}, error_statuses={409}
+)
+def create_enrollment(request: ApiRequest[EnrollmentCreate, None]) -> Response:
+    """Enroll the caller, a student, in a published course.
+
+    The student receives an email.
+    """
+    enrollment = enrollments.enroll(request.caller, request.body.course)
+    location = request.url(f"{COLLECTION_PATH}/{enrollment.id}/")
+    return json_response(EnrollmentRead.from_model(enrollment), 201, {"Location": location})
+
+
+@blueprint.endpoint("DELETE", ITEM_PATH, responses={204: None}, error_statuses={404})
+def delete_enrollment(request: ApiRequest[None, None], enrollment_id: str) -> Response:
+    """Withdraw from a course: delete an enrollment."""
+    enrollments.withdraw(request.caller, enrollment_id)
     return no_content()

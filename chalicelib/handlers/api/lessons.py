@@ -4,65 +4,76 @@ from typing import Any
 
 from chalice.app import Response
 
+from chalicelib.handlers.authorizer import authorizer
 from chalicelib.schemas.lessons import (
-    LessonChanges,
-    LessonIn,
+    LessonCreate,
     LessonList,
-    LessonOut,
+    LessonPatch,
     LessonQuery,
-    LessonReplacement,
+    LessonRead,
+    LessonReplace,
 )
 from chalicelib.services import lesson_listing, lessons
-from chalicelib.web.etags import expected_versions, tagged, written
-from chalicelib.web.pagination import list_answer, page_request
-from chalicelib.web.routing import API, Call, Endpoints, json_answer, no_content
+from chalicelib.web.endpoint import API_PREFIX, ApiRequest
+from chalicelib.web.etags import conditional_response, if_match_versions, updated_response
+from chalicelib.web.pagination import page_request, page_response
+from chalicelib.web.responses import json_response, no_content
+from chalicelib.web.routing import ApiBlueprint
 
-PATH = f"{API}/lessons"
-ONE = f"{PATH}/{{lesson_id}}"
+COLLECTION_PATH = f"{API_PREFIX}/lessons"
+ITEM_PATH = f"{COLLECTION_PATH}/{{lesson_id}}"
 
-blueprint = Endpoints(__name__)
-
-
-@blueprint.endpoint("GET", PATH, query=LessonQuery, answers={200: LessonList})
-def list_lessons(call: Call[None, LessonQuery]) -> Response:
-    """The lessons of the courses that the caller may see: by course, newest first, then in their order."""
-    page = lesson_listing.browse(call.visitor, page_request(call), call.query.course)
-    return list_answer(call, page, LessonList, [LessonOut.of(lesson) for lesson in page.items])
+blueprint = ApiBlueprint(__name__, authorizer)
 
 
-@blueprint.endpoint("POST", PATH, body=LessonIn, answers={201: LessonOut})
-def create_lesson(call: Call[LessonIn, None]) -> Response:
+@blueprint.endpoint("GET", COLLECTION_PATH, query=LessonQuery, responses={200: LessonList})
+def list_lessons(request: ApiRequest[None, LessonQuery]) -> Response:
+    """List the lessons of the courses visible to the caller.
+
+    They are sorted by course, newest first, and by `order_index` within a course.
+    """
+    page = lesson_listing.list_lessons(request.caller_or_none, page_request(request), request.query.course)
+    return page_response(request, page, LessonList, [LessonRead.from_model(lesson) for lesson in page.items])
+
+
+@blueprint.endpoint("POST", COLLECTION_PATH, body=LessonCreate, responses={201: LessonRead})
+def create_lesson(request: ApiRequest[LessonCreate, None]) -> Response:
     """Add a lesson to a course."""
-    lesson = lessons.create(call.caller, call.body.course, call.body.changes())
-    return json_answer(LessonOut.of(lesson), 201, {"Location": call.url(f"{PATH}/{lesson.id}/")})
+    lesson = lessons.create(request.caller, request.body.course, request.body.provided_fields())
+    location = request.url(f"{COLLECTION_PATH}/{lesson.id}/")
+    return json_response(LessonRead.from_model(lesson), 201, {"Location": location})
 
 
-@blueprint.endpoint("GET", ONE, answers={200: LessonOut, 304: None}, errors={404})
-def read_lesson(call: Call[None, None], lesson_id: str) -> Response:
-    """One lesson."""
-    lesson = lessons.read(call.visitor, lesson_id)
-    return tagged(call, LessonOut.of(lesson), lesson.version)
+@blueprint.endpoint("GET", ITEM_PATH, responses={200: LessonRead, 304: None}, error_statuses={404})
+def get_lesson(request: ApiRequest[None, None], lesson_id: str) -> Response:
+    """Get a lesson."""
+    lesson = lessons.get(request.caller_or_none, lesson_id)
+    return conditional_response(request, LessonRead.from_model(lesson), lesson.version)
 
 
-@blueprint.endpoint("PUT", ONE, body=LessonReplacement, answers={200: LessonOut}, errors={404, 412})
-def replace_lesson(call: Call[LessonReplacement, None], lesson_id: str) -> Response:
-    """Write a lesson anew; what is left out gets its default."""
-    return _update(call, lesson_id)
+@blueprint.endpoint("PUT", ITEM_PATH, body=LessonReplace, responses={200: LessonRead}, error_statuses={404, 412})
+def replace_lesson(request: ApiRequest[LessonReplace, None], lesson_id: str) -> Response:
+    """Replace a lesson.
+
+    Omitted fields are reset to their defaults, except for the course.
+    """
+    return _update(request, lesson_id)
 
 
-@blueprint.endpoint("PATCH", ONE, body=LessonChanges, answers={200: LessonOut}, errors={404, 412})
-def change_lesson(call: Call[LessonChanges, None], lesson_id: str) -> Response:
-    """Change some fields of a lesson."""
-    return _update(call, lesson_id)
+@blueprint.endpoint("PATCH", ITEM_PATH, body=LessonPatch, responses={200: LessonRead}, error_statuses={404, 412})
+def update_lesson(request: ApiRequest[LessonPatch, None], lesson_id: str) -> Response:
+    """Update fields of a lesson."""
+    return _update(request, lesson_id)
 
 
-@blueprint.endpoint("DELETE", ONE, answers={204: None}, errors={404, 412})
-def delete_lesson(call: Call[None, None], lesson_id: str) -> Response:
+@blueprint.endpoint("DELETE", ITEM_PATH, responses={204: None}, error_statuses={404, 412})
+def delete_lesson(request: ApiRequest[None, None], lesson_id: str) -> Response:
     """Delete a lesson."""
-    lessons.delete(call.caller, lesson_id, expected_versions(call))
+    lessons.delete(request.caller, lesson_id, if_match_versions(request))
     return no_content()
 
 
-def _update(call: Call[Any, None], lesson_id: str) -> Response:
-    lesson = lessons.update(call.caller, lesson_id, call.body.changes(), expected_versions(call))
-    return written(LessonOut.of(lesson), lesson.version)
+def _update(request: ApiRequest[Any, None], lesson_id: str) -> Response:
+    fields = request.body.provided_fields()
+    lesson = lessons.update(request.caller, lesson_id, fields, if_match_versions(request))
+    return updated_response(LessonRead.from_model(lesson), lesson.version)

@@ -2,17 +2,19 @@
 
 from chalice.app import Response
 
-from chalicelib.schemas.reports import DailyReportList, DailyReportOut, DailyReportQuery
+from chalicelib.handlers.authorizer import authorizer
+from chalicelib.schemas.reports import DailyReportList, DailyReportQuery, DailyReportRead
 from chalicelib.services import reports
-from chalicelib.web.pagination import list_answer, page_request
-from chalicelib.web.routing import API, Call, Endpoints
+from chalicelib.web.endpoint import API_PREFIX, ApiRequest
+from chalicelib.web.pagination import page_request, page_response
+from chalicelib.web.routing import ApiBlueprint
 
-blueprint = Endpoints(__name__)
+blueprint = ApiBlueprint(__name__, authorizer)
 
 
-@blueprint.endpoint("GET", f"{API}/reports/daily", query=DailyReportQuery, answers={200: DailyReportList})
-def list_daily_reports(call: Call[None, DailyReportQuery]) -> Response:
-    """The daily reports, newest first."""
-    query = call.query
-    page = reports.between(call.caller, query.from_, query.to, page_request(call))
-    return list_answer(call, page, DailyReportList, [DailyReportOut.of(report) for report in page.items])
+@blueprint.endpoint("GET", f"{API_PREFIX}/reports/daily", query=DailyReportQuery, responses={200: DailyReportList})
+def list_daily_reports(request: ApiRequest[None, DailyReportQuery]) -> Response:
+    """List the daily reports, newest first."""
+    query = request.query
+    page = reports.list_reports(request.caller, query.from_, query.to, page_request(request))
+    return page_response(request, page, DailyReportList, [DailyReportRead.from_model(row) for row in page.items])

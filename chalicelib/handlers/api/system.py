@@ -1,4 +1,4 @@
-"""/health and /schema: the service about itself."""
+"""/health and /schema."""
 
 import json
 from functools import cache
@@ -8,22 +8,28 @@ from chalice.app import Response
 
 from chalicelib.core.config import settings
 from chalicelib.core.resources import OPENAPI_FILE
-from chalicelib.schemas.system import HealthOut
-from chalicelib.web.routing import Call, Endpoints, base_url, json_answer
+from chalicelib.schemas.system import HealthRead
+from chalicelib.web.endpoint import ApiRequest
+from chalicelib.web.request_context import base_url
+from chalicelib.web.responses import json_response
+from chalicelib.web.routing import ApiBlueprint
 
-blueprint = Endpoints(__name__)
-
-
-@blueprint.endpoint("GET", "/api/health", answers={200: HealthOut})
-def health(call: Call[None, None]) -> Response:
-    """Whether the API answers; it asks nothing of the database, so that an outage there is not two."""
-    return json_answer(HealthOut(stage=settings().stage))
+blueprint = ApiBlueprint(__name__)
 
 
-@blueprint.endpoint("GET", "/api/schema", answers={200: None})
-def schema(call: Call[None, None]) -> Response:
-    """This document: OpenAPI 3.1."""
-    document = _document() | {"servers": [{"url": base_url(call.request)}]}
+@blueprint.endpoint("GET", "/api/health", responses={200: HealthRead})
+def get_health(request: ApiRequest[None, None]) -> Response:
+    """Liveness check.
+
+    It does not query the database.
+    """
+    return json_response(HealthRead(stage=settings().stage))
+
+
+@blueprint.endpoint("GET", "/api/schema", responses={200: None})
+def get_schema(request: ApiRequest[None, None]) -> Response:
+    """Get this OpenAPI 3.1 document."""
+    document = _document() | {"servers": [{"url": base_url(request.request)}]}
     return Response(json.dumps(document), headers={"Content-Type": "application/json"})
 
 

@@ -2,38 +2,44 @@
 
 from chalice.app import Response
 
-from chalicelib.schemas.accounts import UserIn, UserList, UserOut, UserQuery
+from chalicelib.handlers.authorizer import authorizer
+from chalicelib.schemas.accounts import UserList, UserPatch, UserQuery, UserRead
 from chalicelib.services import users
-from chalicelib.web.pagination import list_answer, page_request
-from chalicelib.web.routing import API, Call, Endpoints, json_answer, no_content
+from chalicelib.web.endpoint import API_PREFIX, ApiRequest
+from chalicelib.web.pagination import page_request, page_response
+from chalicelib.web.responses import json_response, no_content
+from chalicelib.web.routing import ApiBlueprint
 
-PATH = f"{API}/users"
-ONE = f"{PATH}/{{user_id}}"
+COLLECTION_PATH = f"{API_PREFIX}/users"
+ITEM_PATH = f"{COLLECTION_PATH}/{{user_id}}"
 
-blueprint = Endpoints(__name__)
-
-
-@blueprint.endpoint("GET", PATH, query=UserQuery, answers={200: UserList})
-def list_users(call: Call[None, UserQuery]) -> Response:
-    """All users, newest first."""
-    page = users.browse(call.caller, page_request(call))
-    return list_answer(call, page, UserList, [UserOut.of(user) for user in page.items])
+blueprint = ApiBlueprint(__name__, authorizer)
 
 
-@blueprint.endpoint("GET", ONE, answers={200: UserOut}, errors={404})
-def read_user(call: Call[None, None], user_id: str) -> Response:
-    """One user."""
-    return json_answer(UserOut.of(users.read(call.caller, user_id)))
+@blueprint.endpoint("GET", COLLECTION_PATH, query=UserQuery, responses={200: UserList})
+def list_users(request: ApiRequest[None, UserQuery]) -> Response:
+    """List all users, newest first."""
+    page = users.list_users(request.caller, page_request(request))
+    return page_response(request, page, UserList, [UserRead.from_model(user) for user in page.items])
 
 
-@blueprint.endpoint("PATCH", ONE, body=UserIn, answers={200: UserOut}, errors={404, 409})
-def change_user(call: Call[UserIn, None], user_id: str) -> Response:
-    """Change a user's email address, role or state; a changed role or state ends their sessions."""
-    return json_answer(UserOut.of(users.update(call.caller, user_id, call.body.changes())))
+@blueprint.endpoint("GET", ITEM_PATH, responses={200: UserRead}, error_statuses={404})
+def get_user(request: ApiRequest[None, None], user_id: str) -> Response:
+    """Get a user."""
+    return json_response(UserRead.from_model(users.get(request.caller, user_id)))
 
 
-@blueprint.endpoint("DELETE", ONE, answers={204: None}, errors={404, 409})
-def delete_user(call: Call[None, None], user_id: str) -> Response:
+@blueprint.endpoint("PATCH", ITEM_PATH, body=UserPatch, responses={200: UserRead}, error_statuses={404, 409})
+def update_user(request: ApiRequest[UserPatch, None], user_id: str) -> Response:
+    """Update a user's email address, role or activation.
+
+    A changed role or activation revokes the user's sessions.
+    """
+    return json_response(UserRead.from_model(users.update(request.caller, user_id, request.body.provided_fields())))
+
+
+@blueprint.endpoint("DELETE", ITEM_PATH, responses={204: None}, error_statuses={404, 409})
+def delete_user(request: ApiRequest[None, None], user_id: str) -> Response:
     """Erase a user's account."""
-    users.delete(call.caller, user_id)
+    users.delete(request.caller, user_id)
     return no_content()

@@ -1,4 +1,4 @@
-"""The queue's door for deletions: what hangs on something that ended goes, some time after it."""
+"""SQS worker for cascade deletions. Idempotent and resumable: it requeues what its time does not suffice for."""
 
 import json
 from typing import Any
@@ -6,47 +6,49 @@ from typing import Any
 from chalice.app import Blueprint, SQSEvent
 
 from chalicelib.adapters import sqs
+from chalicelib.adapters.sqs import CascadeTarget
 from chalicelib.core import clock
 from chalicelib.core.config import settings
 from chalicelib.observability import logs, metrics
+from chalicelib.observability.logs import error_log, event_log, log_unhandled_errors
 from chalicelib.services import cascade_deletion
 
-WORKERS = 2  # at once: deletions can wait, and all write to the same day of the ledger
-_RESERVE_MS = 20_000
+MAX_CONCURRENCY = 2  # deletions are not urgent, and all write to the same day of the ledger
+_SHUTDOWN_MARGIN_MS = 20_000
 
 logs.configure()
 blueprint = Blueprint(__name__)
 
 
-class MoreToDelete(RuntimeError):
-    """Time ran out, and the queue did not take the request for the rest: this message has to come again."""
+class RequeueFailedError(RuntimeError):
+    """The queue did not accept the message for the remaining dependents: SQS has to deliver this one again."""
 
 
 @blueprint.on_sqs_message(
-    queue=settings().resource(sqs.DELETIONS),
+    queue=settings().resource_name(sqs.DELETIONS),  # Chalice needs the name when it loads the module
     batch_size=1,
-    maximum_concurrency=WORKERS,
+    maximum_concurrency=MAX_CONCURRENCY,
     name="cascade_deletions",
 )
-@logs.reporting_errors
+@log_unhandled_errors
 def cascade_deletions(event: SQSEvent) -> None:
-    """Remove what hangs on one thing that ended; what time does not suffice for is asked for again."""
+    """Delete the dependents of one entity, as many as the remaining time allows."""
     context: Any = event.context
     [record] = event
     message = json.loads(record.body)
+    target, entity_id = CascadeTarget(message["target"]), message["id"]
     logs.request_id.set(message["request_id"])
-    removed, done = 0, True
+    deleted, is_complete = 0, True
     try:
-        for count in cascade_deletion.sweep(message["kind"], message["id"], clock.now()):
-            removed += count
-            if context.get_remaining_time_in_millis() < _RESERVE_MS:
-                done = False
+        for count in cascade_deletion.delete_dependents(target, entity_id, clock.now()):
+            deleted += count
+            if context.get_remaining_time_in_millis() < _SHUTDOWN_MARGIN_MS:
+                is_complete = False
                 if not sqs.send(sqs.DELETIONS, message, DelaySeconds=0):
-                    raise MoreToDelete(message["id"])
+                    raise RequeueFailedError(entity_id)
                 break
-    except cascade_deletion.NotEnded as error:
-        logs.errors.error("Asked to remove what hangs on something that is there", extra={"extra": {"why": str(error)}})
-    metrics.count("RowsRemoved", removed)
+    except cascade_deletion.TargetStillExistsError as error:
+        error_log.error("Refusing cascade deletion: target still exists", target=target, id=entity_id, why=str(error))
+    metrics.increment("RowsDeleted", deleted)
     metrics.flush()
-    extra = {"kind": message["kind"], "id": message["id"], "removed": removed, "done": done}
-    logs.events.info("Removed what hung on a deleted %s", message["kind"], extra={"extra": extra})
+    event_log.info("Cascade deletion finished", target=target, id=entity_id, deleted=deleted, complete=is_complete)

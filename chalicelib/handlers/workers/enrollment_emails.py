@@ -1,4 +1,9 @@
-"""The queue's door: enrollments whose email is owed, each sent once however often its message comes."""
+"""SQS worker for enrollment emails. Idempotent: one email per enrollment, however often the message is delivered.
+
+For each message: (1) check the remaining time; (2) the idempotency record of the enrollment: done means skip, in
+progress means fail; (3) read enrollment, student and course; (4) send through SES; (5) complete the record; (6) clear
+the pending email. A process that dies between 4 and 5 is the one window in which an email is sent twice.
+"""
 
 from typing import Any
 
@@ -9,64 +14,71 @@ from chalice.app import Blueprint, SQSEvent
 from chalicelib.adapters import idempotency, sqs
 from chalicelib.core import clock
 from chalicelib.core.config import settings
+from chalicelib.core.retry_policy import MAX_RECEIVE_COUNT
 from chalicelib.observability import logs, metrics
+from chalicelib.observability.logs import error_log
 from chalicelib.services import emails
 
 BATCH_SIZE = 5
-WORKERS = 5  # at once: SES lets an account send some 10 to 100 mails a second, and refuses what is beyond
+MAX_CONCURRENCY = 5  # SES allows an account some 10 to 100 emails a second, and throttles beyond
 
 logs.configure()
 blueprint = Blueprint(__name__)
 
-# A batch that failed as a whole is answered like any other: as the list of its messages.
+# A batch that failed as a whole gets the same response as any other: the list of its failed messages.
 _processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
-_config = idempotency.by("enrollment")
+_config = idempotency.config_for("enrollment")
 
 
-class TooLate(RuntimeError):
-    """Too little time is left to begin: killed in the middle, an email could be sent twice."""
+class InsufficientTimeError(RuntimeError):
+    """The remaining time does not suffice for an email: a timeout while sending could send it twice."""
 
 
 @blueprint.on_sqs_message(
-    queue=settings().resource(sqs.ENROLLMENT_EMAILS),
+    queue=settings().resource_name(sqs.ENROLLMENT_EMAILS),  # Chalice needs the name when it loads the module
     batch_size=BATCH_SIZE,
-    maximum_concurrency=WORKERS,
+    maximum_concurrency=MAX_CONCURRENCY,
     name="enrollment_emails",
 )
 def enrollment_emails(event: SQSEvent) -> dict[str, Any]:
-    """Send what the batch asks for; only what failed comes again."""
+    """Process a batch, and return its failed messages to the queue."""
     context: Any = event.context
     _config.register_lambda_context(context)
-    answer = process_partial_response(
-        event=event.to_dict(), record_handler=_handle, processor=_processor, context=context
+    response = process_partial_response(
+        event=event.to_dict(), record_handler=_process_record, processor=_processor, context=context
     )
-    logs.request_id.set(context.aws_request_id)  # the counts are of no one request
+    logs.request_id.set(context.aws_request_id)  # the metrics belong to no single request
     metrics.flush()
-    return dict(answer)
+    return dict(response)
 
 
-def _handle(record: SQSRecord, lambda_context: Any) -> None:
+def _process_record(record: SQSRecord, lambda_context: Any) -> None:
     message: dict[str, str] = {}
     try:
         message = dict(record.json_body)
         logs.request_id.set(message["request_id"])
-        if lambda_context.get_remaining_time_in_millis() < 1000 * emails.LONGEST_SECONDS:
-            raise TooLate
+        if lambda_context.get_remaining_time_in_millis() < 1000 * emails.MAX_SEND_SECONDS:
+            raise InsufficientTimeError
         _send_once(message=message)
-        # Not within what is done once: if only the mark fails, the mail must not be sent again.
+        # Outside of the idempotent function: when only this write fails, the email must not be sent again.
         emails.mark_enrollment_email_sent(message["enrollment"])
-        metrics.count("EmailsDone")
+        metrics.increment("EmailsSent")
     except Exception as error:
-        receives = int(record.attributes.approximate_receive_count)
-        extra = {"message_id": record.message_id, "enrollment": message.get("enrollment"), "receives": receives}
-        logs.errors.exception("An enrollment's email failed", extra={"extra": extra})
-        metrics.count("EmailsFailed")
-        if receives >= sqs.MAX_RECEIVES and not isinstance(error, TooLate):  # never tried: the cleanup asks again
-            emails.give_up(message.get("enrollment", ""), clock.now())
-            metrics.count("EmailsGivenUp")
+        receive_count = int(record.attributes.approximate_receive_count)
+        error_log.exception(
+            "Enrollment email failed",
+            message_id=record.message_id,
+            enrollment=message.get("enrollment"),
+            receive_count=receive_count,
+        )
+        metrics.increment("EmailsFailed")
+        # After InsufficientTimeError nothing was tried: the email stays pending, and the cleanup requeues it.
+        if receive_count >= MAX_RECEIVE_COUNT and not isinstance(error, InsufficientTimeError):
+            emails.mark_enrollment_email_failed(message.get("enrollment", ""), clock.now())
+            metrics.increment("EmailsGivenUp")
         raise
 
 
-@idempotency.done("message", _config, name="enrollment-email")
+@idempotency.idempotent("message", _config, name="enrollment-email")
 def _send_once(message: dict[str, str]) -> None:
     emails.send_enrollment_email(message["enrollment"])

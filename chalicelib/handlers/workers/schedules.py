@@ -1,4 +1,4 @@
-"""The clock's doors."""
+"""Scheduled functions: the daily report and the cleanup. Both run every hour, so that a missed run repairs itself."""
 
 from typing import Any
 
@@ -8,63 +8,68 @@ from chalicelib.adapters import idempotency
 from chalicelib.core import clock
 from chalicelib.core.config import settings
 from chalicelib.observability import logs, metrics
+from chalicelib.observability.logs import error_log, log_unhandled_errors
 from chalicelib.services import cleanup, emails, report_emails, reports
 
-_RESERVE_MS = 30_000
+_SHUTDOWN_MARGIN_MS = 30_000
 
 logs.configure()
 blueprint = Blueprint(__name__)
-_config = idempotency.by("[report, to]")
+_config = idempotency.config_for("[report, to]")
 
 
-class ReportNotMailed(RuntimeError):
-    """Some admins did not get the daily report."""
+class ReportEmailError(RuntimeError):
+    """Not all admins received the daily report."""
 
 
 @blueprint.schedule(Rate(1, unit=Rate.HOURS), name="daily_report")
-@logs.reporting_errors
+@log_unhandled_errors
 def daily_report(event: CloudWatchEvent) -> dict[str, list[str]]:
-    """Store the report of every whole day that has none; hourly, so that a missed hour mends itself."""
+    """Store the report of each completed day that has none, and email the latest to the admins."""
     context: Any = event.context
     logs.request_id.set(context.aws_request_id)
-    stored = [report.date for report in reports.fill(clock.now())]
-    if settings().mail_reports:
+    stored = [report.date for report in reports.generate_missing(clock.now())]
+    if settings().email_reports:
         _config.register_lambda_context(context)
-        _mail_newest_report(context)
+        _email_latest_report(context)
     return {"stored": stored}
 
 
 @blueprint.schedule(Rate(1, unit=Rate.HOURS), name="cleanup")
-@logs.reporting_errors
+@log_unhandled_errors
 def run_cleanup(event: CloudWatchEvent) -> dict[str, int]:
-    """Ask again for what was owed and may have been lost; what time does not suffice for waits for the next hour."""
+    """Requeue pending work whose messages may have been lost, as much as the remaining time allows."""
     context: Any = event.context
     logs.request_id.set(context.aws_request_id)
+
+    def should_continue(step: str, count: int) -> bool:
+        return bool(context.get_remaining_time_in_millis() > _SHUTDOWN_MARGIN_MS)
+
     try:
-        return cleanup.run(clock.now(), go_on=lambda *_: context.get_remaining_time_in_millis() > _RESERVE_MS)
+        return cleanup.run(clock.now(), should_continue)
     finally:
         metrics.flush()
 
 
-def _mail_newest_report(context: Any) -> None:
-    due = report_emails.due()
-    if due is None:
+def _email_latest_report(context: Any) -> None:
+    pending = report_emails.pending()
+    if pending is None:
         return
-    report, admins = due
+    report, admins = pending
     failed = 0
     for admin in admins:
         try:
-            if context.get_remaining_time_in_millis() < 1000 * emails.LONGEST_SECONDS:
-                raise ReportNotMailed("There is too little time left to begin a mail.")
-            _mail_once(mail={"report": str(report.date), "to": str(admin.email)})
+            if context.get_remaining_time_in_millis() < 1000 * emails.MAX_SEND_SECONDS:
+                raise ReportEmailError("The remaining time does not suffice for an email.")
+            _send_once(email={"report": str(report.date), "to": str(admin.email)})
         except Exception:
-            logs.errors.exception("A report's mail failed", extra={"extra": {"admin": admin.id}})
+            error_log.exception("Report email failed", admin=admin.id)
             failed += 1
     if failed:
-        raise ReportNotMailed(f"{failed} of {len(admins)} admins have no mail yet; the next hour tries again.")
-    report_emails.note_sent(report, clock.now())
+        raise ReportEmailError(f"{failed} of {len(admins)} admins have not received it. The next run retries.")
+    report_emails.mark_sent(report, clock.now())
 
 
-@idempotency.done("mail", _config, name="report-mail")
-def _mail_once(mail: dict[str, str]) -> None:
-    report_emails.send(mail["report"], mail["to"])
+@idempotency.idempotent("email", _config, name="report-mail")  # changing the name would send all reports again
+def _send_once(email: dict[str, str]) -> None:
+    report_emails.send(email["report"], email["to"])

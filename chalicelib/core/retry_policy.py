@@ -1,0 +1,35 @@
+"""Retries and timing of the deferred work: emails and cascade deletions.
+
+These numbers depend on each other and on those of data.yaml and .chalice/config.json. A test checks the inequalities.
+"""
+
+from datetime import timedelta
+
+# How often SQS delivers a message before it moves it to the dead-letter queue (data.yaml: maxReceiveCount).
+MAX_RECEIVE_COUNT = 5
+# How long SQS hides a message that a worker received (data.yaml: VisibilityTimeout). AWS recommends six times the
+# timeout of the function (https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html).
+VISIBILITY_TIMEOUT_SECONDS = 360
+WORKER_TIMEOUT_SECONDS = 60  # .chalice/config.json: lambda_timeout of both workers
+API_TIMEOUT_SECONDS = 29  # .chalice/config.json: lambda_timeout, the limit of API Gateway
+QUEUE_RETENTION = timedelta(days=14)  # data.yaml: MessageRetentionPeriod, the maximum of SQS
+
+# No request that could still add dependents is running when the cascade starts (data.yaml: DelaySeconds).
+CASCADE_DELAY_SECONDS = 35
+# A writer that died keeps the cache from being filled until no request of its time is running.
+CACHE_WRITE_MARKER_TTL_SECONDS = 35
+
+# How long the email worker retries a throttled SES within one delivery.
+SEND_RETRY_BUDGET_SECONDS = 8
+# A pending email without a message after this time has lost it: all deliveries are over by then.
+EMAIL_REQUEUE_AFTER = timedelta(minutes=45)
+# When the message of a pending email is sent once more: a long queue may not have reached it before.
+EMAIL_REQUEUE_INTERVAL = timedelta(hours=6)
+# Longer than a message and its dead letter can exist, so that a redriven message is recognised as a duplicate.
+IDEMPOTENCY_RECORD_TTL = timedelta(days=30)
+
+DELETION_REQUEUE_AFTER = timedelta(minutes=30)
+# Longer than any request runs, any access token lives and any index lags.
+TOMBSTONE_RETENTION = timedelta(days=1)
+# How long the enrollments of a deactivated student are kept.
+INACTIVE_RETENTION = timedelta(days=30)

@@ -1,0 +1,53 @@
+"""Responses: JSON, no content, and errors as problem details."""
+
+from collections.abc import Mapping
+
+from chalice.app import CORSConfig, Response
+from pydantic import BaseModel
+
+from chalicelib.core.errors import DomainError, TooManyAttempts, WriteContention
+from chalicelib.web import problems
+
+CORS = CORSConfig(
+    allow_origin="*",
+    allow_headers=["If-Match", "If-None-Match"],
+    expose_headers=[
+        "ETag",
+        "Location",
+        "Retry-After",
+        "WWW-Authenticate",
+        "X-Cache",
+        "X-Request-ID",
+        "X-Response-Time-ms",
+    ],
+    max_age=600,
+)
+
+
+def json_response(body: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Return a response with a JSON body."""
+    return Response(
+        body.model_dump_json(), status_code=status, headers={"Content-Type": "application/json", **(headers or {})}
+    )
+
+
+def no_content() -> Response:
+    """Return a 204 response."""
+    return Response("", status_code=204)
+
+
+def error_response(error: DomainError, instance: str) -> Response:
+    """Return the problem document of a domain error, for the path ``instance``."""
+    status, body = problems.from_error(error, instance)
+    headers: dict[str, str | list[str]] = {"Content-Type": problems.CONTENT_TYPE}
+    if status == 401:
+        headers |= problems.WWW_AUTHENTICATE
+    if isinstance(error, WriteContention | TooManyAttempts):
+        headers["Retry-After"] = str(error.retry_after)
+    return Response(body, status_code=status, headers=headers)
+
+
+def internal_error_response(instance: str) -> Response:
+    """Return the problem document of an unexpected exception, which it does not describe."""
+    body = problems.from_status(500, "Internal server error.", instance)
+    return Response(body, status_code=500, headers={"Content-Type": problems.CONTENT_TYPE})
