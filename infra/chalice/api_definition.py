@@ -12,26 +12,26 @@ from chalicelib.web.responses import CORS
 # The responses that API Gateway generates itself, by response type
 # (https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html).
 _RESPONSES = {
-    "ACCESS_DENIED": (403, "Your role may not do this."),
-    "API_CONFIGURATION_ERROR": (500, "Something went wrong on our side."),
-    "AUTHORIZER_CONFIGURATION_ERROR": (500, "Something went wrong on our side."),
-    "AUTHORIZER_FAILURE": (500, "Something went wrong on our side."),
-    "BAD_REQUEST_BODY": (400, "The body is not valid."),
-    "BAD_REQUEST_PARAMETERS": (400, "The parameters are not valid."),
+    "ACCESS_DENIED": (403, "Your role does not permit this operation."),
+    "API_CONFIGURATION_ERROR": (500, "Internal server error."),
+    "AUTHORIZER_CONFIGURATION_ERROR": (500, "Internal server error."),
+    "AUTHORIZER_FAILURE": (500, "Internal server error."),
+    "BAD_REQUEST_BODY": (400, "The body is invalid."),
+    "BAD_REQUEST_PARAMETERS": (400, "The parameters are invalid."),
     "EXPIRED_TOKEN": (401, "The token has expired."),
-    "INTEGRATION_FAILURE": (502, "The service did not answer."),
-    "INTEGRATION_TIMEOUT": (504, "The service did not answer in time."),
-    "INVALID_API_KEY": (403, "The API key is not valid."),
+    "INTEGRATION_FAILURE": (502, "The service did not respond."),
+    "INTEGRATION_TIMEOUT": (504, "The service did not respond in time."),
+    "INVALID_API_KEY": (403, "The API key is invalid."),
     # A Bearer header on an unknown route is taken for a bad AWS signature.
-    "INVALID_SIGNATURE": (404, "There is nothing at this address."),
-    "MISSING_AUTHENTICATION_TOKEN": (404, "There is nothing at this address."),
+    "INVALID_SIGNATURE": (404, "Path not found."),
+    "MISSING_AUTHENTICATION_TOKEN": (404, "Path not found."),
     "QUOTA_EXCEEDED": (429, "Too many requests."),
     "REQUEST_TOO_LARGE": (413, "The body is too large."),
-    "RESOURCE_NOT_FOUND": (404, "There is nothing at this address."),
+    "RESOURCE_NOT_FOUND": (404, "Path not found."),
     "THROTTLED": (429, "Too many requests."),
-    "UNAUTHORIZED": (401, "A valid access token is needed."),
+    "UNAUTHORIZED": (401, "Authentication required."),
     "UNSUPPORTED_MEDIA_TYPE": (415, "The body must be application/json."),
-    "WAF_FILTERED": (403, "The request was refused."),
+    "WAF_FILTERED": (403, "The request was rejected."),
 }
 _RETRY_SECONDS = "1"
 
@@ -91,8 +91,8 @@ def _declare_cache_keys(operation: dict[str, Any], keys: list[str]) -> None:
 def _gateway_responses() -> dict[str, Any]:
     named = {name: _gateway_response(status, detail) for name, (status, detail) in _RESPONSES.items()}
     return named | {
-        "DEFAULT_4XX": _gateway_response(400, "The request was refused."),
-        "DEFAULT_5XX": _gateway_response(500, "Something went wrong on our side."),
+        "DEFAULT_4XX": _gateway_response(400, "The request was rejected."),
+        "DEFAULT_5XX": _gateway_response(500, "Internal server error."),
     }
 
 

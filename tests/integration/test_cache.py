@@ -125,7 +125,7 @@ class _Killed(BaseException):
 def test_a_writer_that_dies_leaves_nothing_stale(
     valkey: Valkey, thing: Thing, wrote: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(read_through, "WRITE_MARKER_TTL_SECONDS", 2)
+    monkeypatch.setattr(read_through, "CACHE_WRITE_MARKER_TTL_SECONDS", 2)
     thing.read()
     with monkeypatch.context() as patch:
         patch.setattr(read_through, "_END", "return 1")  # it never gets there
@@ -152,9 +152,9 @@ def test_two_writers_at_once_both_count(valkey: Valkey, thing: Thing) -> None:
 def test_of_two_hundred_readers_that_miss_at_once_two_load_at_most(
     valkey: Valkey, thing: Thing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("ANSWER_SECONDS", "CONNECT_SECONDS"):
+    for name in ("READ_TIMEOUT_SECONDS", "CONNECT_TIMEOUT_SECONDS"):
         monkeypatch.setattr(client, name, 10)
-    for name in ("PATIENCE_SECONDS", "LEASE_SECONDS", "TOKEN_SECONDS"):
+    for name in ("LEASE_WAIT_SECONDS", "LEASE_SECONDS", "GENERATION_TTL_SECONDS"):
         monkeypatch.setattr(read_through, name, 10)  # so many threads take their time
     thing.load_seconds = 0.05
     together = Barrier(200)
@@ -341,7 +341,7 @@ def test_a_write_that_was_refused_ends_its_mark_and_waits_for_nothing(valkey: Va
 def test_a_write_that_may_yet_land_keeps_its_mark(
     valkey: Valkey, thing: Thing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(read_through, "WRITE_MARKER_TTL_SECONDS", 2)
+    monkeypatch.setattr(read_through, "CACHE_WRITE_MARKER_TTL_SECONDS", 2)
     thing.read()
     with pytest.raises(TimeoutError), read_through.invalidating(thing.scope, not_written_errors=(_Refused,)):
         raise TimeoutError("no answer from the database")

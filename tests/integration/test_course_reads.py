@@ -65,7 +65,7 @@ def faults(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(read_through, "_store_and_release", paused_settle)
     monkeypatch.setattr(read_through, "_run_for_scopes", killed_tell)
-    monkeypatch.setattr(read_through, "WRITE_MARKER_TTL_SECONDS", 1)  # or nothing would be cached any more
+    monkeypatch.setattr(read_through, "CACHE_WRITE_MARKER_TTL_SECONDS", 1)  # or nothing would be cached any more
 
 
 _mortal = threading.local()

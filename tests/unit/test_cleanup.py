@@ -190,4 +190,4 @@ def test_a_step_that_fails_stops_no_other(
         clean(NOW + timedelta(hours=1))
 
     assert len(messages(sqs.DELETIONS)) == 2  # the deletion's own, and the cleanup's
-    assert "A step of the cleanup failed" in caplog.text
+    assert "Cleanup step failed" in caplog.text

@@ -42,7 +42,7 @@ def test_a_course_is_in_all_its_lists_as_soon_as_it_is_there(teacher: Caller) ->
 
     lists = ["all", "published", f"owner#{teacher.id}"]
     words = ["elan", "vital", "the", "again"]
-    names = [f"{name}#{order}" for name in lists for order in ("date", "price")] + [f"word#{word}" for word in words]
+    names = [f"{name}#{order}" for name in lists for order in ("date", "price")] + [f"keyword#{word}" for word in words]
     assert rows() == {(name, course.id) for name in names}
     assert published_courses(teacher) == 1
 
@@ -130,11 +130,11 @@ def test_search_wants_all_words_whole_without_case_and_accents(teacher: Caller) 
 
 def test_a_row_that_an_accident_left_behind_finds_nothing(teacher: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     course = create_course(teacher, title="Knots and links")
-    monkeypatch.setattr(courses, "_delete_stale_keywords", lambda old, new: None)  # the process died before this
+    monkeypatch.setattr(Course, "_delete_stale_keywords", lambda new, old: None)  # the process died before this
 
     courses.update(teacher, course.id, {"title": "Only knots"}, None)
 
-    assert ("word#links", course.id) in rows()
+    assert ("keyword#links", course.id) in rows()
     assert found("links") == []
 
 

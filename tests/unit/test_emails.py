@@ -48,7 +48,7 @@ def ses(monkeypatch: pytest.MonkeyPatch) -> Ses:
     ses = Ses()
     real = aws_clients.client
     monkeypatch.setattr("chalicelib.adapters.aws.client", lambda name, **o: ses if name == "ses" else real(name, **o))
-    monkeypatch.setattr("chalicelib.adapters.ses._FIRST_WAIT_SECONDS", 0)
+    monkeypatch.setattr("chalicelib.adapters.ses._BACKOFF_BASE_SECONDS", 0)
     return ses
 
 
@@ -159,7 +159,7 @@ def test_it_is_given_back_to_the_queue_when_ses_refuses_for_longer(
     course: Course, ses: Ses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ada = enrolled(course, "ada")
-    monkeypatch.setattr(ses_adapter, "RETRY_BUDGET_SECONDS", -1)
+    monkeypatch.setattr(ses_adapter, "SEND_RETRY_BUDGET_SECONDS", -1)
     ses.says = [refusal(400, "Throttling")]
 
     assert receive(message(ada)) == [message(ada)]

@@ -135,7 +135,7 @@ def test_lessons_of_a_deleted_course_are_gone(teacher: Caller) -> None:
 
 def test_a_page_stops_before_it_is_too_large_for_an_answer(teacher: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chalicelib.core.pagination.MAX_PAGE_BYTES", 2_500)
-    monkeypatch.setattr(lesson_listing, "_LOADED_AT_ONCE", 2)
+    monkeypatch.setattr(lesson_listing, "_LOAD_BATCH_SIZE", 2)
     course = create_course(teacher)
     ids = [add(teacher, course.id, order, content="x" * 1_000).id for order in range(7)]
 

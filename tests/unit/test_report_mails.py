@@ -41,7 +41,7 @@ def box(aws: None, monkeypatch: pytest.MonkeyPatch) -> Box:
     """A school of three days with three admins, one of them inactive, and mails switched on."""
     box = Box()
     monkeypatch.setattr(ses, "send", box.send)
-    monkeypatch.setitem(settings().__dict__, "mail_reports", True)
+    monkeypatch.setitem(settings().__dict__, "email_reports", True)
     for name in ("ada", "bob", "eve"):
         admin = create_user(Role.ADMIN, name=name)
     users.apply_changes(admin.id, {"is_active": False})
@@ -83,7 +83,7 @@ def test_one_that_fails_does_not_stop_the_others_and_is_tried_again(box: Box) ->
 
 
 def test_it_is_only_mailed_where_that_is_asked_for(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(settings().__dict__, "mail_reports", False)
+    monkeypatch.setitem(settings().__dict__, "email_reports", False)
 
     hourly()
 
