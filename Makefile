@@ -54,7 +54,7 @@ test-long: .venv/.installed  ## the long runs: soaks, 200 generated requests an 
 	@$(BIN)/python -m pytest -m long $(TESTS)
 
 schema: .venv/.installed  ## write the OpenAPI document anew
-	@STAGE=local MAIL_FROM=eduflow@example.org $(BIN)/python -m ops.openapi
+	@$(BIN)/python -m ops.openapi
 
 deploy: .venv/.installed  ## all of a stage: STAGE=dev, prod or localstack; shows what changes first (YES=1 asks nothing)
 	@$(BIN)/python -m infra.deploy deploy $(STAGE) $(if $(YES),--yes) $(if $(NEW_RUNTIME),--new-runtime)

@@ -5,7 +5,9 @@ import sys
 import time
 
 from devstack.foreground import run_until_interrupted
-from devstack.stack import HOME, PROJECT, STAGE, Stack, StackFailed, port_setting, step
+from devstack.stack import Stack, StackFailed, port_setting, step
+from infra.config import LOCAL, PROJECT
+from infra.local_stage import HOME
 
 
 def main() -> int:
@@ -49,7 +51,7 @@ The log lines of the Lambda functions follow. Ctrl-C stops everything.
 
 
 def _demo(stack: Stack) -> str:
-    command = [sys.executable, "manage.py", "demo", "--stage", STAGE]
+    command = [sys.executable, "manage.py", "demo", "--stage", LOCAL]
     finished = subprocess.run(command, cwd=PROJECT, env=stack.environment, capture_output=True, text=True, check=False)
     if finished.returncode:
         raise StackFailed(f"The demo data could not be created: {finished.stderr.strip()}")

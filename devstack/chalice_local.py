@@ -14,7 +14,9 @@ from typing import Any
 import chalice.cli
 from chalice.cli.filewatch.stat import StatFileWatcher
 
-from devstack.stack import HOME, HOST, PROJECT, STAGE, StackFailed, port_setting, running_environment
+from devstack.stack import StackFailed, port_setting
+from infra.config import LOCAL, PROJECT
+from infra.local_stage import HOME, HOST, running_environment
 
 _WATCHED = ("app.py", "requirements.txt", ".chalice/config.json", "chalicelib/**/*")
 
@@ -34,7 +36,7 @@ def main() -> int:
     os.chdir(PROJECT)
     _watch_sources_only()
     sys.argv = [sys.executable, "-m", "devstack.chalice_local"]  # what Chalice starts again after a change
-    arguments = ["local", "--stage", STAGE, "--host", HOST, "--port", str(port)]
+    arguments = ["local", "--stage", LOCAL, "--host", HOST, "--port", str(port)]
     chalice.cli.cli.main(arguments, obj={}, standalone_mode=False)
     return 0
 

@@ -14,7 +14,8 @@ import threading
 from importlib.metadata import version
 from pathlib import Path
 
-from devstack.stack import HOST, cache_url
+from devstack.stack import cache_url
+from infra.local_stage import HOST
 
 MINISTACK = "1.5.33"  # devstack.apigateway, .calls and .functions reach into exactly this one
 

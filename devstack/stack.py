@@ -15,10 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-HOST = "127.0.0.1"
-STAGE = "local"
-PROJECT = Path(__file__).parents[1]
-HOME = PROJECT / ".local"
+from infra.config import LOCAL, PROJECT
+from infra.local_stage import HOST, STATE_FILE, aws_environment
+
 _START_SECONDS = 60
 _STOP_SECONDS = 20
 _POLL_SECONDS = 0.1
@@ -58,7 +57,7 @@ class Stack:
         self._take_home()
         for name, port in self._ports.items():
             check_port_free(name, port)
-        command = [sys.executable, "-m", "devstack.server", "--stage", STAGE, "--home", str(self.home)]
+        command = [sys.executable, "-m", "devstack.server", "--stage", LOCAL, "--home", str(self.home)]
         command += ["--api-port", str(self._ports["PORT"]), "--aws-port", str(self._ports["AWS_PORT"])]
         command += ["--cache-port", str(self._cache_port)]
         with (self.home / "aws.log").open("wb") as log:
@@ -71,21 +70,21 @@ class Stack:
                 start_new_session=True,  # a Ctrl-C is for the parent, which then ends it in order
             )
         self._await_answer(f"{self.aws_url}/_ministack/health", "The local AWS did not start")
-        (self.home / "stack.json").write_text(json.dumps(aws_environment(self.aws_url) | {"CACHE_URL": self.cache_url}))
+        (self.home / STATE_FILE).write_text(json.dumps(aws_environment(self.aws_url) | {"CACHE_URL": self.cache_url}))
 
     def provision(self) -> None:
         """Make the tables, queues and all else of infra/templates/data.yaml.
 
         Raises StackFailed.
         """
-        self._run("CloudFormation failed", sys.executable, "-m", "infra.cloudformation", STAGE)
+        self._run("CloudFormation failed", sys.executable, "-m", "infra.cloudformation", LOCAL)
 
     def deploy(self) -> None:
         """`chalice deploy`.
 
         Raises StackFailed.
         """
-        self._run("`chalice deploy` failed", str(Path(sys.executable).with_name("chalice")), "deploy", "--stage", STAGE)
+        self._run("`chalice deploy` failed", str(Path(sys.executable).with_name("chalice")), "deploy", "--stage", LOCAL)
 
     def warm_up(self) -> None:
         """Wait for the API's first answer.
@@ -103,7 +102,7 @@ class Stack:
         """End all that was started. The data is saved."""
         if self._lock is None:
             return
-        (self.home / "stack.json").unlink(missing_ok=True)
+        (self.home / STATE_FILE).unlink(missing_ok=True)
         if self._server is not None and self._server.poll() is None:
             self._server.send_signal(signal.SIGTERM)
             try:
@@ -164,27 +163,6 @@ class Stack:
             time.sleep(_POLL_SECONDS)
         log = self.home / "aws.log"
         raise StackFailed(f"{failure}: {answer}; {_last_line(log)} (all of it: {log})")
-
-
-def aws_environment(aws_url: str) -> dict[str, str]:
-    """What leads every AWS client to the local AWS."""
-    return {
-        "AWS_ENDPOINT_URL": aws_url,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
-
-
-def running_environment(home: Path) -> dict[str, str] | None:
-    """What leads a process to the stack that runs from this home, its AWS and its cache; None if none runs."""
-    with contextlib.suppress(OSError, ValueError):
-        found: dict[str, str] = json.loads((home / "stack.json").read_text())
-        return found
-    return None
 
 
 def cache_url(port: int) -> str:

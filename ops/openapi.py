@@ -1,6 +1,6 @@
-"""The OpenAPI 3.1 document, from the declared endpoints and their models.
+"""The OpenAPI 3.1 document, generated from the declared endpoints and their models.
 
-``python -m ops.openapi`` writes it beside this file, from where the API serves it.
+``python -m ops.openapi`` writes the file that the API serves.
 """
 
 import json
@@ -15,29 +15,45 @@ from pydantic.json_schema import models_json_schema
 from chalicelib.core.resources import OPENAPI_FILE
 from chalicelib.schemas.problems import Problem
 from chalicelib.security.access import AccessRule, AuthMode
-from chalicelib.web.endpoint import EndpointSpec
+from chalicelib.web.endpoint import API_PREFIX, EndpointSpec
 
 VERSION = "0.1.0"
 _REF = "#/components/schemas/{model}"
 _Mode = Literal["validation", "serialization"]
 _Schemas = Mapping[Any, Any]
 
+_DESCRIPTION = """Courses, lessons, enrollments and users of an online school.
+
+Log in at `/auth/login/` and send the access token as `Authorization: Bearer <token>`. Unknown fields in bodies and
+unknown query parameters are ignored. Errors are problem details (RFC 9457)."""
+_TAGS = {
+    "auth": "Registration, login, and the caller's own account.",
+    "courses": "Courses. Published courses are public.",
+    "enrollments": "Enrollments of students in courses.",
+    "lessons": "The lessons of courses.",
+    "reports": "Daily reports, for admins.",
+    "system": "The API itself.",
+    "users": "User administration, for admins.",
+}
+_TAG_OF_PATH = {"courses-public": "courses"}
 _PATH_PARAMETERS = {
-    "course_id": "A course's id.",
-    "lesson_id": "A lesson's id.",
-    "enrollment_id": "An enrollment's id.",
-    "user_id": "A user's id.",
-    "asset": "The name of a file.",
+    "course_id": "The ID of the course.",
+    "lesson_id": "The ID of the lesson.",
+    "enrollment_id": "The ID of the enrollment.",
+    "user_id": "The ID of the user.",
 }
 _HEADERS = {
-    "X-Request-ID": {"description": "This request's id, also in the logs.", "schema": {"type": "string"}},
-    "X-Response-Time-ms": {"description": "Milliseconds of work.", "schema": {"type": "string"}},
+    "X-Request-ID": {"description": "The ID of the request, also in the logs.", "schema": {"type": "string"}},
+    "X-Response-Time-ms": {"description": "The duration in milliseconds.", "schema": {"type": "string"}},
 }
-_PRECONDITIONS = {"If-None-Match": 304, "If-Match": 412}
+_PRECONDITIONS = {
+    "If-None-Match": (304, "The ETag that the client has. If it is current, the response is 304."),
+    "If-Match": (412, "The ETag that the change is based on. If it is not current, the response is 412."),
+}
 
 
 def document(app: Chalice) -> dict[str, Any]:
-    """The whole document."""
+    """Return the document of an app."""
     endpoints = list(_endpoints(app))
     schemas, definitions = models_json_schema([*_models(endpoints)], ref_template=_REF)
     paths: dict[str, dict[str, Any]] = {}
@@ -48,10 +64,11 @@ def document(app: Chalice) -> dict[str, Any]:
         "info": {
             "title": "EduFlow",
             "version": VERSION,
-            "description": "Courses, lessons, enrollments and users of an online school.",
+            "description": _DESCRIPTION,
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "http://127.0.0.1:8000"}],
+        "tags": [{"name": name, "description": description} for name, description in _TAGS.items()],
         "paths": paths,
         "components": {
             "schemas": definitions["$defs"],
@@ -61,27 +78,28 @@ def document(app: Chalice) -> dict[str, Any]:
 
 
 def text(app: Chalice) -> str:
-    """The document as it is committed."""
+    """Return the document as it is committed."""
     return json.dumps(document(app), indent=1, sort_keys=True) + "\n"
 
 
 def _endpoints(app: Chalice) -> Iterable[EndpointSpec]:
+    """Return the endpoints with JSON responses: all but the pages of the documentation."""
     for methods in app.routes.values():
         for entry in methods.values():
             endpoint: EndpointSpec = entry.view_function.endpoint  # type: ignore[attr-defined]
-            if endpoint.responses != {200: None} or endpoint.name == "schema":
+            if endpoint.responses != {200: None} or endpoint.name == "get_schema":
                 yield endpoint
 
 
 def _models(endpoints: list[EndpointSpec]) -> Iterable[tuple[type[BaseModel], _Mode]]:
+    """Return the models of bodies and responses. Those of queries become parameters."""
     yield Problem, "serialization"
     for endpoint in endpoints:
-        for model in (endpoint.body, endpoint.query):
+        if endpoint.body:
+            yield endpoint.body, "validation"
+        for model in endpoint.responses.values():
             if model:
-                yield model, "validation"
-        for answer in endpoint.responses.values():
-            if answer:
-                yield answer, "serialization"
+                yield model, "serialization"
 
 
 def _operation(endpoint: EndpointSpec, schemas: _Schemas) -> dict[str, Any]:
@@ -102,8 +120,10 @@ def _operation(endpoint: EndpointSpec, schemas: _Schemas) -> dict[str, Any]:
 
 
 def _tag(path: str) -> str:
-    parts = path.strip("/").split("/")
-    return parts[2] if len(parts) > 2 else "service"
+    if not path.startswith(f"{API_PREFIX}/"):
+        return "system"
+    name = path.removeprefix(f"{API_PREFIX}/").partition("/")[0]
+    return _TAG_OF_PATH.get(name, name)
 
 
 def _security(access: AccessRule) -> list[dict[str, list[str]]]:
@@ -116,19 +136,18 @@ def _parameters(endpoint: EndpointSpec) -> Iterable[dict[str, Any]]:
     for part in endpoint.path.split("/"):
         if part.startswith("{"):
             name = part.strip("{}")
-            yield {
-                "name": name,
-                "in": "path",
-                "required": True,
-                "description": _PATH_PARAMETERS[name],
-                "schema": {"type": "string"},
-            }
-    for name, status in _PRECONDITIONS.items():
+            yield _parameter("path", name, {"type": "string"}, _PATH_PARAMETERS[name], required=True)
+    for name, (status, description) in _PRECONDITIONS.items():
         if status in {*endpoint.responses, *endpoint.error_statuses}:
-            yield {"name": name, "in": "header", "required": False, "schema": {"type": "string"}}
+            yield _parameter("header", name, {"type": "string"}, description)
     if endpoint.query:
         for name, schema in endpoint.query.model_json_schema()["properties"].items():
-            yield {"name": name, "in": "query", "required": False, "schema": schema}
+            yield _parameter("query", name, schema, schema.pop("description", ""))
+
+
+def _parameter(place: str, name: str, schema: Any, description: str, *, required: bool = False) -> dict[str, Any]:
+    parameter = {"name": name, "in": place, "required": required, "schema": schema}
+    return parameter | ({"description": description} if description else {})
 
 
 def _responses(endpoint: EndpointSpec, schemas: _Schemas) -> dict[str, Any]:
@@ -136,13 +155,14 @@ def _responses(endpoint: EndpointSpec, schemas: _Schemas) -> dict[str, Any]:
     for status, model in endpoint.responses.items():
         responses[str(status)] = _response(status, schemas[model, "serialization"] if model else None)
         if 304 in endpoint.responses or 412 in endpoint.error_statuses:
-            responses[str(status)]["headers"]["ETag"] = _header("Its version, for If-None-Match and If-Match.")
+            responses[str(status)]["headers"]["ETag"] = _header("The version, for If-None-Match and If-Match.")
         if endpoint.reports_cache_status:
-            responses[str(status)]["headers"]["X-Cache"] = _header("Whether a cache served it: hit, miss or bypass.")
-    if endpoint.name == "schema":
+            description = "How the cache served the response: hit, miss or bypass."
+            responses[str(status)]["headers"]["X-Cache"] = _header(description)
+    if endpoint.name == "get_schema":
         responses["200"]["content"] = {"application/json": {"schema": {"type": "object"}}}
     problem = {"$ref": _REF.format(model="Problem")}
-    for status in sorted(_errors(endpoint)):
+    for status in sorted(_error_statuses(endpoint)):
         responses[str(status)] = _response(status, problem, "application/problem+json")
     if not isinstance(endpoint.access, AuthMode):  # API Gateway renames the header in responses of the function
         responses["401"]["headers"]["WWW-Authenticate"] = _header("The authentication scheme: Bearer.")
@@ -152,9 +172,9 @@ def _responses(endpoint: EndpointSpec, schemas: _Schemas) -> dict[str, Any]:
 def _response(status: int, schema: Any, content_type: str = "application/json") -> dict[str, Any]:
     headers = dict(_HEADERS)
     if status == 201:
-        headers["Location"] = _header("Where it is.")
+        headers["Location"] = _header("The URL of the new resource.")
     if status == 429:
-        headers["Retry-After"] = _header("Seconds to wait.")
+        headers["Retry-After"] = _header("Seconds until a retry can succeed.")
     response: dict[str, Any] = {"description": HTTPStatus(status).phrase, "headers": headers}
     if schema:
         response["content"] = {content_type: {"schema": schema}}
@@ -165,20 +185,20 @@ def _header(description: str) -> dict[str, Any]:
     return {"description": description, "schema": {"type": "string"}}
 
 
-def _errors(endpoint: EndpointSpec) -> set[int]:
-    found = {429, 500} | set(endpoint.error_statuses)
+def _error_statuses(endpoint: EndpointSpec) -> set[int]:
+    statuses = {429, 500} | set(endpoint.error_statuses)
     if endpoint.body:
-        found |= {400, 413, 415}
+        statuses |= {400, 413, 415}
     if endpoint.query:
-        found |= {400}
+        statuses |= {400}
     if endpoint.access is not AuthMode.PUBLIC:
-        found |= {401}
+        statuses |= {401}
     if not isinstance(endpoint.access, AuthMode):
-        found |= {403}
-    return found
+        statuses |= {403}
+    return statuses
 
 
 if __name__ == "__main__":
-    from app import app as eduflow
+    from app import app as eduflow  # late: only the command needs the app
 
     OPENAPI_FILE.write_text(text(eduflow), encoding="utf-8")

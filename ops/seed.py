@@ -1,4 +1,4 @@
-"""A school that looks real: people, courses with lessons, and three weeks of enrollments."""
+"""Demo data: users, courses with lessons, and three weeks of enrollments."""
 
 import random
 from collections.abc import Callable
@@ -69,66 +69,68 @@ _LONGEST_LESSON = 45
 
 
 class AlreadySeededError(Exception):
-    """The stage has its demo school."""
+    """The stage has the demo data already."""
 
 
 def seed(password: str, say: Callable[[str], object]) -> None:
-    """Make the school; every account has this password.
+    """Create the demo data. All accounts have this password. ``say`` is called with each step.
 
-    Raises AlreadyThere.
+    Raises:
+        AlreadySeededError: The stage has the demo data.
     """
-    dice = random.Random(2026)  # the same school everywhere
+    generator = random.Random(2026)  # the same data on every stage
     opening = clock.now() - timedelta(days=_DAYS)
     try:
         accounts.create_admin(ADMIN, "admin@example.org", password)
     except Conflict as error:
         raise AlreadySeededError from error
     say("instructors and students")
-    instructors = [_join(name, Role.INSTRUCTOR, password, opening) for name in _INSTRUCTORS]
-    students = [_join(name, Role.STUDENT, password, _some_time(dice, opening)) for name in _STUDENTS]
+    instructors = [_register(name, Role.INSTRUCTOR, password, opening) for name in _INSTRUCTORS]
+    students = [_register(name, Role.STUDENT, password, _random_time(generator, opening)) for name in _STUDENTS]
     say("courses and lessons")
-    published = _make_courses(dice, instructors, opening)
+    published = _create_courses(generator, instructors, opening)
     say("enrollments")
-    _enroll(dice, students, published)
+    _enroll(generator, students, published)
     say("daily reports")
     for _ in reports.generate_missing(clock.now()):
         pass
 
 
-def _join(name: str, role: Role, password: str, now: datetime) -> User:
+def _register(name: str, role: Role, password: str, now: datetime) -> User:
     return accounts.register(name, f"{name}@example.org", password, role, now)
 
 
-def _some_time(dice: random.Random, since: datetime) -> datetime:
-    return since + timedelta(seconds=dice.uniform(0, (clock.now() - since).total_seconds()))
+def _random_time(generator: random.Random, since: datetime) -> datetime:
+    return since + timedelta(seconds=generator.uniform(0, (clock.now() - since).total_seconds()))
 
 
-def _make_courses(dice: random.Random, instructors: list[User], opening: datetime) -> list[str]:
+def _create_courses(generator: random.Random, instructors: list[User], opening: datetime) -> list[str]:
     published = []
     for number, (title, description, cents, is_published, titles) in enumerate(_COURSES):
         owner = instructors[number % len(instructors)]
         caller = Caller(owner.id, owner.username, Role.INSTRUCTOR, session_id="demo")
-        moment = opening + timedelta(days=number, hours=dice.uniform(1, 9))
+        created_at = opening + timedelta(days=number, hours=generator.uniform(1, 9))
         fields = {"title": title, "description": description, "price_cents": cents, "is_published": is_published}
-        course = courses.create(caller, fields, moment)
+        course = courses.create(caller, fields, created_at)
         for order, lesson in enumerate(titles, start=1):
             fields = {
                 "title": lesson,
                 "content": f"{lesson}: what it is, two examples, and an exercise.",
-                "duration_min": dice.randrange(10, _LONGEST_LESSON, 5),
+                "duration_min": generator.randrange(10, _LONGEST_LESSON, 5),
                 "order_index": order,
             }
-            lessons.create(caller, course.id, fields, moment + timedelta(minutes=order))
+            lessons.create(caller, course.id, fields, created_at + timedelta(minutes=order))
         if is_published:
             published.append(course.id)
     return published
 
 
-def _enroll(dice: random.Random, students: list[User], course_ids: list[str]) -> None:
-    """Enrollments of the past: their emails are long sent, so none is owed."""
+def _enroll(generator: random.Random, students: list[User], course_ids: list[str]) -> None:
+    """Create past enrollments, whose emails are not pending."""
     for student in students:
         joined = clock.parse_timestamp(student.date_joined)
-        for course_id in dice.sample(course_ids, dice.randint(1, 4)):
-            enrollment = Enrollment.new(student.id, course_id, clock.format_timestamp(_some_time(dice, joined)), "demo")
+        for course_id in generator.sample(course_ids, generator.randint(1, 4)):
+            created_at = clock.format_timestamp(_random_time(generator, joined))
+            enrollment = Enrollment.new(student.id, course_id, created_at, "demo")
             enrollment.email_pending = None
             enrollment.insert()

@@ -18,8 +18,9 @@ from urllib.parse import urlsplit
 import boto3
 import requests
 
-from devstack.stack import aws_environment, free_ports
+from devstack.stack import free_ports
 from infra.config import Stage
+from infra.local_stage import aws_environment
 
 PROJECT = Path(__file__).parents[1]
 TEST_STAGE = Stage("test", {"MAIL_FROM": "eduflow@example.org"}, cache=False, alarm_email="", monthly_budget=0)

@@ -6,7 +6,6 @@ one write, and all processes switch at the same time.
 """
 
 import json
-import secrets
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,16 +20,12 @@ ACTIVATION_DELAY_SECONDS = CACHE_SECONDS + 60
 MAX_TOKEN_LIFETIME_SECONDS = 7 * 24 * 3600  # nothing that is signed is valid for longer
 MIN_KEY_BYTES = 32  # RFC 7518 §3.2: a key for HS256 is at least as long as its hash
 
-_SKEW_SECONDS = 60
-_KEY_ID_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+CLOCK_SKEW_SECONDS = 60
+KEY_ID_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
 
 class InvalidSigningKeys(RuntimeError):
     """The secret holds no usable key: nothing can be signed or verified."""
-
-
-class RotationInProgress(RuntimeError):
-    """A new key is published, but not active yet."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +54,7 @@ class SigningKeys:
 
     def verification_keys(self, now: float) -> dict[str, str]:
         """Return the keys that verify at a time (Unix seconds), by ID, including those that are not active yet."""
-        ends = [key.active_from + MAX_TOKEN_LIFETIME_SECONDS + _SKEW_SECONDS for key in self.keys[1:]]
+        ends = [key.active_from + MAX_TOKEN_LIFETIME_SECONDS + CLOCK_SKEW_SECONDS for key in self.keys[1:]]
         return {key.id: key.text for key, end in zip(self.keys, [*ends, float("inf")], strict=True) if now <= end}
 
 
@@ -80,48 +75,18 @@ def signing_keys() -> SigningKeys:
     """
     global _cached
     if _cached is None or time.monotonic() - _cached[0] > CACHE_SECONDS:
-        _cached = (time.monotonic(), _read())
+        _cached = (time.monotonic(), read())
     return _cached[1]
 
 
-def rotate(now: datetime) -> str:
-    """Publish a new key, drop the keys that are no longer trusted, and return the new key's ID.
-
-    It signs after ACTIVATION_DELAY_SECONDS. The previous key stays trusted until its last refresh token has expired:
-    no user is logged out.
+def read() -> SigningKeys:
+    """Return the keys of the secret now.
 
     Raises:
-        RotationInProgress: The newest key is not active yet.
         InvalidSigningKeys: The secret is unusable.
     """
-    keys = _read()
-    newest = keys.keys[-1]
-    if newest.active_from > now.timestamp():
-        raise RotationInProgress(f"A new key is published already. It signs from {newest.id}.")
-    key_id = _key_id_for(now.timestamp() + ACTIVATION_DELAY_SECONDS)
-    _write(keys.verification_keys(now.timestamp()) | {key_id: _new_key()})
-    return key_id
-
-
-def revoke_and_replace(now: datetime) -> str:
-    """Replace all keys by a new one, because they were compromised, and return its ID.
-
-    Within CACHE_SECONDS no function trusts the old keys: all users are logged out.
-    """
-    key_id = _key_id_for(now.timestamp() - _SKEW_SECONDS)
-    _write({key_id: _new_key()})
-    return key_id
-
-
-def _read() -> SigningKeys:
     secret = aws.client("secretsmanager").get_secret_value(SecretId=settings().signing_keys_secret)
     return _parse(secret["SecretString"])
-
-
-def _write(keys: dict[str, str]) -> None:
-    aws.client("secretsmanager").put_secret_value(
-        SecretId=settings().signing_keys_secret, SecretString=json.dumps(keys)
-    )
 
 
 def _parse(text: str) -> SigningKeys:
@@ -147,13 +112,5 @@ def _items(text: str) -> list[tuple[str, Any]]:
     return [*keys.items()]
 
 
-def _key_id_for(active_from: float) -> str:
-    return datetime.fromtimestamp(active_from, UTC).strftime(_KEY_ID_FORMAT)
-
-
 def _activation_time(key_id: str) -> float:
-    return datetime.strptime(key_id, _KEY_ID_FORMAT).replace(tzinfo=UTC).timestamp()
-
-
-def _new_key() -> str:
-    return secrets.token_urlsafe(48)
+    return datetime.strptime(key_id, KEY_ID_FORMAT).replace(tzinfo=UTC).timestamp()

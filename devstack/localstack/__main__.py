@@ -7,8 +7,10 @@ import time
 from devstack.foreground import run_until_interrupted
 from devstack.localstack import environment
 from devstack.localstack.environment import LocalStack
-from devstack.stack import HOME, PROJECT, StackFailed, port_setting, step
+from devstack.stack import StackFailed, port_setting, step
 from infra import config
+from infra.config import PROJECT
+from infra.local_stage import HOME
 from manage import DEMO_PASSWORD
 
 _ADDRESS_PREFIX = "Deployed: "

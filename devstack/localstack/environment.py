@@ -11,7 +11,8 @@ import urllib.request
 from pathlib import Path
 from typing import IO
 
-from devstack.stack import HOST, StackFailed, cache_url, check_port_free, free_ports
+from devstack.stack import StackFailed, cache_url, check_port_free, free_ports
+from infra.local_stage import HOST
 
 VERSION = "4.14.0"  # the last release that needs no token
 _FOLDER = Path(__file__).parent

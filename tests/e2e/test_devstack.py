@@ -23,7 +23,7 @@ def test_the_demo_school_looks_real(stack: RunningStack) -> None:
 
     assert [actor.get("/auth/me/").json()["role"] for actor in accounts] == ["admin", "instructor", "student"]
     assert [course["lessons_count"] for course in courses if course["title"] == "Compilers by hand"] == [6]
-    assert (again.returncode, again.stdout) == (0, "The demo school is there already.\n")
+    assert (again.returncode, again.stdout) == (0, "The demo data exists already.\n")
 
 
 def test_data_survives_a_restart_and_nothing_stays_running(own_copy: RunningStack) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import requests
 
-from devstack.stack import aws_environment
+from infra.local_stage import aws_environment
 from tests.fault_injection.proxy import FaultyAws
 from tests.support import RunningStack
 

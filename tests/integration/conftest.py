@@ -7,8 +7,9 @@ import pytest
 from chalicelib.adapters import aws, sqs
 from chalicelib.models import base
 from chalicelib.security import signing_keys
-from devstack.stack import Stack, aws_environment, free_ports
+from devstack.stack import Stack, free_ports
 from infra.cloudformation import provision
+from infra.local_stage import aws_environment
 from tests.support import PROJECT, TEST_STAGE
 
 
@@ -30,9 +31,6 @@ def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def _forget_clients() -> None:
-    """What was made for one AWS must not be used for another."""
-    for cached in (aws.session, aws.client, base.connection, sqs.queue_url):
-        cached.cache_clear()
-    signing_keys._cached = None
-    for table in base.Table.__subclasses__():
-        table._connection = None
+    """Forget clients and cached values of one AWS before another one is used."""
+    for module in (aws, sqs, base, signing_keys):
+        module.reset()

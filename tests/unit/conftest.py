@@ -47,7 +47,7 @@ def aws() -> Iterator[None]:
             Name=settings().signing_keys_secret, SecretString=json.dumps({FIRST_KEY: "x" * 64})
         )
         boto3.client("ses").verify_email_identity(EmailAddress="eduflow@example.org")
-        signing_keys._cached = None
+        signing_keys.reset()
         sqs.queue_url.cache_clear()
         yield
 

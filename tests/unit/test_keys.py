@@ -12,6 +12,7 @@ from chalicelib.core.pagination import Cursor
 from chalicelib.security import signing_keys, tokens
 from chalicelib.security.signing_keys import ACTIVATION_DELAY_SECONDS, CACHE_SECONDS, MAX_TOKEN_LIFETIME_SECONDS
 from chalicelib.web import cursors
+from ops import rotate_keys
 from tests.unit.conftest import FIRST_KEY
 
 NAME = "eduflow/test/signing-keys"
@@ -45,7 +46,7 @@ def issue() -> str:
 )
 def test_without_good_keys_nothing_is_signed_or_trusted(aws: None, text: str) -> None:
     token, cursor = issue(), cursors.encode(Cursor("here"), "a list")
-    signing_keys._cached = None
+    signing_keys.reset()
     boto3.client("secretsmanager").put_secret_value(SecretId=NAME, SecretString=text)
 
     with pytest.raises(signing_keys.InvalidSigningKeys, match=NAME):
@@ -57,7 +58,7 @@ def test_without_good_keys_nothing_is_signed_or_trusted(aws: None, text: str) ->
 
 
 def test_a_rotation_is_published_long_before_it_signs_and_the_old_key_stays_for_its_last_token(aws: None) -> None:
-    new = signing_keys.rotate(NOW)
+    new = rotate_keys.rotate(NOW)
 
     assert set(secret()) == {FIRST_KEY, new}
     found, begins = signing_keys.signing_keys(), NOW.timestamp() + ACTIVATION_DELAY_SECONDS
@@ -71,8 +72,8 @@ def test_a_rotation_is_published_long_before_it_signs_and_the_old_key_stays_for_
 def test_whatever_a_process_has_read_every_other_one_trusts_what_it_signs(aws: None) -> None:
     """Each second of a rotation, for every age that a process's copy of the secret can have."""
     before = signing_keys.signing_keys()
-    signing_keys.rotate(NOW)
-    signing_keys._cached = None
+    rotate_keys.rotate(NOW)
+    signing_keys.reset()
     after = signing_keys.signing_keys()
 
     for second in range(-10, ACTIVATION_DELAY_SECONDS + CACHE_SECONDS + 10):
@@ -84,12 +85,12 @@ def test_whatever_a_process_has_read_every_other_one_trusts_what_it_signs(aws: N
 
 
 def test_one_rotation_at_a_time_and_the_next_one_drops_what_is_trusted_no_more(aws: None) -> None:
-    second = signing_keys.rotate(NOW)
-    with pytest.raises(signing_keys.RotationInProgress, match=second):
-        signing_keys.rotate(NOW + timedelta(seconds=ACTIVATION_DELAY_SECONDS - 1))
+    second = rotate_keys.rotate(NOW)
+    with pytest.raises(rotate_keys.RotationInProgress, match=second):
+        rotate_keys.rotate(NOW + timedelta(seconds=ACTIVATION_DELAY_SECONDS - 1))
 
-    third = signing_keys.rotate(NOW + timedelta(days=1))
-    fourth = signing_keys.rotate(NOW + timedelta(days=7, hours=1))
+    third = rotate_keys.rotate(NOW + timedelta(days=1))
+    fourth = rotate_keys.rotate(NOW + timedelta(days=7, hours=1))
 
     assert set(secret()) == {second, third, fourth}
     assert len(set(secret().values())) == 3
@@ -98,8 +99,8 @@ def test_one_rotation_at_a_time_and_the_next_one_drops_what_is_trusted_no_more(a
 def test_keys_that_others_know_are_trusted_no_more(aws: None) -> None:
     token = issue()
 
-    only = signing_keys.revoke_and_replace(clock.now())
-    signing_keys._cached = None
+    only = rotate_keys.revoke_and_replace(clock.now())
+    signing_keys.reset()
 
     assert set(secret()) == {only}
     with pytest.raises(tokens.InvalidToken):
@@ -110,9 +111,9 @@ def test_keys_that_others_know_are_trusted_no_more(aws: None) -> None:
 def test_a_changed_secret_is_known_when_the_old_copy_is_old_enough(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = 0.0
     monkeypatch.setattr("chalicelib.security.signing_keys.time.monotonic", lambda: seconds)
-    signing_keys._cached = None
+    signing_keys.reset()
     known = signing_keys.signing_keys()
-    signing_keys.rotate(clock.now())
+    rotate_keys.rotate(clock.now())
 
     seconds = CACHE_SECONDS
     assert signing_keys.signing_keys() == known

@@ -37,7 +37,7 @@ def test_demo_is_refused_on_a_stage_with_a_cache(monkeypatch: pytest.MonkeyPatch
     stage = config.Stage("dev", {"MAIL_FROM": "school@school.edu"}, cache=True)
     monkeypatch.setattr(config, "load_stage", lambda _: stage)
 
-    with pytest.raises(manage._Refused, match="Valkey is reached from its VPC only"):
+    with pytest.raises(manage.CommandError, match="Valkey is reached from its VPC only"):
         manage._demo(argparse.Namespace(stage="dev"))
 
 
