@@ -94,7 +94,7 @@ def test_somebody_logs_in_makes_a_course_and_reads_it_back(stack: RunningStack, 
     page.press(".auth-btn-wrapper .btn-done")
     made = page.runs("create_course", body=f'{{"title": "{title}", "is_published": true}}')
     course_id = made.partition('"id": "')[2].partition('"')[0]
-    read = page.runs("read_course", parameter=course_id)
+    read = page.runs("get_course", parameter=course_id)
 
     assert course_id
     assert title in read

@@ -50,7 +50,7 @@ def test_a_day_that_is_not_over_has_no_report(stack: RunningStack) -> None:
     refused = stack.manage("run", "daily-report", "--date", "2999-01-01")
 
     assert refused.returncode == 1
-    assert "not over" in refused.stderr
+    assert "not completed" in refused.stderr
 
 
 def test_a_cleanup_by_hand_says_what_it_asked_for(stack: RunningStack) -> None:
