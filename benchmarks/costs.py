@@ -1,4 +1,4 @@
-"""``python -m benchmarks.costs``: what EduFlow costs on AWS, by kind of request, and a month in which nobody learns.
+"""``python -m benchmarks.costs``: the costs on AWS, per million requests of a kind and per idle month.
 
 PRICES are the public list prices of us-east-1, without free tiers, as they were in PRICED: look them up
 before you rely on them. What a request takes
@@ -94,29 +94,27 @@ def idle_month(cache: bool = False, stage_cache: bool = False, alarms: bool = Fa
     runs = 2 * HOURS  # the two hourly functions, a second each
     parts["hourly report and cleanup"] = runs * PRICES["Lambda, a GB-second"]
     polls = 2 * 5 * HOURS * 3600 / 20  # Lambda looks into two queues, five times over, each 20 seconds
-    parts["looking into two queues"] = polls / MILLION * PRICES["SQS, a million requests"]
+    parts["polling two queues"] = polls / MILLION * PRICES["SQS, a million requests"]
     if cache:
-        parts["Valkey, the least there is"] = CACHE_GB * HOURS * PRICES["ElastiCache Serverless, a GB-hour"]
-        parts["its network's endpoints"] = (
-            ENDPOINTS * ZONES * HOURS * PRICES["VPC interface endpoint, an hour and zone"]
-        )
+        parts["Valkey, minimum size"] = CACHE_GB * HOURS * PRICES["ElastiCache Serverless, a GB-hour"]
+        parts["VPC endpoints"] = ENDPOINTS * ZONES * HOURS * PRICES["VPC interface endpoint, an hour and zone"]
     if stage_cache:
         parts["stage cache of 0.5 GB"] = HOURS * PRICES["API Gateway stage cache of 0.5 GB, an hour"]
     if alarms:
         parts["alarms"] = ALARMS * PRICES["CloudWatch, an alarm and month"]
-        parts["own metrics"] = METRICS * PRICES["CloudWatch, a custom metric and month"]
+        parts["custom metrics"] = METRICS * PRICES["CloudWatch, a custom metric and month"]
     return parts
 
 
 def main() -> None:
     """Print the tables, as Markdown."""
     print(f"Prices of us-east-1, {PRICED}, in US dollars.\n")
-    print("| a million of | costs |\n|---|---:|")
+    print("| a million of | USD |\n|---|---:|")
     for kind in KINDS:
         print(f"| {kind.name} | {kind.per_million():,.2f} |")
-    print("\n| a month in which nobody learns | costs | of it |\n|---|---:|---|")
+    print("\n| an idle month | USD | of which |\n|---|---:|---|")
     for name, parts in (
-        ("as it is deployed", idle_month()),
+        ("default", idle_month()),
         ("with alarms", idle_month(alarms=True)),
         ("with alarms and Valkey", idle_month(alarms=True, cache=True)),
         ("with alarms, Valkey and stage cache", idle_month(alarms=True, cache=True, stage_cache=True)),
@@ -126,8 +124,8 @@ def main() -> None:
     hits = KINDS[0].per_million() - KINDS[1].per_million()
     saved = -hits / MILLION
     monthly = sum(idle_month(cache=True).values()) - sum(idle_month().values())
-    print(f"\nOf courses alone, Valkey pays for itself from {monthly / saved / MILLION:,.0f} million reads a month on; "
-          "what it is for is time, and the database's limits in the opening hour.")  # fmt: skip
+    print(f"\nFor courses alone, Valkey saves more than it costs from {monthly / saved / MILLION:,.0f} million reads a month on. "
+          "Its purpose is latency, and the database's limits in an opening hour.")  # fmt: skip
 
 
 if __name__ == "__main__":
