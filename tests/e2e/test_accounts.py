@@ -12,7 +12,7 @@ def account(**fields: Any) -> dict[str, Any]:
     return {"username": name, "email": f"{name}@example.org", "password": PASSWORD} | fields
 
 
-def test_who_registers_can_log_in_and_see_their_profile(anonymous: Actor, api: Api) -> None:
+def test_registered_user_logs_in_and_gets_the_profile(anonymous: Actor, api: Api) -> None:
     wanted = account(role="instructor")
 
     registered = anonymous.post("/auth/register/", wanted)
@@ -27,11 +27,11 @@ def test_who_registers_can_log_in_and_see_their_profile(anonymous: Actor, api: A
     assert me.json()["role"] == "instructor"
 
 
-def test_a_new_account_is_a_students(anonymous: Actor) -> None:
+def test_default_role_is_student(anonymous: Actor) -> None:
     assert anonymous.post("/auth/register/", account()).json()["role"] == "student"
 
 
-def test_the_email_address_logs_in_too_and_is_kept_in_lower_case(anonymous: Actor) -> None:
+def test_login_by_email_ignores_case(anonymous: Actor) -> None:
     wanted = account()
     shouted = wanted["email"].upper()
     registered = anonymous.post("/auth/register/", wanted | {"email": shouted})
@@ -44,7 +44,7 @@ def test_the_email_address_logs_in_too_and_is_kept_in_lower_case(anonymous: Acto
 
 
 @pytest.mark.parametrize("taken", ["username", "email"])
-def test_a_name_or_address_is_taken_without_regard_to_case(anonymous: Actor, taken: str) -> None:
+def test_identities_are_unique_without_case(anonymous: Actor, taken: str) -> None:
     first = account()
     anonymous.post("/auth/register/", first)
 
@@ -70,7 +70,7 @@ def test_a_name_or_address_is_taken_without_regard_to_case(anonymous: Actor, tak
         ("role", "headmaster"),
     ],
 )
-def test_bad_input_is_named(anonymous: Actor, field: str, value: str) -> None:
+def test_invalid_fields_are_named(anonymous: Actor, field: str, value: str) -> None:
     answer = anonymous.post("/auth/register/", account(**{field: value}))
 
     assert answer.status_code == 400
@@ -78,7 +78,7 @@ def test_bad_input_is_named(anonymous: Actor, field: str, value: str) -> None:
     assert all(error["code"] and error["message"] for error in answer.json()["errors"])
 
 
-def test_a_password_like_the_username_is_refused(anonymous: Actor) -> None:
+def test_password_similar_to_username_is_rejected(anonymous: Actor) -> None:
     wanted = account()
 
     answer = anonymous.post("/auth/register/", wanted | {"password": wanted["username"] + "1"})
@@ -87,7 +87,7 @@ def test_a_password_like_the_username_is_refused(anonymous: Actor) -> None:
     assert "password_too_similar" in {error["code"] for error in answer.json()["errors"]}
 
 
-def test_unknown_user_and_wrong_password_get_the_same_answer(anonymous: Actor, student: Actor) -> None:
+def test_unknown_user_and_wrong_password_get_the_same_response(anonymous: Actor, student: Actor) -> None:
     wrong = anonymous.post("/auth/login/", {"username": student.username, "password": "not the password"})
     unknown = anonymous.post("/auth/login/", {"username": unique("nobody"), "password": "not the password"})
 
@@ -98,7 +98,7 @@ def test_unknown_user_and_wrong_password_get_the_same_answer(anonymous: Actor, s
     }
 
 
-def test_a_refresh_token_is_no_access_token(anonymous: Actor, api: Api, student: Actor) -> None:
+def test_refresh_token_is_no_access_token(anonymous: Actor, api: Api, student: Actor) -> None:
     tokens = anonymous.post("/auth/login/", {"username": student.username, "password": PASSWORD}).json()
 
     assert Actor(api, token=tokens["refresh"]).get("/auth/me/").status_code == 401

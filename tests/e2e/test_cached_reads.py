@@ -68,7 +68,7 @@ def stack_cache(stack: RunningStack) -> Iterator[StackCache]:
     found.close()
 
 
-def test_a_second_read_is_a_hit_wherever_it_is_made(teacher: Actor, stack: RunningStack, chalice_local: Api) -> None:
+def test_second_read_is_a_hit_from_any_caller(teacher: Actor, stack: RunningStack, chalice_local: Api) -> None:
     path = f"/courses/{teacher.makes_course()['id']}/"
     here, there = Actor(stack.api), Actor(chalice_local)
 
@@ -81,12 +81,12 @@ def test_a_second_read_is_a_hit_wherever_it_is_made(teacher: Actor, stack: Runni
     assert seen.headers["ETag"] == changed.headers["ETag"]
 
 
-def test_what_no_cache_serves_says_so(teacher: Actor, admin: Actor, gateway: Api) -> None:
+def test_uncached_response_reports_bypass(teacher: Actor, admin: Actor, gateway: Api) -> None:
     assert {actor.get("/courses/").headers["X-Cache"] for actor in (teacher, admin)} == {"bypass"}
     assert "X-Cache" not in teacher.get("/lessons/").headers
 
 
-def test_of_two_hundred_that_miss_at_once_two_load_at_most(teacher: Actor, gateway: Api) -> None:
+def test_at_most_two_of_200_misses_query_the_database(teacher: Actor, gateway: Api) -> None:
     """In one of three tries: on a machine so busy that an answer takes 50 ms, all go past the cache for a while."""
 
     def loads() -> int:
@@ -98,7 +98,7 @@ def test_of_two_hundred_that_miss_at_once_two_load_at_most(teacher: Actor, gatew
     assert any(loads() <= 2 for _ in range(3))
 
 
-def test_its_metrics_are_in_the_log(stack: RunningStack, teacher: Actor) -> None:
+def test_cache_metrics_are_in_the_log(stack: RunningStack, teacher: Actor) -> None:
     path = f"/courses/{teacher.makes_course()['id']}/"
 
     def counted() -> bool:
@@ -112,7 +112,7 @@ def test_its_metrics_are_in_the_log(stack: RunningStack, teacher: Actor) -> None
 @pytest.mark.parametrize(
     "seconds", [2, pytest.param(30, marks=[pytest.mark.long, pytest.mark.timeout(600)])], ids=["short", "long"]
 )
-def test_whatever_its_cache_suffers_the_api_shows_the_present(
+def test_api_is_correct_during_cache_faults(
     stack: RunningStack, stack_cache: StackCache, teacher: Actor, gateway: Api, seconds: int
 ) -> None:
     history = History()

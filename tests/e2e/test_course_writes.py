@@ -11,7 +11,7 @@ def rival(teacher: Actor) -> Actor:
     return Actor(teacher.api, token=registers(teacher.api, "instructor").token)
 
 
-def test_put_writes_anew_and_patch_changes(teacher: Actor, api: Api) -> None:
+def test_put_resets_omitted_fields_and_patch_keeps_them(teacher: Actor, api: Api) -> None:
     course = teacher.makes_course(description="Old", price="5.00")
     path = f"/courses/{course['id']}/"
 
@@ -30,7 +30,7 @@ def test_put_writes_anew_and_patch_changes(teacher: Actor, api: Api) -> None:
     assert teacher.get(path).json() == put.json()
 
 
-def test_bad_changes_change_nothing(teacher: Actor, api: Api) -> None:
+def test_invalid_update_changes_nothing(teacher: Actor, api: Api) -> None:
     course = teacher.makes_course()
     path = f"/courses/{course['id']}/"
 
@@ -40,7 +40,7 @@ def test_bad_changes_change_nothing(teacher: Actor, api: Api) -> None:
     assert teacher.get(path).json() == course
 
 
-def test_only_the_owner_and_admins_write(teacher: Actor, rival: Actor, student: Actor, admin: Actor, api: Api) -> None:
+def test_only_owner_and_admins_can_update(teacher: Actor, rival: Actor, student: Actor, admin: Actor, api: Api) -> None:
     course, draft = teacher.makes_course(), teacher.makes_course(is_published=False)
     body = {"title": "Mine now"}
 
@@ -54,7 +54,7 @@ def test_only_the_owner_and_admins_write(teacher: Actor, rival: Actor, student: 
     assert (changed["title"], changed["owner"]) == ("Mine now", teacher.username)
 
 
-def test_after_a_write_no_read_shows_the_old_state(teacher: Actor, anonymous: Actor, api: Api) -> None:
+def test_write_is_visible_to_all_reads(teacher: Actor, anonymous: Actor, api: Api) -> None:
     course = teacher.makes_course()
     path = f"/courses/{course['id']}/"
 
@@ -93,7 +93,7 @@ def test_etags(teacher: Actor, anonymous: Actor, api: Api) -> None:
     assert teacher.call("DELETE", path, headers={"If-Match": "*"}).status_code == 204
 
 
-def test_a_new_lesson_is_a_new_version_of_its_course(teacher: Actor, api: Api) -> None:
+def test_new_lesson_changes_the_etag_of_its_course(teacher: Actor, api: Api) -> None:
     course = teacher.makes_course()
     path = f"/courses/{course['id']}/"
     tag = teacher.get(path).headers["ETag"]
@@ -124,7 +124,7 @@ def test_search(teacher: Actor, anonymous: Actor, api: Api) -> None:
     assert [course["id"] for course in anonymous.get(page["next"]).json()["results"]] == [knots["id"]]
 
 
-def test_the_public_list_is_the_same_for_everybody(teacher: Actor, admin: Actor, anonymous: Actor, api: Api) -> None:
+def test_public_list_is_the_same_for_all_callers(teacher: Actor, admin: Actor, anonymous: Actor, api: Api) -> None:
     teacher.makes_course(is_published=False)
 
     lists = [actor.get("/courses-public/").json() for actor in (anonymous, teacher, admin)]

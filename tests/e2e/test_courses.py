@@ -5,7 +5,7 @@ from tests.support import Actor, Api, RunningStack, registers, unique
 pytestmark = pytest.mark.contract
 
 
-def test_what_an_instructor_makes_everybody_can_read(teacher: Actor, anonymous: Actor, api: Api) -> None:
+def test_published_course_is_readable_by_all(teacher: Actor, anonymous: Actor, api: Api) -> None:
     made = teacher.post(
         "/courses/", {"title": "  Linear algebra ", "description": "Vectors", "price": "49.9", "is_published": True}
     )
@@ -23,13 +23,13 @@ def test_what_an_instructor_makes_everybody_can_read(teacher: Actor, anonymous: 
     assert course in anonymous.get("/courses/").json()["results"]
 
 
-def test_a_new_course_is_a_draft_for_nothing(teacher: Actor) -> None:
+def test_new_course_is_a_free_draft_by_default(teacher: Actor) -> None:
     course = teacher.post("/courses/", {"title": "Draft"}).json()
 
     assert (course["is_published"], course["price"], course["description"]) == (False, "0.00", "")
 
 
-def test_a_draft_is_for_its_owner_and_admins(teacher: Actor, admin: Actor, student: Actor, anonymous: Actor) -> None:
+def test_draft_is_visible_to_owner_and_admins(teacher: Actor, admin: Actor, student: Actor, anonymous: Actor) -> None:
     draft = teacher.makes_course(is_published=False)
     rival = Actor(teacher.api, token=registers(teacher.api, "instructor").token)
     path = f"/courses/{draft['id']}/"
@@ -42,7 +42,7 @@ def test_a_draft_is_for_its_owner_and_admins(teacher: Actor, admin: Actor, stude
     assert all(draft != course for course in student.get("/courses/?limit=100").json()["results"])
 
 
-def test_students_and_strangers_make_no_courses(student: Actor, gateway: Api) -> None:
+def test_students_and_anonymous_cannot_create_courses(student: Actor, gateway: Api) -> None:
     assert student.post("/courses/", {"title": "Mine"}).status_code == 403
     assert Actor(gateway).post("/courses/", {"title": "Mine"}).status_code == 401
 
@@ -57,7 +57,7 @@ def test_students_and_strangers_make_no_courses(student: Actor, gateway: Api) ->
         "a" * 500,
     ],
 )
-def test_an_id_that_is_none_is_404(anonymous: Actor, course_id: str) -> None:
+def test_malformed_id_is_404(anonymous: Actor, course_id: str) -> None:
     assert anonymous.get(f"/courses/{course_id}/").status_code == 404
 
 
@@ -77,14 +77,14 @@ def test_an_id_that_is_none_is_404(anonymous: Actor, course_id: str) -> None:
         ("is_published", "perhaps"),
     ],
 )
-def test_bad_input_is_named(teacher: Actor, field: str, value: object) -> None:
+def test_invalid_fields_are_named(teacher: Actor, field: str, value: object) -> None:
     answer = teacher.post("/courses/", {"title": "A title", field: value})
 
     assert answer.status_code == 400
     assert [error["field"] for error in answer.json()["errors"]] == [field]
 
 
-def test_following_next_and_previous_visits_each_course_once(api: Api, stack: object) -> None:
+def test_course_pages_visit_each_course_once(api: Api, stack: object) -> None:
     owner = Actor(api, token=registers(api, "instructor").token)
     made = [owner.makes_course(title=unique("Paged"))["id"] for _ in range(7)]
 
@@ -102,7 +102,7 @@ def test_following_next_and_previous_visits_each_course_once(api: Api, stack: ob
     assert pages[1]["next"].startswith(f"{api.url}/api/v1/courses/?")
 
 
-def test_a_cursor_is_good_for_its_own_list_only(teacher: Actor, admin: Actor, api: Api) -> None:
+def test_cursor_is_valid_for_its_own_list_only(teacher: Actor, admin: Actor, api: Api) -> None:
     for _ in range(2):
         teacher.makes_course()
     following = admin.get("/courses/?limit=1").json()["next"]
@@ -128,7 +128,7 @@ def test_ordering_by_price(api: Api) -> None:
 
 
 @pytest.mark.embedded  # LocalStack has no front like a custom domain: every contract test goes through its stage URL
-def test_the_stage_url_works_like_the_custom_domain(stack: RunningStack, teacher: Actor) -> None:
+def test_stage_url_works_like_the_custom_domain(stack: RunningStack, teacher: Actor) -> None:
     host = stack.stage_host()  # not every resolver knows the names below localhost
     staged = Actor(Api(f"{stack.aws_url}/local"), token=teacher.token)
 

@@ -24,9 +24,7 @@ def erased(stack: RunningStack) -> tuple[str, str]:
 
 
 @pytest.mark.usefixtures("erased")
-def test_what_hangs_on_deleted_courses_and_users_goes_also_when_others_enroll_meanwhile(
-    teacher: Actor, admin: Actor, gateway: Api
-) -> None:
+def test_dependents_are_deleted_during_other_enrollments(teacher: Actor, admin: Actor, gateway: Api) -> None:
     leaver, stayer = registers(gateway, "student"), registers(gateway, "student")
     doomed, kept = teacher.makes_course(), teacher.makes_course()
     lesson = teacher.post("/lessons/", {"course": doomed["id"], "title": "Doomed"}).json()
@@ -58,7 +56,7 @@ def test_what_hangs_on_deleted_courses_and_users_goes_also_when_others_enroll_me
     assert left(f"student={of_stayer['student']}") == left(f"course={kept['id']}") == [of_stayer["id"]]
 
 
-def test_of_an_erased_account_nothing_is_left_that_names_it(stack: RunningStack, erased: tuple[str, str]) -> None:
+def test_erased_account_leaves_no_personal_data(stack: RunningStack, erased: tuple[str, str]) -> None:
     user_id, username = erased
     client = stack.aws("dynamodb")
 

@@ -75,14 +75,14 @@ DOMAIN = "api.school.example"
 DEPLOY = ("infra.deploy", "deploy", "local")
 
 
-def test_a_stage_that_is_not_there_is_called_so(empty: Empty) -> None:
+def test_smoke_test_names_a_missing_stage(empty: Empty) -> None:
     missing = empty.run("infra.smoke_test", "local")
 
     assert missing.returncode == 1
     assert "is not deployed" in missing.stderr
 
 
-def test_killed_anywhere_it_goes_on(empty: Empty) -> None:
+def test_killed_deploy_is_completed_by_the_next(empty: Empty) -> None:
     for seconds in (1.5, 4, 6, 7, 8, 9, 10, 12):
         empty.killed_after(seconds, *DEPLOY)
 
@@ -100,7 +100,7 @@ def test_killed_anywhere_it_goes_on(empty: Empty) -> None:
     assert len(apis) == len(set(apis)), "one API, however often it was begun"
 
 
-def test_from_another_machine_it_is_the_same_stage(empty: Empty, tmp_path: Path) -> None:
+def test_deploy_from_another_machine_updates_the_stage(empty: Empty, tmp_path: Path) -> None:
     """Chalice's file of what it deployed is not in the repository."""
     before = {function["FunctionName"] for function in empty.client("lambda").list_functions()["Functions"]}
     [api] = [api["id"] for api in empty.client("apigateway").get_rest_apis()["items"]]
@@ -115,7 +115,7 @@ def test_from_another_machine_it_is_the_same_stage(empty: Empty, tmp_path: Path)
     assert len({source["EventSourceArn"] for source in sources}) == len(sources) == 2
 
 
-def test_again_it_changes_nothing(empty: Empty) -> None:
+def test_second_deploy_changes_nothing(empty: Empty) -> None:
     functions = empty.client("lambda").list_functions()["Functions"]
     before = {function["FunctionName"]: function["CodeSha256"] for function in functions}
 
@@ -127,7 +127,7 @@ def test_again_it_changes_nothing(empty: Empty) -> None:
     assert {function["FunctionName"]: function["CodeSha256"] for function in functions} == before
 
 
-def test_custom_domain_is_created_mapped_and_taken_away(empty: Empty) -> None:
+def test_custom_domain_is_created_and_deleted(empty: Empty) -> None:
     file = empty.project / ".chalice" / "config.json"
     before = file.read_text()
     document = json.loads(before)
@@ -151,7 +151,7 @@ def test_custom_domain_is_created_mapped_and_taken_away(empty: Empty) -> None:
     assert empty.client("apigateway").get_domain_names()["items"] == []
 
 
-def test_a_changed_template_is_shown_first(empty: Empty) -> None:
+def test_deploy_previews_a_changed_template(empty: Empty) -> None:
     template = empty.project / "infra" / "templates" / "data.yaml"
     before = template.read_text()
     template.write_text(before.replace("VisibilityTimeout: 360", "VisibilityTimeout: 420", 1))
@@ -165,7 +165,7 @@ def test_a_changed_template_is_shown_first(empty: Empty) -> None:
     assert "Modify  AWS::SQS::Queue EnrollmentEmails" in shown
 
 
-def test_the_smoke_test_sees_each_setting_that_is_missing(empty: Empty) -> None:
+def test_smoke_test_finds_missing_settings(empty: Empty) -> None:
     gateway, functions = empty.client("apigateway"), empty.client("lambda")
     [api] = [api for api in gateway.get_rest_apis()["items"] if api["name"] == "eduflow"]
     [emails] = functions.list_event_source_mappings(FunctionName="eduflow-local-enrollment_emails")[
@@ -188,7 +188,7 @@ def test_the_smoke_test_sees_each_setting_that_is_missing(empty: Empty) -> None:
     assert empty.run("infra.smoke_test", "local").returncode == 0
 
 
-def test_destroyed_its_data_stays(empty: Empty) -> None:
+def test_destroy_keeps_the_tables(empty: Empty) -> None:
     refused = empty.run("infra.deploy", "destroy", "local", "--confirm", "prod")
     assert refused.returncode != 0
     assert empty.run("infra.smoke_test", "local").returncode == 0

@@ -10,12 +10,12 @@ from devstack.stack import free_ports
 from tests.support import PASSWORD, Actor, RunningStack, eventually, logs_in, processes_of, registers
 
 
-def test_it_says_where_everything_is(stack: RunningStack) -> None:
+def test_make_run_prints_all_urls(stack: RunningStack) -> None:
     for words in (f"{stack.api.url}/api/v1/", f"{stack.api.url}/api/docs/", "/_ministack/ses/messages", "grace.h"):
         assert stack.says(words)
 
 
-def test_the_demo_school_looks_real(stack: RunningStack) -> None:
+def test_demo_data_is_complete(stack: RunningStack) -> None:
     accounts = [logs_in(stack.api, name, "learn-with-eduflow") for name in ("admin", "grace.h", "ada")]
 
     courses = Actor(stack.api).get("/courses/?limit=100").json()["results"]
@@ -26,7 +26,7 @@ def test_the_demo_school_looks_real(stack: RunningStack) -> None:
     assert (again.returncode, again.stdout) == (0, "The demo data exists already.\n")
 
 
-def test_data_survives_a_restart_and_nothing_stays_running(own_copy: RunningStack) -> None:
+def test_restart_keeps_data_and_leaves_no_process(own_copy: RunningStack) -> None:
     own_copy.start()
     teacher = registers(own_copy.api, "instructor")
     course = teacher.makes_course()
@@ -56,7 +56,7 @@ def _keys_that_others_know_are_replaced(stack: RunningStack) -> None:
     assert key not in replaced.stdout + replaced.stderr
 
 
-def test_a_failed_deploy_says_so_and_leaves_nothing(own_copy: RunningStack) -> None:
+def test_failed_deploy_leaves_no_process(own_copy: RunningStack) -> None:
     (own_copy.folder / "app.py").write_text("raise RuntimeError('half a line of code')")
 
     failed = _run(own_copy)
@@ -68,7 +68,7 @@ def test_a_failed_deploy_says_so_and_leaves_nothing(own_copy: RunningStack) -> N
     assert processes_of(own_copy.folder) == []
 
 
-def test_ended_in_the_middle_of_a_deploy_it_leaves_nothing(own_copy: RunningStack) -> None:
+def test_interrupted_start_leaves_no_process(own_copy: RunningStack) -> None:
     (own_copy.folder / "app.py").write_text("import time; time.sleep(600)")
     own_copy.begin()
     eventually(lambda: own_copy.says("Deploying"))
@@ -77,7 +77,7 @@ def test_ended_in_the_middle_of_a_deploy_it_leaves_nothing(own_copy: RunningStac
     assert processes_of(own_copy.folder) == []
 
 
-def test_a_killed_parent_takes_the_local_aws_with_it(tmp_path: Path) -> None:
+def test_local_aws_stops_with_its_parent(tmp_path: Path) -> None:
     aws_port, api_port, cache_port = free_ports(3)
     command = [sys.executable, "-m", "devstack.server", "--stage", "local", "--home", str(tmp_path)]
     command += ["--aws-port", str(aws_port), "--api-port", str(api_port), "--cache-port", str(cache_port)]
@@ -91,7 +91,7 @@ def test_a_killed_parent_takes_the_local_aws_with_it(tmp_path: Path) -> None:
     assert processes_of(tmp_path) == []
 
 
-def test_a_taken_port_is_named(own_copy: RunningStack) -> None:
+def test_used_port_is_named(own_copy: RunningStack) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", own_copy.port))
         taken.listen()
@@ -105,7 +105,7 @@ def test_a_taken_port_is_named(own_copy: RunningStack) -> None:
     assert processes_of(own_copy.folder) == []
 
 
-def test_one_folder_runs_once(stack: RunningStack) -> None:
+def test_second_run_from_a_folder_is_rejected(stack: RunningStack) -> None:
     second = RunningStack(stack.folder)
     second.log = stack.folder / "second.log"
 
@@ -115,7 +115,7 @@ def test_one_folder_runs_once(stack: RunningStack) -> None:
     assert "EduFlow runs already from this folder" in failed.stderr
 
 
-def test_chalice_local_without_a_stack_says_what_to_do(own_copy: RunningStack) -> None:
+def test_chalice_local_without_a_stack_explains_itself(own_copy: RunningStack) -> None:
     failed = subprocess.run(
         [sys.executable, "-m", "devstack.chalice_local"],
         cwd=own_copy.folder,

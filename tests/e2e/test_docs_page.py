@@ -81,7 +81,7 @@ class Page:
         return self.find(".live-responses-table", block).text
 
 
-def test_somebody_logs_in_makes_a_course_and_reads_it_back(stack: RunningStack, browser: webdriver.Chrome) -> None:
+def test_docs_page_logs_in_and_creates_a_course(stack: RunningStack, browser: webdriver.Chrome) -> None:
     title = unique("From the page")
     page = Page(browser)
     browser.get(f"{stack.api.url}/api/docs/")

@@ -5,7 +5,7 @@ from tests.support import Actor, Api, registers
 pytestmark = pytest.mark.contract
 
 
-def test_students_see_their_own_and_staff_sees_all(teacher: Actor, student: Actor, admin: Actor, api: Api) -> None:
+def test_students_list_own_and_staff_lists_all(teacher: Actor, student: Actor, admin: Actor, api: Api) -> None:
     other = Actor(api, token=registers(api, "student").token)
     course = teacher.makes_course()
     mine, theirs = student.enrolls_in(course), other.enrolls_in(course)
@@ -22,7 +22,7 @@ def test_students_see_their_own_and_staff_sees_all(teacher: Actor, student: Acto
         assert staff.get("/enrollments/?course=nope").json()["results"] == []
 
 
-def test_pages_of_a_course_are_newest_first(teacher: Actor, api: Api) -> None:
+def test_enrollments_of_a_course_are_newest_first(teacher: Actor, api: Api) -> None:
     course = teacher.makes_course()
     made = [Actor(api, token=registers(api, "student").token).enrolls_in(course) for _ in range(5)]
 
@@ -35,7 +35,7 @@ def test_pages_of_a_course_are_newest_first(teacher: Actor, api: Api) -> None:
     assert seen == made[::-1]
 
 
-def test_a_student_leaves_and_comes_back(teacher: Actor, student: Actor, api: Api) -> None:
+def test_student_withdraws_and_enrolls_again(teacher: Actor, student: Actor, api: Api) -> None:
     course = teacher.makes_course()
     first = student.enrolls_in(course)
 
@@ -47,7 +47,9 @@ def test_a_student_leaves_and_comes_back(teacher: Actor, student: Actor, api: Ap
     assert student.get("/enrollments/").json()["results"] == [again]
 
 
-def test_who_may_end_an_enrollment(teacher: Actor, student: Actor, admin: Actor, gateway: Api) -> None:
+def test_enrollment_can_be_deleted_by_student_and_admin(
+    teacher: Actor, student: Actor, admin: Actor, gateway: Api
+) -> None:
     other = registers(gateway, "student")
     path = f"/enrollments/{student.enrolls_in(teacher.makes_course())['id']}/"
 

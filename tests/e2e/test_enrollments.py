@@ -7,7 +7,7 @@ from tests.support import Actor, RunningStack, eventually
 pytestmark = pytest.mark.contract
 
 
-def test_a_student_enrolls_and_gets_one_email(teacher: Actor, student: Actor, stack: RunningStack, api: object) -> None:
+def test_enrolled_student_gets_one_email(teacher: Actor, student: Actor, stack: RunningStack, api: object) -> None:
     course = teacher.makes_course(title="Knots <and> links")
     me = student.get("/auth/me/").json()
 
@@ -24,14 +24,14 @@ def test_a_student_enrolls_and_gets_one_email(teacher: Actor, student: Actor, st
     assert "Knots &lt;and&gt; links" in mail["BodyHtml"]
 
 
-def test_a_second_time_is_a_conflict(teacher: Actor, student: Actor, api: object) -> None:
+def test_second_enrollment_of_a_student_is_409(teacher: Actor, student: Actor, api: object) -> None:
     course = teacher.makes_course()
     student.enrolls_in(course)
 
     assert student.post("/enrollments/", {"course": course["id"]}).status_code == 409
 
 
-def test_drafts_and_unknown_courses_are_not_open(teacher: Actor, student: Actor, api: object) -> None:
+def test_enrolling_in_drafts_or_unknown_courses_is_rejected(teacher: Actor, student: Actor, api: object) -> None:
     draft = teacher.makes_course(is_published=False)
 
     for course_id in (draft["id"], "0000000000000000", "nope"):
@@ -40,14 +40,14 @@ def test_drafts_and_unknown_courses_are_not_open(teacher: Actor, student: Actor,
         assert [error["field"] for error in answer.json()["errors"]] == ["course"]
 
 
-def test_only_students_enroll(teacher: Actor, admin: Actor) -> None:
+def test_only_students_can_enroll(teacher: Actor, admin: Actor) -> None:
     course = teacher.makes_course()
 
     assert teacher.post("/enrollments/", {"course": course["id"]}).status_code == 403
     assert admin.post("/enrollments/", {"course": course["id"]}).status_code == 403
 
 
-def test_a_message_that_comes_again_sends_no_second_email(teacher: Actor, student: Actor, stack: RunningStack) -> None:
+def test_repeated_message_sends_no_second_email(teacher: Actor, student: Actor, stack: RunningStack) -> None:
     enrollment = student.enrolls_in(teacher.makes_course())
     address = student.get("/auth/me/").json()["email"]
     eventually(lambda: stack.mails(address))
@@ -60,7 +60,7 @@ def test_a_message_that_comes_again_sends_no_second_email(teacher: Actor, studen
     assert len(stack.mails(address)) == 1
 
 
-def test_only_the_failed_messages_of_a_batch_come_again(stack: RunningStack) -> None:
+def test_only_failed_messages_of_a_batch_are_redelivered(stack: RunningStack) -> None:
     assert stack.reports_failed_messages()
 
 

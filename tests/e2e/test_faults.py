@@ -16,7 +16,7 @@ def _run(*arguments: str) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_workers_that_are_killed_and_services_that_refuse_lose_nothing() -> None:
+def test_killed_workers_and_failing_services_lose_nothing() -> None:
     _run("emails.killed", "emails.poison", "emails.sqs_refuses", "reports.killed", "--number", "40")
 
 

@@ -15,9 +15,7 @@ _CONFIG = Path(__file__).with_name("schemathesis.toml")
 
 @pytest.mark.parametrize("examples", [3, pytest.param(200, marks=[pytest.mark.long, pytest.mark.timeout(1500)])])
 @pytest.mark.parametrize("name", ["admin", "grace.h", "ada", ""])
-def test_generated_requests_meet_no_5xx_and_nothing_outside_the_schema(
-    stack: RunningStack, name: str, examples: int, tmp_path: Path
-) -> None:
+def test_generated_requests_match_the_schema(stack: RunningStack, name: str, examples: int, tmp_path: Path) -> None:
     if examples == 3 and name not in ("admin", ""):
         pytest.skip("the short run is for who may do most, and who may do least")
     actor = logs_in(stack.api, name, "learn-with-eduflow") if name else Actor(stack.api)

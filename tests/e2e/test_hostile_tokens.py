@@ -133,7 +133,7 @@ def user_id(stack: RunningStack) -> str:
     return str(registers(stack.api, "student").get("/auth/me/").json()["id"])
 
 
-def test_what_the_table_changes_is_good_before(stack: RunningStack, user_id: str, api: Api) -> None:
+def test_base_token_is_valid(stack: RunningStack, user_id: str, api: Api) -> None:
     token = make(stack, user_id, {})
 
     assert api.call("GET", "/courses/", token).status_code == 200
@@ -142,7 +142,7 @@ def test_what_the_table_changes_is_good_before(stack: RunningStack, user_id: str
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_hostile_token_is_a_401(stack: RunningStack, user_id: str, api: Api, name: str) -> None:
+def test_hostile_token_is_a_401(stack: RunningStack, user_id: str, api: Api, name: str) -> None:
     header = {"Authorization": b"Bearer " + make(stack, user_id, CASES[name]).encode("latin-1")}
     refresh = CASES[name] | {"claims": {"typ": "refresh"} | CASES[name].get("claims", {})}
     if name == "a refresh token":
@@ -160,7 +160,7 @@ def test_a_hostile_token_is_a_401(stack: RunningStack, user_id: str, api: Api, n
 
 
 @pytest.mark.parametrize("scheme", ["Basic YTpi", "Bearer", "Bearer ", "Token x", "", "Bearer one two"])
-def test_a_header_of_another_form_is_a_401(gateway: Api, scheme: str) -> None:
+def test_malformed_authorization_header_is_a_401(gateway: Api, scheme: str) -> None:
     for path in ("/enrollments/", "/courses/"):
         assert gateway.call("GET", path, headers={"Authorization": scheme}).status_code == 401
 
@@ -168,9 +168,7 @@ def test_a_header_of_another_form_is_a_401(gateway: Api, scheme: str) -> None:
 @pytest.mark.embedded  # it opens its own connection to the embedded stack's port
 @pytest.mark.parametrize("second", ["another good one", "nonsense"])
 @pytest.mark.parametrize("path", ["/api/v1/enrollments/", "/api/v1/courses/"])
-def test_two_tokens_are_a_401_even_if_both_are_good(
-    stack: RunningStack, user_id: str, gateway: Api, path: str, second: str
-) -> None:
+def test_two_valid_tokens_are_a_401(stack: RunningStack, user_id: str, gateway: Api, path: str, second: str) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", stack.port, timeout=30)
     connection.putrequest("GET", path)
     for token in (make(stack, user_id, {}), make(stack, user_id, {}) if second == "another good one" else second):
@@ -181,7 +179,7 @@ def test_two_tokens_are_a_401_even_if_both_are_good(
     connection.close()
 
 
-def test_the_gateways_cached_answer_does_not_outlive_the_token(stack: RunningStack, user_id: str, gateway: Api) -> None:
+def test_cached_policy_does_not_outlive_the_token(stack: RunningStack, user_id: str, gateway: Api) -> None:
     token = make(stack, user_id, {"claims": {"exp": int(time.time()) + 2}})
 
     assert Actor(gateway, token=token).get("/enrollments/").status_code == 200
@@ -189,7 +187,7 @@ def test_the_gateways_cached_answer_does_not_outlive_the_token(stack: RunningSta
     assert Actor(gateway, token=token).get("/enrollments/").status_code == 401
 
 
-def test_the_table_is_the_one_that_is_told() -> None:
+def test_documented_token_table_is_complete() -> None:
     told = (Path(__file__).parents[2] / "docs" / "security.md").read_text(encoding="utf-8")
 
     assert [name for name in CASES if f"| {name} |" not in told] == []

@@ -17,7 +17,7 @@ def kid_of(token: str) -> str:
     return str(jwt.get_unverified_header(token)["kid"])
 
 
-def test_a_rotation_is_announced_once_and_disturbs_nobody(stack: RunningStack, gateway: Api) -> None:
+def test_key_rotation_keeps_sessions(stack: RunningStack, gateway: Api) -> None:
     student = registers(gateway, "student")
     before = stack.signing_keys()
 
@@ -33,7 +33,7 @@ def test_a_rotation_is_announced_once_and_disturbs_nobody(stack: RunningStack, g
 
 @pytest.mark.long
 @pytest.mark.timeout(1200)
-def test_a_rotation_under_load_fails_no_request(own_copy: RunningStack) -> None:
+def test_key_rotation_under_load_fails_no_request(own_copy: RunningStack) -> None:
     """With the real times: a new key signs six minutes after it is published."""
     own_copy.start()
     try:

@@ -14,7 +14,7 @@ def makes_lesson(teacher: Actor, course: dict[str, Any], **fields: Any) -> dict[
     return lesson
 
 
-def test_a_lesson_as_its_owner_writes_it_and_everybody_reads_it(teacher: Actor, anonymous: Actor, api: Api) -> None:
+def test_created_lesson_is_readable_by_all(teacher: Actor, anonymous: Actor, api: Api) -> None:
     course = teacher.makes_course()
 
     made = teacher.post("/lessons/", {"course": course["id"], "title": " Vectors ", "content": "Arrows"})
@@ -36,7 +36,7 @@ def test_a_lesson_as_its_owner_writes_it_and_everybody_reads_it(teacher: Actor, 
     assert anonymous.get(f"/courses/{course['id']}/").json()["lessons_count"] == 1
 
 
-def test_put_patch_delete_and_their_etags(teacher: Actor, anonymous: Actor, api: Api) -> None:
+def test_lesson_put_patch_delete_use_etags(teacher: Actor, anonymous: Actor, api: Api) -> None:
     course = teacher.makes_course()
     lesson = makes_lesson(teacher, course, content="Old", order_index=3)
     path = f"/lessons/{lesson['id']}/"
@@ -70,7 +70,7 @@ def test_put_patch_delete_and_their_etags(teacher: Actor, anonymous: Actor, api:
         ("course", None),
     ],
 )
-def test_bad_input_is_named(teacher: Actor, field: str, value: object) -> None:
+def test_invalid_fields_are_named(teacher: Actor, field: str, value: object) -> None:
     course = teacher.makes_course()
 
     answer = teacher.post("/lessons/", {"course": course["id"], "title": "Fine", field: value})
@@ -79,7 +79,7 @@ def test_bad_input_is_named(teacher: Actor, field: str, value: object) -> None:
     assert [error["field"] for error in answer.json()["errors"]] == [field]
 
 
-def test_a_lesson_stays_in_its_course(teacher: Actor, api: Api) -> None:
+def test_lesson_cannot_be_moved(teacher: Actor, api: Api) -> None:
     course, other = teacher.makes_course(), teacher.makes_course()
     path = f"/lessons/{makes_lesson(teacher, course)['id']}/"
 
@@ -88,7 +88,7 @@ def test_a_lesson_stays_in_its_course(teacher: Actor, api: Api) -> None:
     assert teacher.call("PUT", path, json={"title": "New", "course": course["id"]}).status_code == 200
 
 
-def test_lessons_are_as_secret_as_their_course(
+def test_lessons_of_a_draft_are_not_visible(
     teacher: Actor, student: Actor, admin: Actor, anonymous: Actor, api: Api
 ) -> None:
     rival = Actor(api, token=registers(api, "instructor").token)

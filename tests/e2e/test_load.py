@@ -14,7 +14,7 @@ CLIENTS = 20
 @pytest.mark.parametrize(
     "seconds", [5, pytest.param(180, marks=[pytest.mark.long, pytest.mark.timeout(600)])], ids=["short", "long"]
 )
-def test_an_opening_hour_loses_no_enrollment_and_no_email(stack: RunningStack, teacher: Actor, seconds: int) -> None:
+def test_opening_hour_loses_no_enrollment_and_no_email(stack: RunningStack, teacher: Actor, seconds: int) -> None:
     course = teacher.makes_course(title="Opening hour")
     end = time.monotonic() + seconds
 

@@ -36,7 +36,7 @@ def test_stage_deploys_twice_and_is_destroyed(empty: LocalStackStage) -> None:
     assert empty.aws("lambda").list_functions()["Functions"] == []
 
 
-def test_links_of_the_public_list_work_at_the_printed_url(stack: RunningStack, anonymous: Actor) -> None:
+def test_links_work_at_the_printed_url(stack: RunningStack, anonymous: Actor) -> None:
     first = anonymous.get("/courses-public/?limit=1").json()
     second = anonymous.get(first["next"])
 
@@ -75,7 +75,7 @@ def test_dead_letters_are_redriven(stack: RunningStack) -> None:
     assert {"queue": "deletions", "redriven": 1} in [json.loads(line) for line in redriven.stdout.splitlines()]
 
 
-def test_make_run_serves_the_demo_school_and_leaves_no_process(empty: LocalStackStage, own_copy: RunningStack) -> None:
+def test_make_run_serves_demo_data_and_leaves_no_process(empty: LocalStackStage, own_copy: RunningStack) -> None:
     """``empty`` has installed LocalStack, so that this copy of the project finds it."""
     (own_copy.folder / ".local").mkdir()
     (own_copy.folder / ".local" / "localstack").symlink_to(INSTALLED.resolve())

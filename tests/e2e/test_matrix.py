@@ -113,7 +113,7 @@ def expected(access: AccessRule, method: str, path: str, whose: str, role: str) 
 
 
 @pytest.mark.parametrize(("method", "path", "whose", "role"), _cells())
-def test_cell(school: School, gateway: Api, method: str, path: str, whose: str, role: str) -> None:
+def test_access_matrix(school: School, gateway: Api, method: str, path: str, whose: str, role: str) -> None:
     if (method == "DELETE" and path in ("/api/v1/auth/me", "/api/v1/users/{user_id}")) or (
         "enrollment_id" in path and whose in ("own", "another's") and role in ("admin", "student")
     ):

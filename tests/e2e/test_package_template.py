@@ -49,7 +49,7 @@ def template(stack: RunningStack) -> dict[str, Any]:
     return _packaged(stack.folder, "local")
 
 
-def test_the_functions_agree(stack: RunningStack, template: dict[str, Any]) -> None:
+def test_packaged_functions_equal_deployed_ones(stack: RunningStack, template: dict[str, Any]) -> None:
     deployed = {one["FunctionName"]: one for one in stack.aws("lambda").list_functions()["Functions"]}
 
     assert len(deployed) == len(FUNCTIONS)
@@ -65,7 +65,7 @@ def test_the_functions_agree(stack: RunningStack, template: dict[str, Any]) -> N
         assert "VpcConfig" not in packaged
 
 
-def test_the_rights_agree(stack: RunningStack, template: dict[str, Any]) -> None:
+def test_packaged_policies_equal_deployed_ones(stack: RunningStack, template: dict[str, Any]) -> None:
     iam = stack.aws("iam")
     roles = {"ApiHandlerRole": "api_handler", "AuthorizerRole": "authorizer", "CleanupRole": "cleanup"}
     roles |= {"DailyReportRole": "daily_report", "EnrollmentEmailsRole": "enrollment_emails"}
@@ -77,7 +77,7 @@ def test_the_rights_agree(stack: RunningStack, template: dict[str, Any]) -> None
         assert template[resource]["Properties"]["Policies"][0]["PolicyDocument"] == deployed
 
 
-def test_the_queues_and_schedules_agree(stack: RunningStack, template: dict[str, Any]) -> None:
+def test_packaged_triggers_equal_deployed_ones(stack: RunningStack, template: dict[str, Any]) -> None:
     sources = stack.aws("lambda").list_event_source_mappings()["EventSourceMappings"]
     for resource, queue in (("EnrollmentEmails", "enrollment-emails"), ("CascadeDeletions", "deletions")):
         [source] = [one for one in sources if one["EventSourceArn"].endswith(f"eduflow-{queue}-local")]
@@ -89,7 +89,7 @@ def test_the_queues_and_schedules_agree(stack: RunningStack, template: dict[str,
         assert event["Properties"]["Schedule"] == "rate(1 hour)"
 
 
-def test_the_stage_and_the_definition_agree(stack: RunningStack, template: dict[str, Any]) -> None:
+def test_packaged_stage_equals_deployed_one(stack: RunningStack, template: dict[str, Any]) -> None:
     client, packaged = stack.aws("apigateway"), template["RestAPI"]["Properties"]
     [api] = [api for api in client.get_rest_apis()["items"] if api["name"] == "eduflow"]
     deployed = client.get_stage(restApiId=api["id"], stageName="local")
@@ -111,7 +111,7 @@ def test_the_stage_and_the_definition_agree(stack: RunningStack, template: dict[
     assert set(body["paths"]) <= {one["path"] for page in pages for one in page["items"]}
 
 
-def test_with_a_cache_only_its_users_are_in_its_network(tmp_path: Path) -> None:
+def test_only_functions_with_cache_are_in_the_vpc(tmp_path: Path) -> None:
     project = copy_project(tmp_path)
     config = project / ".chalice" / "config.json"
     whole = json.loads(config.read_text())

@@ -214,7 +214,7 @@ def _invoke(stack: RunningStack, function: str) -> None:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_a_function_may_do_what_it_does_and_nothing_else(toured: RunningStack, function: str) -> None:
+def test_policy_grants_exactly_the_calls_of_its_function(toured: RunningStack, function: str) -> None:
     rights, used = granted(FUNCTIONS[function]), called(toured, function)
 
     assert not missing(rights, used), f"It may not: {sorted(missing(rights, used))}"
@@ -232,7 +232,7 @@ NEVER = {
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_moto_allows_each_call_of_a_function_and_denies_the_others(toured: RunningStack, function: str) -> None:
+def test_moto_allows_only_the_calls_of_each_function(toured: RunningStack, function: str) -> None:
     """Except for SES, the condition of whose statement moto does not know."""
     used = {right for right in called(toured, function) if not right[0].startswith("ses:")}
     everything = {right for other in FUNCTIONS for right in called(toured, other) if not right[0].startswith("ses:")}

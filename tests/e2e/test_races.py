@@ -13,7 +13,7 @@ def statuses(answers: list[Response]) -> Counter[int]:
     return Counter(answer.status_code for answer in answers)
 
 
-def test_registrations_of_one_name_and_of_one_address(gateway: Api) -> None:
+def test_one_of_concurrent_registrations_succeeds(gateway: Api) -> None:
     anonymous, name = Actor(gateway), unique("ada")
 
     def register(number: int) -> Response:
@@ -28,7 +28,7 @@ def test_registrations_of_one_name_and_of_one_address(gateway: Api) -> None:
         assert statuses(half) == {201: 1, 409: CLIENTS // 2 - 1}
 
 
-def test_enrollments_of_one_student(teacher: Actor, student: Actor, gateway: Api) -> None:
+def test_one_of_concurrent_enrollments_of_a_student_wins(teacher: Actor, student: Actor, gateway: Api) -> None:
     course = teacher.makes_course()
 
     answers = at_once(lambda _: student.post("/enrollments/", {"course": course["id"]}), CLIENTS)
@@ -37,7 +37,7 @@ def test_enrollments_of_one_student(teacher: Actor, student: Actor, gateway: Api
     assert len(student.get("/enrollments/").json()["results"]) == 1
 
 
-def test_edits_of_one_course_lose_nothing(teacher: Actor, gateway: Api) -> None:
+def test_concurrent_course_updates_lose_nothing(teacher: Actor, gateway: Api) -> None:
     course = teacher.makes_course()
     path = f"/courses/{course['id']}/"
     fields = [("title", "Titled anew"), ("description", "Described anew"), ("price", "7.00")]
@@ -48,7 +48,7 @@ def test_edits_of_one_course_lose_nothing(teacher: Actor, gateway: Api) -> None:
     assert teacher.get(path).json() == course | dict(fields) | {"updated_at": teacher.get(path).json()["updated_at"]}
 
 
-def test_of_edits_meant_for_one_version_one_is_made(teacher: Actor, gateway: Api) -> None:
+def test_one_of_concurrent_if_match_updates_succeeds(teacher: Actor, gateway: Api) -> None:
     path = f"/courses/{teacher.makes_course()['id']}/"
     match = {"If-Match": teacher.get(path).headers["ETag"]}
 
@@ -59,7 +59,7 @@ def test_of_edits_meant_for_one_version_one_is_made(teacher: Actor, gateway: Api
     assert teacher.get(path).json() == winner
 
 
-def test_every_lesson_counts(teacher: Actor, gateway: Api) -> None:
+def test_concurrent_lessons_count_in_their_course(teacher: Actor, gateway: Api) -> None:
     course = teacher.makes_course()
 
     made = at_once(
@@ -72,7 +72,7 @@ def test_every_lesson_counts(teacher: Actor, gateway: Api) -> None:
     assert len(teacher.get(f"/lessons/?course={course['id']}").json()["results"]) == CLIENTS - 20
 
 
-def test_of_simultaneous_refreshes_at_most_one_succeeds_and_the_session_ends(gateway: Api) -> None:
+def test_at_most_one_of_concurrent_refreshes_succeeds(gateway: Api) -> None:
     anonymous, student = Actor(gateway), registers(gateway, "student")
     tokens = anonymous.post("/auth/login/", {"username": student.username, "password": PASSWORD}).json()
 

@@ -30,7 +30,7 @@ def test_read_only_fields_of_a_body_change_nothing(teacher: Actor, student: Acto
     assert student.get("/users/").status_code == 403
 
 
-def test_nobody_makes_themselves_an_admin(gateway: Api) -> None:
+def test_admin_role_cannot_be_self_assigned(gateway: Api) -> None:
     name = unique("ada")
     account = {"username": name, "email": f"{name}@example.org", "password": PASSWORD, "role": "admin"}
 

@@ -8,7 +8,7 @@ RULE_FIRES_WITHIN = 150
 
 
 @pytest.mark.parametrize("function", ["daily_report", "cleanup"])
-def test_they_are_scheduled_hourly(stack: RunningStack, function: str) -> None:
+def test_jobs_are_scheduled_hourly(stack: RunningStack, function: str) -> None:
     events = stack.aws("events")
     [rule] = [rule for rule in events.list_rules()["Rules"] if function in rule["Name"]]
     [target] = events.list_targets_by_rule(Rule=rule["Name"])["Targets"]
@@ -18,7 +18,7 @@ def test_they_are_scheduled_hourly(stack: RunningStack, function: str) -> None:
 
 
 @pytest.mark.timeout(RULE_FIRES_WITHIN + 30)
-def test_the_schedule_fires_the_lambda(stack: RunningStack) -> None:
+def test_schedule_invokes_the_function(stack: RunningStack) -> None:
     events, dynamodb = stack.aws("events"), stack.aws("dynamodb")
     [rule] = [rule for rule in events.list_rules()["Rules"] if "daily_report" in rule["Name"]]
     newest = _newest(stack)
@@ -31,7 +31,7 @@ def test_the_schedule_fires_the_lambda(stack: RunningStack) -> None:
         events.put_rule(Name=rule["Name"], ScheduleExpression=rule["ScheduleExpression"], State="ENABLED")
 
 
-def test_by_hand_it_fills_in_what_is_missing(stack: RunningStack) -> None:
+def test_manual_report_run_stores_missing_days(stack: RunningStack) -> None:
     newest = _newest(stack)
     dynamodb = stack.aws("dynamodb")
     before = dynamodb.get_item(TableName="eduflow-reports-local", Key={"period": {"S": "daily"}, "date": {"S": newest}})
@@ -46,14 +46,14 @@ def test_by_hand_it_fills_in_what_is_missing(stack: RunningStack) -> None:
     assert third.stdout == ""
 
 
-def test_a_day_that_is_not_over_has_no_report(stack: RunningStack) -> None:
+def test_report_of_an_uncompleted_day_is_rejected(stack: RunningStack) -> None:
     refused = stack.manage("run", "daily-report", "--date", "2999-01-01")
 
     assert refused.returncode == 1
     assert "not completed" in refused.stderr
 
 
-def test_a_cleanup_by_hand_says_what_it_asked_for(stack: RunningStack) -> None:
+def test_manual_cleanup_reports_its_messages(stack: RunningStack) -> None:
     done = stack.manage("run", "cleanup")
 
     assert done.returncode == 0, done.stderr
@@ -63,7 +63,7 @@ def test_a_cleanup_by_hand_says_what_it_asked_for(stack: RunningStack) -> None:
     assert stack.manage("run", "cleanup", "--date", "2026-11-01").returncode == 1
 
 
-def test_the_queues_say_what_they_hold_and_dead_letters_come_back(stack: RunningStack) -> None:
+def test_queue_status_and_redrive(stack: RunningStack) -> None:
     sqs = stack.aws("sqs")
     dead = sqs.get_queue_url(QueueName="eduflow-enrollment-emails-dead-local")["QueueUrl"]
     sqs.send_message(QueueUrl=dead, MessageBody=json.dumps({"enrollment": "a dead one", "request_id": "redriven"}))

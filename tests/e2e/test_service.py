@@ -22,7 +22,7 @@ def test_health_schema_and_docs_need_no_token(stack: RunningStack, anonymous: Ac
     assert docs.headers["Content-Type"].startswith("text/html")
 
 
-def test_every_asset_of_the_docs_comes_from_here(anonymous: Actor, api: Api) -> None:
+def test_docs_assets_have_the_same_origin(anonymous: Actor, api: Api) -> None:
     page = anonymous.get("/api/docs/").text
     assets = re.findall(r'(?:src|href)="(http[^"]+)"', page)
 
@@ -38,7 +38,7 @@ def test_paths_work_with_and_without_the_trailing_slash(anonymous: Actor, api: A
     assert anonymous.get(path).status_code == 200
 
 
-def test_every_answer_has_its_id_its_time_and_cors(anonymous: Actor, api: Api) -> None:
+def test_every_response_has_id_duration_and_cors(anonymous: Actor, api: Api) -> None:
     answers = [
         anonymous.get("/api/health/"),
         anonymous.get("/courses/nope/"),
@@ -90,7 +90,7 @@ def test_errors_are_problems(anonymous: Actor, api: Api) -> None:
 
 
 @pytest.mark.embedded  # LocalStack ignores gateway responses
-def test_what_the_gateway_answers_itself_is_a_problem_too(gateway: Api, student: Actor) -> None:
+def test_gateway_errors_are_problems(gateway: Api, student: Actor) -> None:
     assert _is_problem(missing := gateway.call("GET", "/auth/me/"), 401)
     assert _is_problem(bad := gateway.call("GET", "/auth/me/", "no.such.token"), 401)
     assert _is_problem(student.post("/courses/", {"title": "Mine"}), 403)
@@ -100,7 +100,7 @@ def test_what_the_gateway_answers_itself_is_a_problem_too(gateway: Api, student:
 
 
 @pytest.mark.embedded  # LocalStack's gateway renames no header
-def test_gateway_renames_the_scheme_in_responses_of_the_function(gateway: Api) -> None:
+def test_gateway_renames_www_authenticate_of_the_function(gateway: Api) -> None:
     refused = gateway.call("GET", "/courses/", "no.such.token")
 
     assert refused.status_code == 401
@@ -108,7 +108,7 @@ def test_gateway_renames_the_scheme_in_responses_of_the_function(gateway: Api) -
     assert refused.headers["x-amzn-Remapped-WWW-Authenticate"] == 'Bearer realm="EduFlow"'
 
 
-def test_the_log_follows_a_request_through_the_lambdas(stack: RunningStack, teacher: Actor, student: Actor) -> None:
+def test_log_follows_a_request_through_the_functions(stack: RunningStack, teacher: Actor, student: Actor) -> None:
     answer = student.post("/enrollments/", {"course": teacher.makes_course()["id"]})
     request_id = answer.headers["X-Request-ID"]
 

@@ -32,7 +32,7 @@ def _end(ending: str, someone: Actor, tokens: dict[str, str], admin: Actor) -> N
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_what_ends_a_session(api: Api, admin: Actor, ending: str) -> None:
+def test_session_is_revoked(api: Api, admin: Actor, ending: str) -> None:
     username = registers(api, "student").username
     tokens = Actor(api).post("/auth/login/", {"username": username, "password": PASSWORD}).json()
     someone = Actor(api, username, tokens["access"])
@@ -52,7 +52,7 @@ def test_what_ends_a_session(api: Api, admin: Actor, ending: str) -> None:
     assert someone.get("/courses/").status_code == 200
 
 
-def test_who_is_no_admin_any_more_cannot_take_it_back(stack: RunningStack, admin: Actor, gateway: Api) -> None:
+def test_demoted_admin_cannot_regain_the_role(stack: RunningStack, admin: Actor, gateway: Api) -> None:
     name = unique("admin")
     assert stack.manage("create-admin", name, f"{name}@example.org", EDUFLOW_PASSWORD=PASSWORD).returncode == 0
     tokens = Actor(gateway).post("/auth/login/", {"username": name, "password": PASSWORD}).json()

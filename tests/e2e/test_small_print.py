@@ -24,7 +24,7 @@ def test_timestamps_are_rfc_3339_in_utc(teacher: Actor, student: Actor, api: Api
 @pytest.mark.parametrize(
     "path", ["/courses/", "/courses-public/", "/lessons/", "/enrollments/", "/users/", "/reports/daily/"]
 )
-def test_every_list_has_its_links_its_limit_and_no_count(admin: Actor, api: Api, path: str) -> None:
+def test_lists_have_links_and_limits(admin: Actor, api: Api, path: str) -> None:
     page = admin.get(path, params={"limit": 2}).json()
 
     assert set(page) == {"next", "previous", "results"}
@@ -38,7 +38,7 @@ def test_every_list_has_its_links_its_limit_and_no_count(admin: Actor, api: Api,
         assert [error["field"] for error in refused.json()["errors"]] == ["limit"], limit
 
 
-def test_a_token_of_another_scheme_or_none_is_told_what_is_wanted(gateway: Api, student: Actor) -> None:
+def test_missing_token_is_401_with_www_authenticate(gateway: Api, student: Actor) -> None:
     for headers in (
         {},
         {"Authorization": ""},
@@ -49,7 +49,7 @@ def test_a_token_of_another_scheme_or_none_is_told_what_is_wanted(gateway: Api, 
         assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, 'Bearer realm="EduFlow"'), headers
 
 
-def test_the_scheme_is_taken_without_regard_to_case(gateway: Api, student: Actor) -> None:
+def test_authentication_scheme_ignores_case(gateway: Api, student: Actor) -> None:
     for scheme in ("bearer", "BEARER"):
         assert gateway.call("GET", "/auth/me/", headers={"Authorization": f"{scheme} {student.token}"}).ok
         assert gateway.call("GET", "/courses/", headers={"Authorization": f"{scheme} {student.token}"}).ok

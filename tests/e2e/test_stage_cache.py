@@ -14,7 +14,7 @@ from tests.support import Actor, Api, RunningStack, unique
 SECONDS = 5  # of the local stage
 
 
-def test_the_public_list_comes_out_of_it_with_the_first_answers_id(teacher: Actor, gateway: Api) -> None:
+def test_stage_cache_repeats_the_first_response(teacher: Actor, gateway: Api) -> None:
     path = f"/courses-public/?limit=1&search={unique('x').replace('.', '')}"
 
     first, second = (Actor(gateway).get(path) for _ in range(2))
@@ -27,7 +27,7 @@ def test_the_public_list_comes_out_of_it_with_the_first_answers_id(teacher: Acto
     )
 
 
-def test_every_parameter_counts(teacher: Actor, gateway: Api) -> None:
+def test_stage_cache_keys_every_parameter(teacher: Actor, gateway: Api) -> None:
     word = unique("word").replace(".", "")
     cheap = teacher.makes_course(title=f"Cheap {word}", price="1.00")
     dear = teacher.makes_course(title=f"Dear {word}", price="99.00")
@@ -54,7 +54,7 @@ def test_every_parameter_counts(teacher: Actor, gateway: Api) -> None:
         assert prices[0] != prices[1]
 
 
-def test_links_are_of_the_host_that_was_asked(stack: RunningStack, teacher: Actor, gateway: Api) -> None:
+def test_links_have_the_requested_host(stack: RunningStack, teacher: Actor, gateway: Api) -> None:
     word = unique("host").replace(".", "")
     for _ in range(2):
         teacher.makes_course(title=f"Course {word}")
@@ -68,7 +68,7 @@ def test_links_are_of_the_host_that_was_asked(stack: RunningStack, teacher: Acto
     assert stage_host in there
 
 
-def test_what_is_taken_down_is_gone_within_the_bound(teacher: Actor, gateway: Api) -> None:
+def test_unpublished_course_leaves_the_stage_cache_in_time(teacher: Actor, gateway: Api) -> None:
     word = unique("gone").replace(".", "")
     course = teacher.makes_course(title=f"Course {word}")
     path = f"/courses-public/?search={word}"
@@ -81,7 +81,7 @@ def test_what_is_taken_down_is_gone_within_the_bound(teacher: Actor, gateway: Ap
         time.sleep(0.1)
 
 
-def test_nobody_gets_past_it_by_a_header(gateway: Api) -> None:
+def test_cache_control_header_does_not_bypass_the_cache(gateway: Api) -> None:
     path = f"/courses-public/?search={unique('x').replace('.', '')}"
 
     ids = {
@@ -92,7 +92,7 @@ def test_nobody_gets_past_it_by_a_header(gateway: Api) -> None:
     assert len(ids) == 1
 
 
-def test_a_crowd_costs_the_functions_one_call(gateway: Api) -> None:
+def test_stage_cache_collapses_concurrent_reads(gateway: Api) -> None:
     path = f"/courses-public/?limit=7&search={unique('x').replace('.', '')}"
     Actor(gateway).get(path)
 
@@ -102,7 +102,7 @@ def test_a_crowd_costs_the_functions_one_call(gateway: Api) -> None:
     assert len(ids) == 1
 
 
-def test_the_deployed_stage_has_its_settings(stack: RunningStack) -> None:
+def test_deployed_stage_has_its_settings(stack: RunningStack) -> None:
     client = stack.aws("apigateway")
     [api_id] = [api["id"] for api in client.get_rest_apis()["items"] if api["name"] == "eduflow"]
 
@@ -113,13 +113,13 @@ def test_the_deployed_stage_has_its_settings(stack: RunningStack) -> None:
     assert caching == {f"{path}/GET" for path in CACHED_ROUTES}
 
 
-def test_no_route_that_reads_a_token_is_kept() -> None:
+def test_stage_cache_skips_routes_with_tokens() -> None:
     assert all(ROUTE_ACCESS["GET", path] is AuthMode.PUBLIC for path in CACHED_ROUTES)
     assert all("auth" not in path for path in CACHED_ROUTES)
 
 
 @pytest.mark.parametrize("variables", [{}, {"STAGE_CACHE_SIZE": "0.5", "ENABLE_CACHE": "false"}])
-def test_where_no_stage_asks_for_it_there_is_none(variables: dict[str, str]) -> None:
+def test_stage_without_cache_size_has_no_stage_cache(variables: dict[str, str]) -> None:
     settings = stage_settings.properties(variables, "log")
 
     assert settings["CacheClusterEnabled"] is False
@@ -127,12 +127,12 @@ def test_where_no_stage_asks_for_it_there_is_none(variables: dict[str, str]) -> 
 
 
 @pytest.mark.parametrize("seconds", ["0", "61", "300", "soon"])
-def test_older_than_the_contract_it_can_not_be_made(seconds: str) -> None:
+def test_stage_cache_ttl_above_60_seconds_is_rejected(seconds: str) -> None:
     with pytest.raises(stage_settings.StageSettingsError, match=seconds):
         stage_settings.properties({"STAGE_CACHE_SIZE": "0.5", "STAGE_CACHE_SECONDS": seconds}, "log")
 
 
-def test_what_a_client_claims_of_itself_is_in_nobodys_page(stack: RunningStack, gateway: Api) -> None:
+def test_client_headers_do_not_reach_cached_links(stack: RunningStack, gateway: Api) -> None:
     evil = '"></script><script src=//evil.example></script>'
     for path in ("/api/docs/", "/api/schema/", "/api/v1/courses-public/?limit=1"):
         for headers in ({"X-Forwarded-Proto": evil}, {"Host": 'evil"><script>'}, {"X-Forwarded-Proto": "javascript"}):
@@ -143,7 +143,7 @@ def test_what_a_client_claims_of_itself_is_in_nobodys_page(stack: RunningStack, 
 
 
 @pytest.mark.parametrize("key", ["/api/v1/users/GET", "~1api~1v1~1users/GET"])
-def test_what_is_kept_no_longer_is_switched_off(key: str) -> None:
+def test_removed_cached_route_is_disabled(key: str) -> None:
     methods = {
         key: {"cachingEnabled": True},
         "*/*": {"cachingEnabled": True},

@@ -13,13 +13,13 @@ def someone(api: Api) -> Actor:
     return registers(api, "student")
 
 
-def test_users_are_for_admins(teacher: Actor, student: Actor, gateway: Api) -> None:
+def test_user_routes_are_for_admins(teacher: Actor, student: Actor, gateway: Api) -> None:
     for path in ("/users/", "/users/0000000000000000/", "/reports/daily/"):
         assert teacher.get(path).status_code == student.get(path).status_code == 403
         assert Actor(gateway).get(path).status_code == 401
 
 
-def test_an_admin_sees_and_changes_users(admin: Actor, someone: Actor, api: Api) -> None:
+def test_admin_lists_and_updates_users(admin: Actor, someone: Actor, api: Api) -> None:
     me = someone.get("/auth/me/").json()
     path = f"/users/{me['id']}/"
 
@@ -32,7 +32,7 @@ def test_an_admin_sees_and_changes_users(admin: Actor, someone: Actor, api: Api)
     assert admin.call("PATCH", "/users/nope/", json={}).status_code == 404
 
 
-def test_the_list_of_users_pages_newest_first(admin: Actor, api: Api) -> None:
+def test_users_are_newest_first(admin: Actor, api: Api) -> None:
     names = [registers(api, role).username for role in ("student", "instructor", "student", "instructor")]
 
     first = admin.get("/users/?limit=3").json()
@@ -43,7 +43,7 @@ def test_the_list_of_users_pages_newest_first(admin: Actor, api: Api) -> None:
     assert admin.get(second["previous"]).json()["results"] == first["results"]
 
 
-def test_who_is_switched_off_gets_in_no_more(admin: Actor, someone: Actor, anonymous: Actor, api: Api) -> None:
+def test_deactivated_user_cannot_log_in(admin: Actor, someone: Actor, anonymous: Actor, api: Api) -> None:
     tokens = anonymous.post("/auth/login/", {"username": someone.username, "password": PASSWORD}).json()
     path = f"/users/{someone.get('/auth/me/').json()['id']}/"
 
@@ -56,7 +56,7 @@ def test_who_is_switched_off_gets_in_no_more(admin: Actor, someone: Actor, anony
     assert logs_in(api, someone.username).get("/auth/me/").status_code == 200
 
 
-def test_an_email_address_moves_with_its_uniqueness(someone: Actor, anonymous: Actor, api: Api) -> None:
+def test_changed_email_releases_the_old_one(someone: Actor, anonymous: Actor, api: Api) -> None:
     other = registers(api, "student")
     new = f"{unique('new')}@example.org"
 
@@ -72,7 +72,7 @@ def test_an_email_address_moves_with_its_uniqueness(someone: Actor, anonymous: A
     assert other.call("PATCH", "/auth/me/", json={"email": old}).status_code == 200
 
 
-def test_a_refresh_token_works_once_and_used_again_ends_the_session(someone: Actor, anonymous: Actor) -> None:
+def test_refresh_token_reuse_revokes_the_session(someone: Actor, anonymous: Actor) -> None:
     first = anonymous.post("/auth/login/", {"username": someone.username, "password": PASSWORD}).json()
 
     second = anonymous.post("/auth/refresh/", {"refresh": first["refresh"]})
@@ -86,7 +86,7 @@ def test_a_refresh_token_works_once_and_used_again_ends_the_session(someone: Act
     assert anonymous.post("/auth/refresh/", {}).status_code == 400
 
 
-def test_logout_ends_its_own_session_only(someone: Actor, anonymous: Actor) -> None:
+def test_logout_revokes_its_own_session_only(someone: Actor, anonymous: Actor) -> None:
     login = {"username": someone.username, "password": PASSWORD}
     first, second = (anonymous.post("/auth/login/", login).json() for _ in range(2))
 
@@ -97,7 +97,7 @@ def test_logout_ends_its_own_session_only(someone: Actor, anonymous: Actor) -> N
     assert anonymous.post("/auth/refresh/", {"refresh": second["refresh"]}).status_code == 200
 
 
-def test_a_new_password_ends_every_session(someone: Actor, anonymous: Actor, api: Api) -> None:
+def test_password_change_revokes_all_sessions(someone: Actor, anonymous: Actor, api: Api) -> None:
     tokens = anonymous.post("/auth/login/", {"username": someone.username, "password": PASSWORD}).json()
     new = "jackdaws love my big sphinx"
 
@@ -113,7 +113,7 @@ def test_a_new_password_ends_every_session(someone: Actor, anonymous: Actor, api
     assert logs_in(api, someone.username, new).get("/auth/me/").status_code == 200
 
 
-def test_the_export_has_all_that_is_held(teacher: Actor, someone: Actor, api: Api) -> None:
+def test_export_has_all_personal_data(teacher: Actor, someone: Actor, api: Api) -> None:
     enrollment = someone.enrolls_in(teacher.makes_course())
     me = someone.get("/auth/me/").json()
 
@@ -126,7 +126,7 @@ def test_the_export_has_all_that_is_held(teacher: Actor, someone: Actor, api: Ap
     assert "password" not in str(mine)
 
 
-def test_erasing_an_account_frees_its_names(someone: Actor, anonymous: Actor, admin: Actor) -> None:
+def test_erased_account_releases_its_identities(someone: Actor, anonymous: Actor, admin: Actor) -> None:
     me = someone.get("/auth/me/").json()
     again = {"username": me["username"], "email": me["email"], "password": PASSWORD}
 
@@ -139,7 +139,7 @@ def test_erasing_an_account_frees_its_names(someone: Actor, anonymous: Actor, ad
     assert anonymous.post("/auth/register/", again).status_code == 201
 
 
-def test_an_account_with_published_courses_stays(api: Api, admin: Actor) -> None:
+def test_owner_of_published_courses_cannot_be_erased(api: Api, admin: Actor) -> None:
     owner = registers(api, "instructor")
     course = owner.makes_course()
     path = f"/users/{owner.get('/auth/me/').json()['id']}/"
@@ -151,7 +151,7 @@ def test_an_account_with_published_courses_stays(api: Api, admin: Actor) -> None
     assert owner.post("/courses/", {"title": "From beyond"}).status_code == 401
 
 
-def test_there_is_always_an_active_admin(stack: RunningStack, gateway: Api) -> None:
+def test_last_active_admin_stays(stack: RunningStack, gateway: Api) -> None:
     admins = []
     for _ in range(2):
         name = unique("admin")

@@ -71,7 +71,7 @@ def thing() -> Thing:
     return Thing()
 
 
-def test_the_second_read_is_a_hit_with_one_round_trip(valkey: Valkey, thing: Thing) -> None:
+def test_second_read_is_a_hit_with_one_round_trip(valkey: Valkey, thing: Thing) -> None:
     first = thing.read()
     valkey.client.config_resetstat()
     second = thing.read()
@@ -81,14 +81,14 @@ def test_the_second_read_is_a_hit_with_one_round_trip(valkey: Valkey, thing: Thi
     assert made - {"config|resetstat"} == {"mget"}
 
 
-def test_after_a_write_the_new_state_is_read(valkey: Valkey, thing: Thing) -> None:
+def test_write_is_visible_to_the_next_read(valkey: Valkey, thing: Thing) -> None:
     thing.read()
     thing.raise_to(2)
 
     assert [thing.read(), thing.read()] == [(2, "miss"), (2, "hit")]
 
 
-def test_during_a_write_nothing_is_kept(valkey: Valkey, thing: Thing) -> None:
+def test_nothing_is_stored_during_a_write(valkey: Valkey, thing: Thing) -> None:
     thing.read()
     with read_through.invalidating(thing.scope):
         assert [thing.read()[1] for _ in range(2)] == ["bypass", "bypass"]
@@ -98,7 +98,7 @@ def test_during_a_write_nothing_is_kept(valkey: Valkey, thing: Thing) -> None:
     assert [thing.read(), thing.read()] == [(2, "miss"), (2, "hit")]
 
 
-def test_a_reader_that_is_slow_in_the_middle_of_its_fill_brings_nothing_old_back(valkey: Valkey, thing: Thing) -> None:
+def test_slow_fill_does_not_store_stale_value(valkey: Valkey, thing: Thing) -> None:
     reading, may_go_on = threading.Event(), threading.Event()
 
     def slow_load() -> int:
@@ -122,7 +122,7 @@ class _Killed(BaseException):
 
 
 @pytest.mark.parametrize("wrote", [True, False])
-def test_a_writer_that_dies_leaves_nothing_stale(
+def test_dead_writer_leaves_nothing_stale(
     valkey: Valkey, thing: Thing, wrote: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(read_through, "CACHE_WRITE_MARKER_TTL_SECONDS", 2)
@@ -137,7 +137,7 @@ def test_a_writer_that_dies_leaves_nothing_stale(
     assert _eventually(lambda: thing.read() == (thing.number, "hit"), 5)
 
 
-def test_two_writers_at_once_both_count(valkey: Valkey, thing: Thing) -> None:
+def test_two_concurrent_writers_have_two_markers(valkey: Valkey, thing: Thing) -> None:
     first, second = read_through.invalidating(thing.scope), read_through.invalidating(thing.scope)
     first.__enter__()
     second.__enter__()
@@ -149,7 +149,7 @@ def test_two_writers_at_once_both_count(valkey: Valkey, thing: Thing) -> None:
     assert [thing.read(), thing.read()] == [(2, "miss"), (2, "hit")]
 
 
-def test_of_two_hundred_readers_that_miss_at_once_two_load_at_most(
+def test_at_most_two_of_200_concurrent_misses_load(
     valkey: Valkey, thing: Thing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("READ_TIMEOUT_SECONDS", "CONNECT_TIMEOUT_SECONDS"):
@@ -168,7 +168,7 @@ def test_of_two_hundred_readers_that_miss_at_once_two_load_at_most(
     assert thing.loads <= 2
 
 
-def test_when_the_reader_that_loads_dies_the_others_do_not_wait_for_long(valkey: Valkey, thing: Thing) -> None:
+def test_dead_reader_delays_others_briefly(valkey: Valkey, thing: Thing) -> None:
     def dies() -> int:
         raise _Killed
 
@@ -184,7 +184,7 @@ def test_when_the_reader_that_loads_dies_the_others_do_not_wait_for_long(valkey:
 
 
 @pytest.mark.parametrize("kind", ["entry", "generation", "lease", "writers"])
-def test_evicted_keys_cost_a_load_and_nothing_else(valkey: Valkey, thing: Thing, kind: str) -> None:
+def test_evicted_keys_are_misses(valkey: Valkey, thing: Thing, kind: str) -> None:
     thing.read()
     for key in valkey.client.keys(f"*{kind}*"):
         valkey.client.delete(key)
@@ -194,7 +194,7 @@ def test_evicted_keys_cost_a_load_and_nothing_else(valkey: Valkey, thing: Thing,
     assert thing.read()[0] == 2
 
 
-def test_a_scope_that_nobody_reads_is_forgotten_and_one_that_is_read_is_not(valkey: Valkey, thing: Thing) -> None:
+def test_generation_expires_unless_read(valkey: Valkey, thing: Thing) -> None:
     other = Thing()
     thing.read()
     other.read()
@@ -207,9 +207,7 @@ def test_a_scope_that_nobody_reads_is_forgotten_and_one_that_is_read_is_not(valk
 
 
 @pytest.mark.parametrize("seconds", [0.5, 2.5], ids=["shorter than a token lives", "longer"])
-def test_what_was_written_while_the_cache_hung_is_seen_when_it_is_back(
-    valkey: Valkey, thing: Thing, seconds: float
-) -> None:
+def test_write_during_a_hung_cache_is_visible_afterwards(valkey: Valkey, thing: Thing, seconds: float) -> None:
     assert thing.read() == (1, "miss")
     valkey.hang()
     backward = threading.Timer(seconds, valkey.resume)
@@ -226,7 +224,7 @@ def test_what_was_written_while_the_cache_hung_is_seen_when_it_is_back(
     assert _eventually(lambda: thing.read() == (2, "hit"), 10)
 
 
-def test_what_was_written_while_the_cache_was_dead_is_seen_when_it_is_back(valkey: Valkey, thing: Thing) -> None:
+def test_write_during_a_dead_cache_is_visible_afterwards(valkey: Valkey, thing: Thing) -> None:
     thing.read()
     valkey.client.save()  # as a replica would, it comes back with what it had
     valkey.kill()
@@ -239,9 +237,7 @@ def test_what_was_written_while_the_cache_was_dead_is_seen_when_it_is_back(valke
 
 
 @pytest.mark.parametrize("how", FAULTS)
-def test_whatever_is_wrong_with_it_reads_are_right_and_quick_and_hits_come_back(
-    valkey: Valkey, thing: Thing, how: str
-) -> None:
+def test_reads_during_a_cache_fault_are_correct_and_fast(valkey: Valkey, thing: Thing, how: str) -> None:
     thing.read()
     valkey.suffer(how)
     times = []
@@ -258,7 +254,7 @@ def test_whatever_is_wrong_with_it_reads_are_right_and_quick_and_hits_come_back(
 
 
 @pytest.mark.parametrize("how", FAULTS)
-def test_whatever_is_wrong_with_it_what_was_written_meanwhile_is_seen(valkey: Valkey, thing: Thing, how: str) -> None:
+def test_write_during_a_cache_fault_is_visible_afterwards(valkey: Valkey, thing: Thing, how: str) -> None:
     thing.read()
     valkey.suffer(how)
     started = time.monotonic()
@@ -271,7 +267,7 @@ def test_whatever_is_wrong_with_it_what_was_written_meanwhile_is_seen(valkey: Va
     assert _eventually(lambda: thing.read() == (2, "hit"), 10)
 
 
-def test_after_a_failure_it_is_left_alone_for_a_while(valkey: Valkey, thing: Thing) -> None:
+def test_circuit_opens_after_a_failure(valkey: Valkey, thing: Thing) -> None:
     thing.read()
     valkey.hang()
     thing.read()
@@ -281,7 +277,7 @@ def test_after_a_failure_it_is_left_alone_for_a_while(valkey: Valkey, thing: Thi
     assert time.monotonic() - started < 0.5
 
 
-def test_a_failed_load_is_the_callers_and_blocks_nobody(valkey: Valkey, thing: Thing) -> None:
+def test_failed_load_raises_and_releases_its_lease(valkey: Valkey, thing: Thing) -> None:
     def fails() -> int:
         raise RuntimeError("the database")
 
@@ -291,7 +287,7 @@ def test_a_failed_load_is_the_callers_and_blocks_nobody(valkey: Valkey, thing: T
     assert thing.read() == (1, "miss")
 
 
-def test_what_is_not_there_is_known_to_be_missing_until_it_is_written(valkey: Valkey, thing: Thing) -> None:
+def test_absence_is_cached_until_a_write(valkey: Valkey, thing: Thing) -> None:
     loads = []
 
     def load() -> None:
@@ -304,7 +300,7 @@ def test_what_is_not_there_is_known_to_be_missing_until_it_is_written(valkey: Va
 
 
 @pytest.mark.parametrize("why", ["too large", "memory full"])
-def test_what_can_not_be_kept_makes_nobody_queue(
+def test_too_large_entry_makes_no_reader_wait(
     valkey: Valkey, thing: Thing, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if why == "too large":
@@ -325,7 +321,7 @@ class _Refused(Exception):
     pass
 
 
-def test_a_write_that_was_refused_ends_its_mark_and_waits_for_nothing(valkey: Valkey, thing: Thing) -> None:
+def test_rejected_write_removes_its_marker_without_wait(valkey: Valkey, thing: Thing) -> None:
     thing.read()
     with pytest.raises(_Refused), read_through.invalidating(thing.scope, not_written_errors=(_Refused,)):
         raise _Refused
@@ -338,7 +334,7 @@ def test_a_write_that_was_refused_ends_its_mark_and_waits_for_nothing(valkey: Va
     assert time.monotonic() - started < 1
 
 
-def test_a_write_that_may_yet_land_keeps_its_mark(
+def test_write_of_unknown_outcome_keeps_its_marker(
     valkey: Valkey, thing: Thing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(read_through, "CACHE_WRITE_MARKER_TTL_SECONDS", 2)
@@ -352,9 +348,7 @@ def test_a_write_that_may_yet_land_keeps_its_mark(
     assert _eventually(lambda: thing.read() == (2, "hit"), 5)
 
 
-def test_a_long_write_waits_after_its_end_not_before(
-    valkey: Valkey, thing: Thing, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_long_write_waits_after_its_end(valkey: Valkey, thing: Thing, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(read_through, "_begin_write", lambda *_: False)  # its mark got lost on its way
     thing.read()
     with read_through.invalidating(thing.scope):
@@ -369,16 +363,14 @@ def test_a_long_write_waits_after_its_end_not_before(
     assert [thing.read()[0] for _ in range(10)] == [2] * 10
 
 
-def test_a_connection_that_was_closed_meanwhile_is_made_anew(valkey: Valkey, thing: Thing) -> None:
+def test_closed_connection_is_reopened(valkey: Valkey, thing: Thing) -> None:
     thing.read()
     valkey.client.client_kill_filter(_type="normal", skipme=True)
 
     assert thing.read() == (1, "hit")
 
 
-def test_without_a_cache_everything_is_read_past_it(
-    valkey: Valkey, thing: Thing, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_reads_work_without_a_cache(valkey: Valkey, thing: Thing, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENABLE_CACHE", "false")
     forget()
 
@@ -389,7 +381,7 @@ def test_without_a_cache_everything_is_read_past_it(
 
 
 @pytest.mark.parametrize(("password", "served"), [("open sesame", "hit"), ("guess", "bypass")])
-def test_it_speaks_tls_and_says_who_it_is(
+def test_cache_connection_uses_tls_with_a_verified_host(
     valkey: Valkey, thing: Thing, tmp_path: Path, caplog: pytest.LogCaptureFixture, password: str, served: str
 ) -> None:
     context, certificate = tls_for_this_machine(tmp_path)

@@ -100,7 +100,7 @@ _long = [pytest.mark.long, pytest.mark.timeout(900)]
         pytest.param(120, (*KINDS, "writers"), marks=_long, id="long, with marks evicted"),
     ],
 )
-def test_no_read_shows_what_was_before_an_answered_write(
+def test_reads_are_never_older_than_an_acknowledged_write(
     valkey: Valkey, faults: None, inconsistent_reads: list[str], seconds: int, evicted: tuple[str, ...]
 ) -> None:
     """Losing a writer's mark as well as its process is one fault more than reads among themselves survive."""
@@ -140,7 +140,7 @@ def test_no_read_shows_what_was_before_an_answered_write(
     ("seconds", "token_seconds"),
     [pytest.param(0.8, 1, id="short"), pytest.param(15, read_through.GENERATION_TTL_SECONDS, marks=_long, id="long")],
 )
-def test_whatever_the_cache_suffers_nobody_gets_an_error_or_the_past(
+def test_cache_faults_cause_no_error_and_no_stale_read(
     local_aws: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, token_seconds: int
 ) -> None:
     """Each fault under load, for so long, and then health for twice as long."""

@@ -43,7 +43,7 @@ def new_course() -> tuple[Caller, Course]:
     return teacher, create_course(teacher, title="Races")
 
 
-def test_of_simultaneous_registrations_of_a_name_one_succeeds(local_aws: None) -> None:
+def test_one_of_concurrent_registrations_of_a_name_succeeds(local_aws: None) -> None:
     name = unique("ada")
 
     def register(number: int) -> User:
@@ -58,7 +58,7 @@ def test_of_simultaneous_registrations_of_a_name_one_succeeds(local_aws: None) -
     assert len([row for row in Identity.scan() if row.user_id == winners[0].id]) == 2
 
 
-def test_of_simultaneous_registrations_of_an_address_one_succeeds(local_aws: None) -> None:
+def test_one_of_concurrent_registrations_of_an_email_succeeds(local_aws: None) -> None:
     address = f"{unique('ada')}@example.org"
 
     winners, losers = at_once(lambda _: accounts.register(unique("ada"), address, PASSWORD, Role.STUDENT))
@@ -68,7 +68,7 @@ def test_of_simultaneous_registrations_of_an_address_one_succeeds(local_aws: Non
     assert [user.id for user in User.scan(User.email == address)] == [winners[0].id]
 
 
-def test_of_simultaneous_enrollments_one_succeeds(local_aws: None) -> None:
+def test_one_of_concurrent_enrollments_succeeds(local_aws: None) -> None:
     _, course = new_course()
     student = Caller(ids.new_id(), "ada", Role.STUDENT, "s")
 
@@ -78,7 +78,7 @@ def test_of_simultaneous_enrollments_one_succeeds(local_aws: None) -> None:
     assert [row.id for row in Enrollment.query(student.id)] == [winners[0].id]
 
 
-def test_every_one_of_simultaneous_lessons_counts(local_aws: None) -> None:
+def test_concurrent_lessons_are_all_counted(local_aws: None) -> None:
     teacher, course = new_course()
 
     made, _ = at_once(

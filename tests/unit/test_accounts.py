@@ -14,7 +14,7 @@ from tests.factories import create_user
 NEW = "a new sphinx of quartz"
 
 
-def test_a_changed_password_whose_answer_was_lost_is_no_conflict(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_password_change_with_lost_response_is_no_conflict(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
     student = create_user(Role.STUDENT)
     monkeypatch.setattr(passwords, "verify_password", lambda password, kept: True)
     update = User.update
@@ -32,7 +32,7 @@ def test_a_changed_password_whose_answer_was_lost_is_no_conflict(aws: None, monk
     assert user.auth_version == 2
 
 
-def test_an_account_that_was_changed_meanwhile_is_a_conflict(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_password_change_of_a_changed_account_is_conflict(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
     student = create_user(Role.STUDENT)
 
     def matches_while_somebody_is_faster(password: str, kept: str | None) -> bool:

@@ -32,7 +32,7 @@ def allows(policy: dict[str, Any], arn: str) -> bool:
 
 @pytest.mark.parametrize("slash", ["", "/"])
 @pytest.mark.parametrize("role", Role)
-def test_the_policy_is_the_table_whatever_was_called_first(aws: None, role: Role, slash: str) -> None:
+def test_policy_allows_the_routes_of_the_role(aws: None, role: Role, slash: str) -> None:
     policy = policy_of(role)
 
     for (method, path), access in ROUTE_ACCESS.items():
@@ -41,7 +41,7 @@ def test_the_policy_is_the_table_whatever_was_called_first(aws: None, role: Role
         assert allows(policy, f"{API}/dev/{method}{called}") == allowed, (method, path)
 
 
-def test_the_policy_is_for_its_own_stage_and_api_only(aws: None) -> None:
+def test_policy_allows_its_own_stage_and_api_only(aws: None) -> None:
     policy = policy_of(Role.ADMIN)
 
     assert allows(policy, f"{API}/dev/POST/api/v1/courses")
@@ -49,7 +49,7 @@ def test_the_policy_is_for_its_own_stage_and_api_only(aws: None) -> None:
     assert not allows(policy, f"{API.replace('abc123', 'other')}/dev/POST/api/v1/courses")
 
 
-def test_it_tells_the_api_who_calls_in_text(aws: None) -> None:
+def test_authorizer_context_has_the_caller_as_text(aws: None) -> None:
     answer = policy_of(Role.STUDENT)
 
     assert answer["principalId"] == "u"

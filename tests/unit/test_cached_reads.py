@@ -92,7 +92,7 @@ _EACH_PAIR_FIRST = [order for order in _EVERY if list(order[2:]) == sorted(order
 @pytest.mark.parametrize(
     "orders", [pytest.param(_EACH_PAIR_FIRST, id="short"), pytest.param(_EVERY, id="long", marks=pytest.mark.long)]
 )
-def test_no_body_crosses_cold_or_warm_in_any_order(
+def test_cache_shows_no_caller_the_drafts_of_others(
     valkey: Valkey, client: Any, monkeypatch: pytest.MonkeyPatch, orders: list[tuple[str, ...]]
 ) -> None:
     school = School()
@@ -116,7 +116,7 @@ def test_no_body_crosses_cold_or_warm_in_any_order(
     assert served["hit"] > served["miss"] > 0
 
 
-def test_who_may_see_it_is_decided_after_the_cache(valkey: Valkey, client: Any) -> None:
+def test_access_is_checked_after_the_cache(valkey: Valkey, client: Any) -> None:
     school = School()
     draft = school.courses[1]
 
@@ -128,7 +128,7 @@ def test_who_may_see_it_is_decided_after_the_cache(valkey: Valkey, client: Any) 
         assert draft.title not in str(body)
 
 
-def test_a_course_that_is_taken_down_is_gone_from_everything(valkey: Valkey, client: Any) -> None:
+def test_unpublished_course_is_in_no_public_listing(valkey: Valkey, client: Any) -> None:
     school = School()
     course = school.courses[0]
     routes = ["/courses", "/courses?search=words", f"/courses/{course.id}"]
@@ -142,7 +142,7 @@ def test_a_course_that_is_taken_down_is_gone_from_everything(valkey: Valkey, cli
     assert school.get(client, "owner", f"/courses/{course.id}")[0] == 200
 
 
-def test_an_etag_is_the_same_out_of_the_cache(valkey: Valkey, client: Any) -> None:
+def test_etag_is_the_same_from_the_cache(valkey: Valkey, client: Any) -> None:
     route = f"/api/v1/courses/{School().courses[0].id}"
     cold, warm = client.http.get(route), client.http.get(route)
 
@@ -156,7 +156,7 @@ def test_an_etag_is_the_same_out_of_the_cache(valkey: Valkey, client: Any) -> No
     ("route", "miss"),
     [("detail", ["GetItem"]), ("list", ["Query", "BatchGetItem"]), ("search", ["Query", "BatchGetItem"])],
 )
-def test_what_an_answer_costs(
+def test_response_costs_the_documented_calls(
     valkey: Valkey, client: Any, dynamodb_calls: list[str], route: str, miss: list[str]
 ) -> None:
     """DESIGN's budgets: a hit is one round trip to the cache and nothing else; a miss three, and what is read."""
@@ -173,7 +173,7 @@ def test_what_an_answer_costs(
     assert costs == [("miss", miss, 3), ("hit", [], 1)]
 
 
-def test_enrolling_looks_at_the_course_in_the_cache(valkey: Valkey, dynamodb_calls: list[str], sent: Any) -> None:
+def test_enrolling_reads_the_course_from_the_cache(valkey: Valkey, dynamodb_calls: list[str], sent: Any) -> None:
     school = School()
     first, second = create_user(Role.STUDENT), create_user(Role.STUDENT)
     enrollments.enroll(first, school.courses[0].id)
@@ -193,7 +193,7 @@ def _round_trips(valkey: Valkey) -> int:
     return int(calls["mget"] + calls["eval"] + calls["pexpire"])
 
 
-def test_a_search_is_one_whatever_the_order_of_its_words(valkey: Valkey, client: Any) -> None:
+def test_word_order_makes_no_other_search(valkey: Valkey, client: Any) -> None:
     school = School()
 
     served = [

@@ -59,7 +59,7 @@ def enroll(course: Course, ago: timedelta) -> Enrollment:
 
 
 @pytest.mark.usefixtures("unsent")
-def test_emails_whose_message_was_lost_are_asked_for_once_more(course: Course) -> None:
+def test_lost_email_messages_are_requeued(course: Course) -> None:
     lost = [enroll(course, timedelta(hours=1)) for _ in range(23)]
     enroll(course, timedelta(minutes=44))
     enroll(course, timedelta(hours=1)).mark_email_sent()
@@ -73,9 +73,7 @@ def test_emails_whose_message_was_lost_are_asked_for_once_more(course: Course) -
     assert clean(NOW + timedelta(hours=7))["EmailsRequeued"] == 23
 
 
-def test_deleted_courses_are_swept_until_a_sweep_a_day_later_finds_nothing(
-    teacher: Caller, course: Course, unsent: pytest.MonkeyPatch
-) -> None:
+def test_course_tombstone_is_purged_a_day_later(teacher: Caller, course: Course, unsent: pytest.MonkeyPatch) -> None:
     enroll(course, timedelta(hours=1))
     courses.delete(teacher, course.id, None)
     unsent.undo()
@@ -102,7 +100,7 @@ def test_deleted_courses_are_swept_until_a_sweep_a_day_later_finds_nothing(
     assert clean(NOW + timedelta(days=2))["CourseDeletionsRequeued"] == 0
 
 
-def test_erased_users_are_swept_likewise(course: Course) -> None:
+def test_user_tombstone_is_purged_a_day_later(course: Course) -> None:
     student = create_user(Role.STUDENT)
     enrollments.enroll(student, course.id)
     users.erase(student.id)
@@ -116,7 +114,7 @@ def test_erased_users_are_swept_likewise(course: Course) -> None:
     assert User.get_or_none(student.id) is None
 
 
-def test_students_inactive_for_a_month_lose_their_enrollments(course: Course) -> None:
+def test_enrollments_of_long_inactive_students_are_deleted(course: Course) -> None:
     student, other = create_user(Role.STUDENT), create_user(Role.STUDENT)
     mine, others = enrollments.enroll(student, course.id), enrollments.enroll(other, course.id)
     users.apply_changes(student.id, {"is_active": False})
@@ -130,7 +128,7 @@ def test_students_inactive_for_a_month_lose_their_enrollments(course: Course) ->
     assert clean(later)["InactiveStudentsQueued"] == 0
 
 
-def test_who_is_active_again_keeps_what_is_there(course: Course) -> None:
+def test_reactivated_student_keeps_enrollments(course: Course) -> None:
     student = create_user(Role.STUDENT)
     mine = [enrollments.enroll(student, create_course(create_user(Role.INSTRUCTOR)).id) for _ in range(40)]
     users.apply_changes(student.id, {"is_active": False})
@@ -145,7 +143,7 @@ def test_who_is_active_again_keeps_what_is_there(course: Course) -> None:
     assert sum(cascade_deletion.delete_dependents(sqs.CascadeTarget.INACTIVE, student.id, later)) == 0
 
 
-def test_what_is_there_is_not_swept(teacher: Caller, course: Course) -> None:
+def test_cascade_refuses_existing_targets(teacher: Caller, course: Course) -> None:
     enroll(course, timedelta(0))
     for kind, thing in ((sqs.CascadeTarget.COURSE, course.id), (sqs.CascadeTarget.USER, teacher.id)):
         with pytest.raises(cascade_deletion.TargetStillExistsError):
@@ -153,7 +151,7 @@ def test_what_is_there_is_not_swept(teacher: Caller, course: Course) -> None:
     assert sum(cascade_deletion.delete_dependents(sqs.CascadeTarget.INACTIVE, teacher.id, NOW)) == 0
 
 
-def test_a_deletion_goes_on_from_wherever_it_was_broken_off(teacher: Caller, course: Course) -> None:
+def test_interrupted_cascade_resumes(teacher: Caller, course: Course) -> None:
     for number in range(5):
         fields = {"title": str(number), "content": "", "duration_min": 0, "order_index": number}
         lessons.create(teacher, course.id, fields)
@@ -171,7 +169,7 @@ def test_a_deletion_goes_on_from_wherever_it_was_broken_off(teacher: Caller, cou
     assert [*Enrollment.scan(), *Lesson.scan()] == []
 
 
-def test_of_a_batch_those_that_ended_meanwhile_do_not_stop_the_others(course: Course) -> None:
+def test_batch_deletion_skips_deleted_enrollments(course: Course) -> None:
     some = [enroll(course, timedelta(0)) for _ in range(40)]
     for one in (some[0], some[7], some[39]):
         remove_enrollment(one)
@@ -180,7 +178,7 @@ def test_of_a_batch_those_that_ended_meanwhile_do_not_stop_the_others(course: Co
     assert [*Enrollment.scan()] == []
 
 
-def test_a_step_that_fails_stops_no_other(
+def test_failed_cleanup_step_stops_no_other(
     teacher: Caller, course: Course, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     courses.delete(teacher, course.id, None)

@@ -37,7 +37,7 @@ def published_courses(caller: Caller) -> int:
     return int(user.published_courses)
 
 
-def test_a_course_is_in_all_its_lists_as_soon_as_it_is_there(teacher: Caller) -> None:
+def test_new_course_is_in_all_its_listings(teacher: Caller) -> None:
     course = create_course(teacher, title="Élan vital", description="the élan, again")
 
     lists = ["all", "published", f"owner#{teacher.id}"]
@@ -47,7 +47,7 @@ def test_a_course_is_in_all_its_lists_as_soon_as_it_is_there(teacher: Caller) ->
     assert published_courses(teacher) == 1
 
 
-def test_a_draft_is_in_no_public_list(teacher: Caller) -> None:
+def test_draft_is_in_no_public_listing(teacher: Caller) -> None:
     create_course(teacher, is_published=False)
 
     owned = f"owner#{teacher.id}"
@@ -55,7 +55,7 @@ def test_a_draft_is_in_no_public_list(teacher: Caller) -> None:
     assert published_courses(teacher) == 0
 
 
-def test_the_fullest_course_fits_its_transactions(teacher: Caller) -> None:
+def test_largest_course_fits_into_its_transactions(teacher: Caller) -> None:
     text = [" ".join(f"{letter}{number}" for number in range(500)) for letter in "ab"]
     course = create_course(teacher, description=text[0])
 
@@ -71,7 +71,7 @@ def test_the_fullest_course_fits_its_transactions(teacher: Caller) -> None:
     assert rows() == set()
 
 
-def test_a_change_keeps_what_it_does_not_name_and_bumps_the_version(teacher: Caller) -> None:
+def test_course_update_keeps_other_fields_and_bumps_version(teacher: Caller) -> None:
     course = create_course(teacher, description="Kept")
 
     changed = courses.update(teacher, course.id, {"title": "Another title"}, frozenset({1}))
@@ -84,7 +84,7 @@ def test_a_change_keeps_what_it_does_not_name_and_bumps_the_version(teacher: Cal
         courses.update(teacher, course.id, {"title": "A third"}, frozenset({1}))
 
 
-def test_somebody_faster_is_read_again(teacher: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_concurrently_changed_course_is_read_again(teacher: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     course = create_course(teacher)
     write = Course._save
     raced: list[bool] = []
@@ -104,7 +104,7 @@ def test_somebody_faster_is_read_again(teacher: Caller, monkeypatch: pytest.Monk
     assert rows() == expected(after)
 
 
-def test_publishing_and_unpublishing_is_counted_with_the_owner(teacher: Caller) -> None:
+def test_owner_counts_published_courses(teacher: Caller) -> None:
     course = create_course(teacher, is_published=False)
 
     counts = []
@@ -116,7 +116,7 @@ def test_publishing_and_unpublishing_is_counted_with_the_owner(teacher: Caller) 
     assert [*counts, published_courses(teacher)] == [1, 1, 0, 1, 0]
 
 
-def test_search_wants_all_words_whole_without_case_and_accents(teacher: Caller) -> None:
+def test_search_matches_all_whole_words(teacher: Caller) -> None:
     knots = create_course(teacher, title="Knots and Links", description="Zürich")
     links = create_course(teacher, title="Broken links")
     create_course(teacher, title="Secret links", is_published=False)
@@ -128,7 +128,7 @@ def test_search_wants_all_words_whole_without_case_and_accents(teacher: Caller) 
     assert found("links") == [links.id]
 
 
-def test_a_row_that_an_accident_left_behind_finds_nothing(teacher: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stale_keyword_row_finds_nothing(teacher: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     course = create_course(teacher, title="Knots and links")
     monkeypatch.setattr(Course, "_delete_stale_keywords", lambda new, old: None)  # the process died before this
 
@@ -138,7 +138,7 @@ def test_a_row_that_an_accident_left_behind_finds_nothing(teacher: Caller, monke
     assert found("links") == []
 
 
-def test_an_instructor_sees_published_courses_and_their_own_drafts(teacher: Caller) -> None:
+def test_instructor_lists_published_courses_and_own_drafts(teacher: Caller) -> None:
     rival = create_user(Role.INSTRUCTOR)
     made = [create_course(owner, is_published=published) for owner in (teacher, rival) for published in (True, False)]
     mine, my_draft, theirs, their_draft = (course.id for course in made)
@@ -157,9 +157,7 @@ def test_an_instructor_sees_published_courses_and_their_own_drafts(teacher: Call
         assert seen(create_user(Role.ADMIN), limit) == [mine, my_draft, theirs, their_draft]
 
 
-def test_a_page_of_long_descriptions_stops_before_it_is_too_large(
-    teacher: Caller, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_page_of_long_descriptions_is_trimmed(teacher: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chalicelib.core.pagination.MAX_PAGE_BYTES", 2_500)
     ids = [create_course(teacher, description="x" * 1_000).id for _ in range(5)][::-1]
 
@@ -173,7 +171,7 @@ def test_a_page_of_long_descriptions_stops_before_it_is_too_large(
     assert [course.id for course in backward.items] == ids[:2]
 
 
-def test_the_draft_of_an_erased_owner_is_not_published(teacher: Caller) -> None:
+def test_draft_of_an_erased_owner_cannot_be_published(teacher: Caller) -> None:
     draft = create_course(teacher, is_published=False)
     accounts.erase(teacher)
 
@@ -181,7 +179,7 @@ def test_the_draft_of_an_erased_owner_is_not_published(teacher: Caller) -> None:
         courses.update(create_user(Role.ADMIN), draft.id, {"is_published": True}, None)
 
 
-def test_more_words_than_a_course_can_have_find_nothing(teacher: Caller) -> None:
+def test_search_beyond_the_keyword_limit_finds_nothing(teacher: Caller) -> None:
     text = " ".join(f"w{number}" for number in range(60))
     course = create_course(teacher, title="w0", description=text)
 
@@ -189,12 +187,12 @@ def test_more_words_than_a_course_can_have_find_nothing(teacher: Caller) -> None
     assert found(text + " zebra") == []
 
 
-def test_students_make_none(aws: None) -> None:
+def test_student_cannot_create_a_course(aws: None) -> None:
     with pytest.raises(Forbidden):
         create_course(create_user(Role.STUDENT))
 
 
-def test_a_draft_does_not_exist_for_others(teacher: Caller) -> None:
+def test_draft_is_not_found_by_others(teacher: Caller) -> None:
     draft = create_course(teacher, is_published=False)
     rival, student, admin = create_user(Role.INSTRUCTOR), create_user(Role.STUDENT), create_user(Role.ADMIN)
 
@@ -208,7 +206,7 @@ def test_a_draft_does_not_exist_for_others(teacher: Caller) -> None:
         courses.delete(student, draft.id, None)
 
 
-def test_a_deleted_course_is_gone_at_once(teacher: Caller) -> None:
+def test_deleted_course_is_not_found(teacher: Caller) -> None:
     course = create_course(teacher)
 
     courses.delete(teacher, course.id, None)
@@ -219,14 +217,14 @@ def test_a_deleted_course_is_gone_at_once(teacher: Caller) -> None:
     assert courses.list_courses(teacher, PageRequest(20), ordering="-created_at", own=True).items == []
 
 
-def test_words_are_the_first_sixty_distinct_without_case_and_accents() -> None:
+def test_keywords_are_the_first_60_distinct_words() -> None:
     assert course_listings.keywords("Über die Über-Straße", "ÜBER Köln") == ["uber", "die", "strasse", "koln"]
     assert len(course_listings.keywords(" ".join(f"w{n}" for n in range(100)))) == 60
     assert course_listings.keywords("x" * 200) == ["x" * 64]
     assert course_listings.keywords("𝐀bc ABC हिन्दी") == ["abc", "हिनदी"]
 
 
-def test_ids_carry_what_they_belong_to() -> None:
+def test_enrollment_id_contains_student_and_course() -> None:
     student, course, suffix = ids.new_id(), ids.new_id(), ids.new_suffix()
 
     assert ids.parse_enrollment_id(ids.enrollment_id(student, course, suffix)) == (student, course, suffix)

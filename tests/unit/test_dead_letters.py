@@ -24,7 +24,7 @@ def waiting() -> list[str]:
     return found
 
 
-def test_all_go_back_and_none_stays(dead: list[str]) -> None:
+def test_redrive_moves_all_dead_letters(dead: list[str]) -> None:
     assert dead_letters.status(sqs.ENROLLMENT_EMAILS) == {"waiting": 0, "delayed": 0, "in_flight": 0, "dead": 25}
 
     assert sum(dead_letters.redrive(sqs.ENROLLMENT_EMAILS)) == 25
@@ -34,7 +34,7 @@ def test_all_go_back_and_none_stays(dead: list[str]) -> None:
     assert [*dead_letters.redrive(sqs.ENROLLMENT_EMAILS)] == []
 
 
-def test_broken_off_none_is_lost(dead: list[str]) -> None:
+def test_interrupted_redrive_loses_nothing(dead: list[str]) -> None:
     next(dead_letters.redrive(sqs.ENROLLMENT_EMAILS))
 
     assert len(waiting()) + dead_letters.status(sqs.ENROLLMENT_EMAILS)["dead"] == 25

@@ -88,7 +88,7 @@ def test_stage_cache_is_set_on_its_routes_and_taken_off(deployed: str) -> None:
     assert (without["cacheClusterEnabled"], cached(without)) == (False, 0)
 
 
-def test_functions_are_stable_and_a_missing_one_is_not_waited_for(deployed: str) -> None:
+def test_missing_function_is_not_waited_for(deployed: str) -> None:
     assert lambda_state.wait_until_stable(API.lambda_name(STAGE))
     assert not lambda_state.wait_until_stable(API.lambda_name("prod"))
 
@@ -117,7 +117,7 @@ def test_logs_are_of_one_stage_and_of_the_last_hours(capsys: pytest.CaptureFixtu
     assert [json.loads(line)["message"] for line in capsys.readouterr().out.splitlines()] == ["new"]
 
 
-def test_role_of_access_logs_is_created_unless_the_account_has_one() -> None:
+def test_access_log_role_is_created_unless_there_is_one() -> None:
     assert cloudformation.account_stack() is not None
     patch = [{"op": "replace", "path": "/cloudwatchRoleArn", "value": "arn:aws:iam::123456789012:role/theirs"}]
     boto3.client("apigateway").update_account(patchOperations=patch)

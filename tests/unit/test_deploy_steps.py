@@ -151,7 +151,7 @@ def test_new_account_gets_warnings(stubs: dict[str, Stubber]) -> None:
     assert "10 Lambda functions" in findings[0].message
 
 
-def test_domain_that_only_ends_like_a_reserved_one_is_not_reserved() -> None:
+def test_domain_with_a_reserved_ending_is_not_reserved() -> None:
     assert email_sender.is_reserved("school@mail.example.net")
     assert not email_sender.is_reserved("school@myexample.net")
 

@@ -11,7 +11,7 @@ _TEST = re.compile(r"`(tests/\S+\.py)::(\w+)`")
 
 
 @pytest.mark.parametrize("document", ["docs/security.md"])
-def test_the_tests_that_a_document_names_exist(document: str) -> None:
+def test_tests_that_a_document_names_exist(document: str) -> None:
     named = _TEST.findall((PROJECT / document).read_text(encoding="utf-8"))
 
     assert named

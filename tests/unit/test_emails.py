@@ -92,7 +92,7 @@ def owes(enrollment: Enrollment) -> bool:
     return kept(enrollment).email_pending is not None
 
 
-def test_only_what_failed_comes_again(course: Course, ses: Ses) -> None:
+def test_only_failed_messages_return_to_the_queue(course: Course, ses: Ses) -> None:
     ada, bob = enrolled(course, "ada"), enrolled(course, "bob")
     ses.says = [refusal(400, "MessageRejected")]
 
@@ -103,7 +103,7 @@ def test_only_what_failed_comes_again(course: Course, ses: Ses) -> None:
     assert ses.addresses[2:] == ["ada@example.org"]
 
 
-def test_a_mark_that_failed_is_made_up_for_without_another_email(
+def test_failed_mark_is_repeated_without_a_second_email(
     course: Course, ses: Ses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ada = enrolled(course, "ada")
@@ -116,9 +116,7 @@ def test_a_mark_that_failed_is_made_up_for_without_another_email(
     assert not owes(ada)
 
 
-def test_the_last_try_that_fails_takes_it_off_the_list_and_a_redriven_one_makes_it_good(
-    course: Course, ses: Ses
-) -> None:
+def test_final_failure_marks_email_failed_and_redrive_sends_it(course: Course, ses: Ses) -> None:
     ada = enrolled(course, "ada")
     ses.says = [refusal(400, "MessageRejected")] * 2
 
@@ -133,12 +131,12 @@ def test_the_last_try_that_fails_takes_it_off_the_list_and_a_redriven_one_makes_
 
 
 @pytest.mark.parametrize("body", ["", "no json", "[]", "{}", '{"request_id": "r"}', '{"enrollment": "x"}'])
-def test_nonsense_becomes_a_dead_letter(aws: None, ses: Ses, body: str) -> None:
+def test_malformed_message_becomes_a_dead_letter(aws: None, ses: Ses, body: str) -> None:
     assert receive(body, receives=MAX_RECEIVE_COUNT) == [body]
     assert ses.asked == []
 
 
-def test_nothing_is_begun_for_which_too_little_time_is_left(course: Course, ses: Ses) -> None:
+def test_no_email_is_started_without_enough_time(course: Course, ses: Ses) -> None:
     ada = enrolled(course, "ada")
 
     assert receive(message(ada), seconds_left=emails.MAX_SEND_SECONDS - 1) == [message(ada)]
@@ -147,7 +145,7 @@ def test_nothing_is_begun_for_which_too_little_time_is_left(course: Course, ses:
 
 
 @pytest.mark.parametrize(("status", "code"), [(400, "Throttling"), (503, "ServiceUnavailable")])
-def test_what_ses_refuses_for_a_moment_is_tried_again_at_once(course: Course, ses: Ses, status: int, code: str) -> None:
+def test_transient_ses_error_is_retried(course: Course, ses: Ses, status: int, code: str) -> None:
     ada = enrolled(course, "ada")
     ses.says = [refusal(status, code)] * 7
 
@@ -155,7 +153,7 @@ def test_what_ses_refuses_for_a_moment_is_tried_again_at_once(course: Course, se
     assert len(ses.asked) == 8
 
 
-def test_it_is_given_back_to_the_queue_when_ses_refuses_for_longer(
+def test_message_returns_to_the_queue_after_long_throttling(
     course: Course, ses: Ses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ada = enrolled(course, "ada")
@@ -166,7 +164,7 @@ def test_it_is_given_back_to_the_queue_when_ses_refuses_for_longer(
     assert len(ses.asked) == 1
 
 
-def test_what_ses_gave_no_answer_to_is_not_tried_again_at_once(course: Course, ses: Ses) -> None:
+def test_email_without_ses_response_is_not_retried(course: Course, ses: Ses) -> None:
     ada = enrolled(course, "ada")
     ses.says = [ReadTimeoutError(endpoint_url="ses")]
 
@@ -174,7 +172,7 @@ def test_what_ses_gave_no_answer_to_is_not_tried_again_at_once(course: Course, s
     assert len(ses.asked) == 1
 
 
-def test_who_left_gets_no_email_and_who_came_back_gets_one_anew(course: Course, ses: Ses) -> None:
+def test_withdrawn_student_gets_no_email_and_returning_one_does(course: Course, ses: Ses) -> None:
     ada = enrolled(course, "ada")
     remove_enrollment(ada)
 

@@ -38,7 +38,7 @@ def mails(monkeypatch: pytest.MonkeyPatch) -> list[ses.EmailMessage]:
     return box
 
 
-def test_enrolling_leaves_a_debt_and_a_message(course: Course, student: Caller, sent: Any) -> None:
+def test_enrolling_stores_pending_email_and_sends_message(course: Course, student: Caller, sent: Any) -> None:
     enrollment = enrollments.enroll(student, course.id)
 
     [message] = sent()
@@ -47,7 +47,7 @@ def test_enrolling_leaves_a_debt_and_a_message(course: Course, student: Caller, 
     assert kept is not None and kept.email_pending == "0"
 
 
-def test_a_queue_out_of_reach_costs_nobody_an_enrollment(
+def test_unreachable_queue_fails_no_enrollment(
     course: Course, student: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(name: str) -> Any:
@@ -61,7 +61,7 @@ def test_a_queue_out_of_reach_costs_nobody_an_enrollment(
     assert kept is not None and kept.email_pending
 
 
-def test_twice_is_a_conflict_and_changes_nothing(course: Course, student: Caller, sent: Any) -> None:
+def test_second_enrollment_is_a_conflict(course: Course, student: Caller, sent: Any) -> None:
     first = enrollments.enroll(student, course.id)
 
     with pytest.raises(Conflict):
@@ -71,7 +71,7 @@ def test_twice_is_a_conflict_and_changes_nothing(course: Course, student: Caller
     assert len(sent()) == 1
 
 
-def test_the_email_pays_the_debt(course: Course, student: Caller, mails: list[ses.EmailMessage]) -> None:
+def test_sent_email_clears_the_pending_one(course: Course, student: Caller, mails: list[ses.EmailMessage]) -> None:
     enrollment = enrollments.enroll(student, course.id)
 
     emails.send_enrollment_email(enrollment.id)
@@ -84,7 +84,7 @@ def test_the_email_pays_the_debt(course: Course, student: Caller, mails: list[se
     assert kept is not None and kept.email_pending is None
 
 
-def test_an_enrollment_that_ended_gets_no_email(course: Course, student: Caller, mails: list[ses.EmailMessage]) -> None:
+def test_deleted_enrollment_gets_no_email(course: Course, student: Caller, mails: list[ses.EmailMessage]) -> None:
     enrollment = enrollments.enroll(student, course.id)
     enrollment.delete()
     again = enrollments.enroll(student, course.id)
@@ -97,14 +97,14 @@ def test_an_enrollment_that_ended_gets_no_email(course: Course, student: Caller,
     assert kept is not None and kept.email_pending
 
 
-def test_ses_gets_the_mail_as_text_and_as_html(aws: None) -> None:
+def test_enrollment_email_has_text_and_html(aws: None) -> None:
     ses.send(ses.EmailMessage("ada@example.org", "Hello é", "text", "<p>html</p>"))
 
     [message] = ses_backends[DEFAULT_ACCOUNT_ID]["us-east-1"].sent_messages
     assert {*message.destinations} == {"ada@example.org"}  # moto adds the header to the envelope
 
 
-def test_an_answer_lost_on_its_way_is_no_conflict(course: Course, student: Caller) -> None:
+def test_enrollment_with_lost_response_is_no_conflict(course: Course, student: Caller) -> None:
     enrollment = Enrollment.new(student.id, course.id, "2026-11-22T09:30:00.000000Z", "request")
 
     assert enrollment.insert()

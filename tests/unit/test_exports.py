@@ -14,7 +14,7 @@ LESSON = {"title": "A lesson", "duration_min": 5, "order_index": 1}
 
 
 @pytest.mark.parametrize("most", [1, 2, 3, 100])
-def test_followed_to_its_end_it_has_everything_once(aws: None, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+def test_export_pages_have_everything_once(aws: None, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
     monkeypatch.setattr(exports, "MAX_ITEMS", most)
     teacher, rival = create_user(Role.INSTRUCTOR), create_user(Role.INSTRUCTOR)
     made = [create_course(teacher, is_published=number != 1) for number in range(3)]
@@ -35,7 +35,7 @@ def test_followed_to_its_end_it_has_everything_once(aws: None, monkeypatch: pyte
     assert sorted(held) == sorted(wanted | {"s"})
 
 
-def test_a_students_enrollments_are_in_it_and_nobody_elses(aws: None) -> None:
+def test_export_has_own_enrollments_only(aws: None) -> None:
     course, ada, bob = create_course(create_user(Role.INSTRUCTOR)), create_user(Role.STUDENT), create_user(Role.STUDENT)
     mine, _ = (enrollments.enroll(student, course.id, clock.now()) for student in (ada, bob))
 
@@ -45,7 +45,7 @@ def test_a_students_enrollments_are_in_it_and_nobody_elses(aws: None) -> None:
     assert exports.export(ada, Cursor(f"enrollments|{course.id}")).items == []
 
 
-def test_a_part_ends_before_it_is_too_large_for_an_answer(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_export_page_is_trimmed(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pagination, "MAX_PAGE_BYTES", 12_000)
     teacher = create_user(Role.INSTRUCTOR)
     course = create_course(teacher)

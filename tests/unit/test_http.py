@@ -20,7 +20,7 @@ def client(aws: None) -> Any:
         yield client
 
 
-def test_an_unhandled_exception_is_a_500_that_tells_nothing_and_a_log_line_that_tells_all(
+def test_unhandled_exception_is_a_500_without_details(
     client: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail(*arguments: object) -> None:
@@ -43,7 +43,7 @@ def test_an_unhandled_exception_is_a_500_that_tells_nothing_and_a_log_line_that_
     assert access["extra"]["status"] == 500
 
 
-def test_behind_a_custom_domain_links_have_its_address(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_links_have_the_custom_domain(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     teacher = create_user(Role.INSTRUCTOR)
     for _ in range(2):
         create_course(teacher)
@@ -58,7 +58,7 @@ def test_behind_a_custom_domain_links_have_its_address(client: Any, monkeypatch:
     assert page["next"].startswith("https://api.school.example/v2/api/v1/courses/?")
 
 
-def test_a_crowd_that_lasts_is_a_429_with_a_time_to_wait(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lasting_write_contention_is_429_with_retry_after(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from chalicelib.core.errors import WriteContention
 
     def fail(*arguments: object) -> None:

@@ -31,7 +31,7 @@ RESOURCES = cfnlint.decode.cfn_yaml.load(str(DATA))["Resources"]
 RUNTIME = f"python3.{sys.version_info.minor}"
 
 
-def test_chalice_has_what_the_plugin_replaces() -> None:
+def test_chalice_has_the_methods_that_the_plugin_replaces() -> None:
     assert version("chalice") == "1.34.0"
     for owner, name in (
         (SwaggerGenerator, "generate_swagger"),
@@ -48,21 +48,21 @@ def test_chalice_has_what_the_plugin_replaces() -> None:
         assert callable(getattr(owner, name))
 
 
-def test_every_route_is_in_the_table_and_the_other_way_round() -> None:
+def test_routes_and_access_table_are_the_same() -> None:
     assert {(method, path) for path, methods in app.routes.items() for method in methods} == set(ROUTE_ACCESS)
 
 
-def test_the_openapi_document_is_current() -> None:
+def test_openapi_document_is_current() -> None:
     assert openapi.text(app) == OPENAPI_FILE.read_text(), "run `make schema`"
 
 
-def test_the_openapi_document_is_valid() -> None:
+def test_openapi_document_is_valid() -> None:
     from openapi_spec_validator import validate
 
     validate(json.loads(OPENAPI_FILE.read_text()))
 
 
-def test_the_shipped_requirements_are_whole() -> None:
+def test_shipped_requirements_are_complete() -> None:
     """Installed with --no-deps, so each requirement of a requirement is named, at a version that fits."""
     from packaging.requirements import Requirement
 
@@ -85,7 +85,7 @@ def built(project: Path) -> Path:
     return packager.build(str(project), RUNTIME, (), say=str)
 
 
-def test_the_package_has_all_that_the_functions_import(built: Path, tmp_path: Path) -> None:
+def test_package_has_all_imports_of_the_functions(built: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(built) as archive:
         archive.extractall(tmp_path)
     workers = "chalicelib.handlers.workers"
@@ -102,7 +102,7 @@ def test_the_package_has_all_that_the_functions_import(built: Path, tmp_path: Pa
 
 
 @pytest.mark.long
-def test_everything_that_ships_has_wheels_for_lambda(project: Path) -> None:
+def test_shipped_dependencies_have_wheels_for_lambda(project: Path) -> None:
     built = packager.build(str(project), "python3.12", packager.LAMBDA_PLATFORMS, say=str)
 
     names = zipfile.ZipFile(built).namelist()
@@ -111,7 +111,7 @@ def test_everything_that_ships_has_wheels_for_lambda(project: Path) -> None:
     assert all("cpython-312-x86_64-linux-gnu" in name or ".abi3." in name for name in binaries), binaries
 
 
-def test_the_package_has_bytecode_and_nothing_unneeded(built: Path) -> None:
+def test_package_has_bytecode_and_nothing_unneeded(built: Path) -> None:
     names = zipfile.ZipFile(built).namelist()
 
     sources = {name for name in names if name.endswith(".py") and not name.startswith("chalicelib/templates")}
@@ -123,7 +123,7 @@ def test_the_package_has_bytecode_and_nothing_unneeded(built: Path) -> None:
         assert not any(name.startswith(folder) for name in names), folder
 
 
-def test_the_same_input_makes_the_same_bytes_and_another_another_package(project: Path, built: Path) -> None:
+def test_package_is_reproducible(project: Path, built: Path) -> None:
     before = built.read_bytes()
     built.unlink()
     again = packager.build(str(project), RUNTIME, (), say=str)
@@ -136,7 +136,7 @@ def test_the_same_input_makes_the_same_bytes_and_another_another_package(project
     assert other != built
 
 
-def test_the_gateways_own_answers_are_problems() -> None:
+def test_gateway_responses_are_problems() -> None:
     swagger = api_definition.extend({"paths": {"/api/health": {"get": {}}}}, "uri")
     responses: dict[str, Any] = swagger["x-amazon-apigateway-gateway-responses"]
 

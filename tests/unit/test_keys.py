@@ -44,7 +44,7 @@ def issue() -> str:
         json.dumps({"2999-01-01T00:00:00Z": "y" * 64}),
     ],
 )
-def test_without_good_keys_nothing_is_signed_or_trusted(aws: None, text: str) -> None:
+def test_nothing_is_signed_without_valid_keys(aws: None, text: str) -> None:
     token, cursor = issue(), cursors.encode(Cursor("here"), "a list")
     signing_keys.reset()
     boto3.client("secretsmanager").put_secret_value(SecretId=NAME, SecretString=text)
@@ -57,7 +57,7 @@ def test_without_good_keys_nothing_is_signed_or_trusted(aws: None, text: str) ->
         cursors.decode(cursor, "a list")
 
 
-def test_a_rotation_is_published_long_before_it_signs_and_the_old_key_stays_for_its_last_token(aws: None) -> None:
+def test_rotated_key_is_published_before_it_signs(aws: None) -> None:
     new = rotate_keys.rotate(NOW)
 
     assert set(secret()) == {FIRST_KEY, new}
@@ -69,7 +69,7 @@ def test_a_rotation_is_published_long_before_it_signs_and_the_old_key_stays_for_
     assert set(found.verification_keys(begins + MAX_TOKEN_LIFETIME_SECONDS + 120)) == {new}
 
 
-def test_whatever_a_process_has_read_every_other_one_trusts_what_it_signs(aws: None) -> None:
+def test_rotation_is_trusted_by_processes_with_old_keys(aws: None) -> None:
     """Each second of a rotation, for every age that a process's copy of the secret can have."""
     before = signing_keys.signing_keys()
     rotate_keys.rotate(NOW)
@@ -84,7 +84,7 @@ def test_whatever_a_process_has_read_every_other_one_trusts_what_it_signs(aws: N
             assert all(verifier.verification_keys(moment).get(key_id) == text for verifier in could_have), second
 
 
-def test_one_rotation_at_a_time_and_the_next_one_drops_what_is_trusted_no_more(aws: None) -> None:
+def test_rotation_drops_keys_that_are_no_longer_trusted(aws: None) -> None:
     second = rotate_keys.rotate(NOW)
     with pytest.raises(rotate_keys.RotationInProgress, match=second):
         rotate_keys.rotate(NOW + timedelta(seconds=ACTIVATION_DELAY_SECONDS - 1))
@@ -96,7 +96,7 @@ def test_one_rotation_at_a_time_and_the_next_one_drops_what_is_trusted_no_more(a
     assert len(set(secret().values())) == 3
 
 
-def test_keys_that_others_know_are_trusted_no_more(aws: None) -> None:
+def test_compromised_keys_are_revoked(aws: None) -> None:
     token = issue()
 
     only = rotate_keys.revoke_and_replace(clock.now())
@@ -108,7 +108,7 @@ def test_keys_that_others_know_are_trusted_no_more(aws: None) -> None:
     assert tokens.verify(issue(), tokens.TokenType.ACCESS).user_id == "u"
 
 
-def test_a_changed_secret_is_known_when_the_old_copy_is_old_enough(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changed_secret_is_read_after_the_cache_expires(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = 0.0
     monkeypatch.setattr("chalicelib.security.signing_keys.time.monotonic", lambda: seconds)
     signing_keys.reset()

@@ -51,7 +51,7 @@ def walk(visitor: Caller | None, course_id: str | None = None, limit: int = 3) -
     return ids
 
 
-def test_a_lesson_counts_until_it_is_deleted(teacher: Caller) -> None:
+def test_lessons_count_follows_create_and_delete(teacher: Caller) -> None:
     course = create_course(teacher)
 
     lesson, other = add(teacher, course.id), add(teacher, course.id)
@@ -65,7 +65,7 @@ def test_a_lesson_counts_until_it_is_deleted(teacher: Caller) -> None:
             lessons.get(None, gone)
 
 
-def test_lessons_are_the_owners(teacher: Caller) -> None:
+def test_only_the_owner_edits_lessons(teacher: Caller) -> None:
     rival = create_user(Role.INSTRUCTOR)
     course, draft = create_course(teacher), create_course(teacher, is_published=False)
     lesson, secret = add(teacher, course.id), add(teacher, draft.id)
@@ -81,7 +81,7 @@ def test_lessons_are_the_owners(teacher: Caller) -> None:
             add(rival, unknown)
 
 
-def test_a_change_keeps_what_it_does_not_name(teacher: Caller) -> None:
+def test_lesson_update_keeps_other_fields(teacher: Caller) -> None:
     course, other = create_course(teacher), create_course(teacher)
     lesson = add(teacher, course.id, content="Kept")
 
@@ -96,7 +96,7 @@ def test_a_change_keeps_what_it_does_not_name(teacher: Caller) -> None:
     assert lessons.update(teacher, lesson.id, {"course": course.id}, None).version == 2
 
 
-def test_a_course_lists_its_lessons_in_their_order(teacher: Caller) -> None:
+def test_lessons_of_a_course_are_in_order(teacher: Caller) -> None:
     course = create_course(teacher)
     third, first, second = add(teacher, course.id, 30), add(teacher, course.id, 4), add(teacher, course.id, 4)
 
@@ -105,7 +105,7 @@ def test_a_course_lists_its_lessons_in_their_order(teacher: Caller) -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 100])
-def test_the_walk_over_all_courses_is_newest_course_first(
+def test_lessons_across_courses_are_newest_course_first(
     teacher: Caller, limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lesson_listing, "MAX_COURSES_PER_PAGE", 2)
@@ -121,7 +121,7 @@ def test_the_walk_over_all_courses_is_newest_course_first(
     assert walk(teacher, limit=limit) == [secret, *published]
 
 
-def test_lessons_of_a_deleted_course_are_gone(teacher: Caller) -> None:
+def test_lessons_of_a_deleted_course_are_not_found(teacher: Caller) -> None:
     course = create_course(teacher)
     lesson = add(teacher, course.id)
 
@@ -133,7 +133,7 @@ def test_lessons_of_a_deleted_course_are_gone(teacher: Caller) -> None:
     assert walk(teacher, course.id) == []
 
 
-def test_a_page_stops_before_it_is_too_large_for_an_answer(teacher: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_page_of_long_lessons_is_trimmed(teacher: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chalicelib.core.pagination.MAX_PAGE_BYTES", 2_500)
     monkeypatch.setattr(lesson_listing, "_LOAD_BATCH_SIZE", 2)
     course = create_course(teacher)

@@ -19,14 +19,14 @@ def _manage(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
 
 
-def test_a_stage_that_others_reach_has_no_demo_password() -> None:
+def test_public_stage_has_no_demo_password() -> None:
     refused = _manage("demo", "--stage", "dev")
 
     assert refused.returncode == 1
     assert "EDUFLOW_PASSWORD" in refused.stderr
 
 
-def test_an_unknown_stage_is_named_with_those_that_there_are() -> None:
+def test_unknown_stage_is_named_with_the_known_ones() -> None:
     refused = _manage("rotate-keys", "--stage", "production")
 
     assert refused.returncode == 1

@@ -33,7 +33,7 @@ def text(page: Page[Row]) -> str:
 
 
 @pytest.mark.parametrize("count", range(10))
-def test_forward_and_back_visit_each_row_once(count: int) -> None:
+def test_paging_forward_and_backward_visits_each_row_once(count: int) -> None:
     shelf = Shelf("abcdefghij"[:count])
     pages = [shelf.page()]
     while pages[-1].next_cursor:
@@ -47,7 +47,7 @@ def test_forward_and_back_visit_each_row_once(count: int) -> None:
     assert pages[0].previous_cursor is None
 
 
-def test_what_is_written_meanwhile_moves_nothing() -> None:
+def test_concurrent_writes_shift_no_page() -> None:
     shelf = Shelf("bdfhj")
     first = shelf.page(limit=2)
     shelf.positions = sorted("bdfj" + "klm" + "eg")  # h, already seen, is gone; others came
@@ -58,13 +58,13 @@ def test_what_is_written_meanwhile_moves_nothing() -> None:
     assert text(second) == "gfedb"
 
 
-def test_a_cursor_comes_back_as_its_place(aws: None) -> None:
+def test_cursor_round_trips(aws: None) -> None:
     place = Cursor("2026-11-22#é", backward=True)
 
     assert cursors.decode(cursors.encode(place, "scope"), "scope") == place
 
 
-def test_a_cursor_of_another_scope_or_changed_is_refused(aws: None) -> None:
+def test_cursor_of_another_scope_or_changed_is_rejected(aws: None) -> None:
     cursor = cursors.encode(Cursor("x"), "scope")
     changed = cursor[:-1] + ("A" if cursor[-1] != "A" else "B")
 
@@ -75,7 +75,7 @@ def test_a_cursor_of_another_scope_or_changed_is_refused(aws: None) -> None:
 
 
 @pytest.mark.parametrize("length", range(6))
-def test_no_other_spelling_of_a_cursor_passes(aws: None, length: int) -> None:
+def test_other_spelling_of_a_cursor_is_rejected(aws: None, length: int) -> None:
     cursor = cursors.encode(Cursor("x" * length), "scope")
     letters = string.ascii_letters + string.digits + "-_"
     spellings = [cursor[:-1] + letter for letter in letters if letter != cursor[-1]]

@@ -34,7 +34,7 @@ def test_djangos_four_rules(password: str, expected: set[str]) -> None:
     assert codes(password) == expected
 
 
-def test_a_hash_matches_its_password_only() -> None:
+def test_hash_matches_its_password_only() -> None:
     kept = passwords.hash_password("sphinx of black quartz")
 
     assert kept.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
@@ -42,17 +42,17 @@ def test_a_hash_matches_its_password_only() -> None:
     assert not passwords.verify_password("sphinx of black quarts", kept)
 
 
-def test_every_keyboard_spells_a_password_alike() -> None:
+def test_password_is_normalized_to_nfkc() -> None:
     assert passwords.verify_password("Zu\u0308rich am See", passwords.hash_password("Z\u00fcrich am See"))
 
 
 @pytest.mark.parametrize("password", ["", "a password", "\ufdfa" * 300, "x" * 5000])
-def test_nobody_has_the_hash_of_nobody(password: str) -> None:
+def test_dummy_hash_matches_no_password(password: str) -> None:
     assert not passwords.verify_password(password, None)
     assert not passwords.verify_password(password, passwords.hash_password("another password"))
 
 
-def test_a_hash_of_weaker_parameters_is_outdated() -> None:
+def test_hash_of_weaker_parameters_needs_rehash() -> None:
     weaker = argon2.using(type="ID", memory_cost=8 * 1024, rounds=1, parallelism=1).hash("sphinx of black quartz")
 
     assert passwords.verify_password("sphinx of black quartz", weaker)
@@ -60,7 +60,7 @@ def test_a_hash_of_weaker_parameters_is_outdated() -> None:
     assert not passwords.needs_rehash(passwords.hash_password("sphinx of black quartz"))
 
 
-def test_a_login_brings_an_old_hash_up_to_date(aws: None) -> None:
+def test_login_rehashes_an_outdated_hash(aws: None) -> None:
     student = create_user(Role.STUDENT)
     weaker = argon2.using(type="ID", memory_cost=8 * 1024, rounds=1, parallelism=1).hash(PASSWORD)
     User(student.id).update([User.password_hash.set(weaker)])

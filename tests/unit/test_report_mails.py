@@ -61,7 +61,7 @@ def hourly() -> None:
     schedules.daily_report(event, context)
 
 
-def test_each_active_admin_gets_the_newest_report_once(box: Box) -> None:
+def test_active_admins_receive_the_latest_report_once(box: Box) -> None:
     for _ in range(3):
         hourly()
 
@@ -71,7 +71,7 @@ def test_each_active_admin_gets_the_newest_report_once(box: Box) -> None:
     assert newest.date in box.mails[0].subject
 
 
-def test_one_that_fails_does_not_stop_the_others_and_is_tried_again(box: Box) -> None:
+def test_failed_report_email_stops_no_other_and_is_retried(box: Box) -> None:
     box.refused = {"ada@example.org"}
     with pytest.raises(schedules.ReportEmailError, match="1 of 2"):
         hourly()
@@ -82,7 +82,7 @@ def test_one_that_fails_does_not_stop_the_others_and_is_tried_again(box: Box) ->
     assert box.to == {"ada@example.org": 1, "bob@example.org": 1}
 
 
-def test_it_is_only_mailed_where_that_is_asked_for(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_report_is_emailed_only_if_enabled(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(settings().__dict__, "email_reports", False)
 
     hourly()
@@ -90,7 +90,7 @@ def test_it_is_only_mailed_where_that_is_asked_for(box: Box, monkeypatch: pytest
     assert box.mails == []
 
 
-def test_it_has_the_days_numbers_and_a_bar_for_each_day(box: Box) -> None:
+def test_report_email_has_numbers_and_a_bar_per_day(box: Box) -> None:
     [*reports.generate_missing(NOW)]
     then = NOW - timedelta(days=2)
     day = clock.format_timestamp(then)[:10]

@@ -30,7 +30,7 @@ def stored() -> dict[str, dict[str, int]]:
     return {report.date: report.numbers for report in Report.query(DAILY)}
 
 
-def test_every_whole_day_gets_its_row(three_days: datetime) -> None:
+def test_every_completed_day_gets_a_report(three_days: datetime) -> None:
     dates = [report.date for report in reports.generate_missing(three_days)]
 
     assert dates == ["2026-10-30", "2026-10-31", "2026-11-01"]
@@ -38,7 +38,7 @@ def test_every_whole_day_gets_its_row(three_days: datetime) -> None:
     assert stored()["2026-10-30"]["new_enrollments"] == 0
 
 
-def test_running_again_adds_and_changes_nothing(three_days: datetime) -> None:
+def test_second_report_run_changes_nothing(three_days: datetime) -> None:
     [*reports.generate_missing(three_days)]
     before = stored()
 
@@ -47,28 +47,28 @@ def test_running_again_adds_and_changes_nothing(three_days: datetime) -> None:
     assert stored() == before
 
 
-def test_missed_days_are_caught_up(three_days: datetime) -> None:
+def test_missing_days_are_generated_later(three_days: datetime) -> None:
     [*reports.generate_missing(FIRST + timedelta(hours=13))]
 
     assert [report.date for report in reports.generate_missing(three_days)] == ["2026-10-31", "2026-11-01"]
 
 
-def test_a_day_done_by_hand_comes_after_those_before_it(three_days: datetime) -> None:
+def test_regenerated_day_follows_the_missing_ones(three_days: datetime) -> None:
     [*reports.regenerate_from(date(2026, 11, 1), three_days)]
 
     assert [*stored()] == ["2026-10-30", "2026-10-31", "2026-11-01"]
 
 
-def test_today_has_no_report(three_days: datetime) -> None:
+def test_current_day_has_no_report(three_days: datetime) -> None:
     with pytest.raises(InvalidInput):
         [*reports.regenerate_from(three_days.date(), three_days)]
 
 
-def test_an_empty_school_has_none(aws: None) -> None:
+def test_stage_without_users_has_no_report(aws: None) -> None:
     assert [*reports.generate_missing(FIRST)] == []
 
 
-def test_what_is_deleted_leaves_the_totals_and_not_the_days_it_was_new_on(three_days: datetime) -> None:
+def test_deletion_reduces_totals_and_keeps_new_counts(three_days: datetime) -> None:
     before = {report.date: report.numbers for report in reports.generate_missing(three_days)}
     [enrollment, *_] = Enrollment.scan()
     remove_enrollment(enrollment)  # today, long after those days
@@ -79,7 +79,7 @@ def test_what_is_deleted_leaves_the_totals_and_not_the_days_it_was_new_on(three_
     assert [*stored()["2026-11-01"].values()][3:5] == [2, 1]
 
 
-def test_what_is_deleted_while_an_index_still_shows_it_is_counted_once(
+def test_deleted_entity_in_a_lagging_index_is_counted_once(
     three_days: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = {report.date: report.numbers for report in reports.generate_missing(three_days)}
@@ -93,7 +93,7 @@ def test_what_is_deleted_while_an_index_still_shows_it_is_counted_once(
     assert stored() == before
 
 
-def test_a_day_is_over_an_hour_after_midnight(three_days: datetime) -> None:
+def test_day_is_completed_an_hour_after_midnight(three_days: datetime) -> None:
     midnight = datetime(2026, 11, 2, tzinfo=UTC)
 
     assert [report.date for report in reports.generate_missing(midnight + timedelta(minutes=59))][-1] == "2026-10-31"

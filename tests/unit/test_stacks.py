@@ -37,7 +37,7 @@ def test_tables_cost_nothing_idle_and_lose_nothing(table: str) -> None:
         assert STACK[table]["UpdateReplacePolicy"] == "Retain"
 
 
-def test_what_ends_by_itself_has_a_time_to_live() -> None:
+def test_expiring_tables_have_a_ttl() -> None:
     ends = {name for name, properties in TABLES.items() if "TimeToLiveSpecification" in properties}
 
     assert ends == {"Sessions", "Throttles", "Idempotency"}
@@ -50,7 +50,7 @@ def test_queues_are_encrypted_and_have_dead_letters() -> None:
     assert {name for name in queues if "RedrivePolicy" not in queues[name]} == {"EnrollmentEmailsDead", "DeletionsDead"}
 
 
-def test_every_table_queue_and_function_is_watched() -> None:
+def test_every_table_queue_and_function_has_alarms() -> None:
     watched = {key.removeprefix("Fn::ForEach::"): value[1] for key, value in MONITORING.items() if "ForEach" in key}
     tables = {properties["TableName"]["Fn::Sub"] for properties in TABLES.values()}
 
@@ -105,7 +105,7 @@ def test_emails_are_sent_from_the_stages_sender_only(function: Function) -> None
     assert bool(sending) == (function.name in ("enrollment_emails", "daily_report"))
 
 
-def test_nothing_leads_into_the_cache_but_the_functions_that_use_it() -> None:
+def test_cache_admits_only_the_functions_that_use_it() -> None:
     rules = [
         rule for name in ("CacheGroup", "EndpointsGroup") for rule in CACHE[name]["Properties"]["SecurityGroupIngress"]
     ]
@@ -114,7 +114,7 @@ def test_nothing_leads_into_the_cache_but_the_functions_that_use_it() -> None:
     assert not any("InternetGateway" in one["Type"] or "NatGateway" in one["Type"] for one in CACHE.values())
 
 
-def test_a_stage_has_the_stacks_that_it_asks_for() -> None:
+def test_stage_has_the_stacks_of_its_parameters() -> None:
     def wanted(**parameters: Any) -> list[str]:
         stage = config.Stage("x", {"MAIL_FROM": "a@example.org"}, **parameters)
         return [stack.name for stack in cloudformation.stacks(stage) if stack.is_wanted]
@@ -140,7 +140,7 @@ def test_access_log_has_the_keys_of_the_functions_log() -> None:
     assert all(value.startswith("$") for value in line["extra"].values())
 
 
-def test_the_compose_file_is_reached_from_this_machine_alone() -> None:
+def test_compose_file_publishes_ports_on_loopback_only() -> None:
     import yaml
 
     compose = yaml.safe_load((PROJECT / "localstack-compose.yml").read_text())
@@ -152,7 +152,7 @@ def test_the_compose_file_is_reached_from_this_machine_alone() -> None:
     assert CONFIG["stages"]["localstack"]["environment_variables"]["CACHE_URL"] == "valkey://valkey:6379"
 
 
-def test_the_stage_cache_knows_every_parameter_of_the_public_list() -> None:
+def test_stage_cache_keys_have_all_query_parameters() -> None:
     from chalicelib.schemas.courses import PublicCourseQuery
 
     known = {key.removeprefix("querystring.") for key in api_definition.CACHED_ROUTES["/api/v1/courses-public"]}

@@ -43,9 +43,7 @@ def tries(name: str, password: str = WRONG, address: str = HOME) -> str:
     return "in"
 
 
-def test_ten_failures_of_an_account_and_then_nobody_is_let_in_until_the_window_has_passed(
-    aws: None, monkeypatch: pytest.MonkeyPatch, quick: list[str]
-) -> None:
+def test_account_is_throttled_after_ten_failures(aws: None, monkeypatch: pytest.MonkeyPatch, quick: list[str]) -> None:
     student = create_user(Role.STUDENT)
     started = time.time()
 
@@ -63,13 +61,13 @@ def test_ten_failures_of_an_account_and_then_nobody_is_let_in_until_the_window_h
 
 
 @pytest.mark.parametrize("name", ["nobody", "nobody@example.org"])
-def test_a_name_that_nobody_has_is_throttled_alike(aws: None, name: str) -> None:
+def test_unknown_username_is_throttled_alike(aws: None, name: str) -> None:
     answers = [tries(name.upper() if number % 2 else name) for number in range(12)]
 
     assert answers == ["NotAuthenticated"] * 10 + ["TooManyAttempts"] * 2
 
 
-def test_username_and_address_are_one_account(aws: None) -> None:
+def test_username_and_email_share_the_account_limit(aws: None) -> None:
     student = create_user(Role.STUDENT)
     names = [student.username, f"{student.username}@example.org"]
 
@@ -78,7 +76,7 @@ def test_username_and_address_are_one_account(aws: None) -> None:
     assert answers == ["NotAuthenticated"] * 10 + ["TooManyAttempts"] * 2
 
 
-def test_a_good_login_does_not_count(aws: None) -> None:
+def test_successful_login_releases_its_attempt(aws: None) -> None:
     student = create_user(Role.STUDENT)
 
     assert [tries(student.username, PASSWORD) for _ in range(12)] == ["in"] * 12
@@ -87,9 +85,7 @@ def test_a_good_login_does_not_count(aws: None) -> None:
     assert [tries(student.username) for _ in range(2)] == ["NotAuthenticated", "TooManyAttempts"]
 
 
-def test_three_hundred_failures_from_an_address_and_a_good_login_waits_too(
-    aws: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_address_is_throttled_after_its_limit(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(login_throttling, "ADDRESS_LIMIT", 20)  # the same, in less time
     student = create_user(Role.STUDENT)
 
@@ -112,11 +108,11 @@ def test_three_hundred_failures_from_an_address_and_a_good_login_waits_too(
         ("unknown", "unknown", True),
     ],
 )
-def test_an_address_of_ipv6_counts_as_its_network(aws: None, one: str, other: str, same: bool) -> None:
+def test_ipv6_address_counts_as_its_network(aws: None, one: str, other: str, same: bool) -> None:
     assert (login_throttling._address_key(one) == login_throttling._address_key(other)) is same
 
 
-def test_a_guess_at_the_current_password_counts_too(aws: None) -> None:
+def test_wrong_current_password_counts(aws: None) -> None:
     student = create_user(Role.STUDENT)
 
     for _ in range(10):
@@ -128,7 +124,7 @@ def test_a_guess_at_the_current_password_counts_too(aws: None) -> None:
     assert tries(student.username, PASSWORD) == "TooManyAttempts"
 
 
-def test_when_the_throttle_is_out_of_reach_no_password_is_tried(aws: None, quick: list[str]) -> None:
+def test_no_password_is_verified_without_the_throttle(aws: None, quick: list[str]) -> None:
     student = create_user(Role.STUDENT)
     boto3.client("dynamodb").delete_table(TableName="eduflow-throttles-test")
 
@@ -138,7 +134,7 @@ def test_when_the_throttle_is_out_of_reach_no_password_is_tried(aws: None, quick
     assert quick == []
 
 
-def test_a_guess_that_died_stays_counted(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_attempt_that_raised_stays_reserved(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
     student = create_user(Role.STUDENT)
 
     def dies(user_id: str) -> User:
@@ -154,7 +150,7 @@ def test_a_guess_that_died_stays_counted(aws: None, monkeypatch: pytest.MonkeyPa
     assert tries(student.username, PASSWORD) == "TooManyAttempts"
 
 
-def test_an_unknown_user_costs_what_a_wrong_password_costs(dynamodb_calls: list[str], quick: list[str]) -> None:
+def test_unknown_user_costs_as_much_as_a_wrong_password(dynamodb_calls: list[str], quick: list[str]) -> None:
     student = create_user(Role.STUDENT)
 
     def calls_of(name: str, password: str) -> list[str]:
@@ -171,7 +167,7 @@ def test_an_unknown_user_costs_what_a_wrong_password_costs(dynamodb_calls: list[
     assert calls_of(student.username, PASSWORD) == good
 
 
-def test_who_is_switched_off_is_told_the_same(aws: None) -> None:
+def test_deactivated_user_gets_the_same_response(aws: None) -> None:
     student, admin = create_user(Role.STUDENT), create_user(Role.ADMIN)
     assert isinstance(admin, Caller)
     User(student.id).update([User.is_active.set(False)])

@@ -25,7 +25,7 @@ def forged(**changes: Any) -> str:
     return jwt.encode(claims, KEY, "HS256", headers={"kid": FIRST_KEY})
 
 
-def test_a_token_says_who_what_and_until_when(aws: None) -> None:
+def test_token_has_user_role_session_and_expiry(aws: None) -> None:
     now = clock.now()
 
     claims = tokens.verify(issue(now=now), tokens.TokenType.ACCESS)
@@ -34,7 +34,7 @@ def test_a_token_says_who_what_and_until_when(aws: None) -> None:
     assert claims.expires_at == int(now.timestamp()) + 30 * 60
 
 
-def test_each_kind_passes_for_itself_only(aws: None) -> None:
+def test_token_is_valid_as_its_own_type_only(aws: None) -> None:
     for kind, other in (
         (tokens.TokenType.ACCESS, tokens.TokenType.REFRESH),
         (tokens.TokenType.REFRESH, tokens.TokenType.ACCESS),
@@ -56,7 +56,7 @@ def test_each_kind_passes_for_itself_only(aws: None) -> None:
         *({name: None} for name in ("iss", "aud", "sub", "jti", "iat", "exp", "typ", "sid", "role", "username")),
     ],
 )
-def test_wrong_or_missing_claims_are_refused(aws: None, changes: dict[str, Any]) -> None:
+def test_token_with_wrong_or_missing_claims_is_rejected(aws: None, changes: dict[str, Any]) -> None:
     with pytest.raises(tokens.InvalidToken):
         tokens.verify(forged(**changes), tokens.TokenType.ACCESS)
 
@@ -66,7 +66,7 @@ def test_expiry_is_checked(aws: None) -> None:
         tokens.verify(issue(now=clock.now() - timedelta(minutes=31)), tokens.TokenType.ACCESS)
 
 
-def test_the_keys_are_asked_for_once(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_are_read_once(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
     issue()
     monkeypatch.setattr("chalicelib.adapters.aws.client", None)
 
