@@ -2,7 +2,7 @@
 
 PRICES are the public list prices of us-east-1, without free tiers, as they were in PRICED: look them up
 before you rely on them. What a request takes
-of DynamoDB, SQS and the cache is counted by tests (tests/unit/test_cached_reads.py and others); its
+of DynamoDB, SQS and the cache is counted by tests (tests/unit/handlers/test_cached_reads.py and others); its
 milliseconds are estimates for 1 GB of memory, to be replaced by those of your dashboard.
 """
 
@@ -124,8 +124,9 @@ def main() -> None:
     hits = KINDS[0].per_million() - KINDS[1].per_million()
     saved = -hits / MILLION
     monthly = sum(idle_month(cache=True).values()) - sum(idle_month().values())
-    print(f"\nFor courses alone, Valkey saves more than it costs from {monthly / saved / MILLION:,.0f} million reads a month on. "
-          "Its purpose is latency, and the database's limits in an opening hour.")  # fmt: skip
+    reads = monthly / saved / MILLION
+    print(f"\nFor courses alone, Valkey saves more than it costs from {reads:,.0f} million reads a month on.")
+    print("Its purpose is latency, and the database's limits in an opening hour.")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import statistics
 import sys
 import time
 
-from tests.support import Api, registers, unique
+from tests.clients import Api, register, unique
 
 ACCOUNTS = 10
 GUESSES = 10  # of each account: more are throttled
@@ -19,7 +19,7 @@ GUESSES = 10  # of each account: more are throttled
 def main() -> None:
     """Take turns, and print medians."""
     api = Api(sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:8000")
-    names = [registers(api, "student").username for _ in range(ACCOUNTS)]
+    names = [register(api, "student").username for _ in range(ACCOUNTS)]
     wrong, unknown = [], []
     for _ in range(GUESSES):
         for name in names:

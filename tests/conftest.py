@@ -37,5 +37,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _start_order(module: Path) -> tuple[int, int]:
-    level = _LEVELS.index(module.parent.name) if module.parent.name in _LEVELS else len(_LEVELS)
+    level = next(number for number, name in enumerate(_LEVELS) if name in module.parts)
     return level, _LONGEST.index(module.name) if module.name in _LONGEST else len(_LONGEST)

@@ -13,7 +13,7 @@ from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.sessions import Session
 from chalicelib.security import passwords
 from chalicelib.services import accounts, courses
-from tests.support import PASSWORD, unique
+from tests.clients import PASSWORD, unique
 
 
 def create_user(role: Role, now: datetime | None = None, name: str | None = None) -> Caller:

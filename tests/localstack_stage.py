@@ -13,8 +13,10 @@ import requests
 from devstack.localstack import environment
 from devstack.localstack.environment import LocalStack
 from devstack.stack import free_ports
+from infra.config import PROJECT
 from manage import DEMO_PASSWORD
-from tests.support import PROJECT, Api, RunningStack
+from tests.clients import Api
+from tests.stack import RunningStack
 
 INSTALLED = PROJECT / ".local" / "localstack"
 

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from devstack.stack import free_ports
+from tests.clients import PASSWORD, Actor, Api, log_in, register, unique
 from tests.localstack_stage import deployed_localstack
-from tests.support import PASSWORD, Actor, Api, RunningStack, copy_project, eventually, logs_in, registers, unique
+from tests.stack import RunningStack, copy_project
+from tests.waiting import eventually
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -79,10 +81,10 @@ def _answers(api: Api) -> bool:
         return False
 
 
-@pytest.fixture(params=["gateway", "chalice local"])
+@pytest.fixture
 def api(request: pytest.FixtureRequest, stack: RunningStack) -> Api:
-    """The API: once through the deployed gateway, once in `chalice local`."""
-    if request.param == "gateway":
+    """The API under test: through the deployed gateway, or as `apis.EACH_API` parametrizes it."""
+    if getattr(request, "param", "gateway") == "gateway":
         return stack.api
     local: Api = request.getfixturevalue("chalice_local")
     return local
@@ -96,7 +98,7 @@ def gateway(stack: RunningStack) -> Api:
 
 @pytest.fixture(scope="package")
 def _teacher(stack: RunningStack) -> Actor:
-    return registers(stack.api, "instructor")
+    return register(stack.api, "instructor")
 
 
 @pytest.fixture(scope="package")
@@ -104,37 +106,32 @@ def _admin(stack: RunningStack) -> Actor:
     username = unique("admin")
     made = stack.manage("create-admin", username, f"{username}@example.org", EDUFLOW_PASSWORD=PASSWORD)
     assert made.returncode == 0, made.stderr
-    return logs_in(stack.api, username)
+    return log_in(stack.api, username)
 
 
 @pytest.fixture
-def teacher(_teacher: Actor, request: pytest.FixtureRequest) -> Actor:
-    """An instructor."""
-    return _at_same_address(_teacher, request)
+def teacher(_teacher: Actor, api: Api) -> Actor:
+    """An instructor, at the API under test."""
+    return Actor(api, _teacher.username, _teacher.token)
 
 
 @pytest.fixture
-def admin(_admin: Actor, request: pytest.FixtureRequest) -> Actor:
-    """An admin."""
-    return _at_same_address(_admin, request)
+def admin(_admin: Actor, api: Api) -> Actor:
+    """An admin, at the API under test."""
+    return Actor(api, _admin.username, _admin.token)
 
 
 @pytest.fixture
-def student(stack: RunningStack, request: pytest.FixtureRequest) -> Actor:
-    """A new student."""
-    return _at_same_address(registers(stack.api, "student"), request)
+def student(stack: RunningStack, api: Api) -> Actor:
+    """A new student, at the API under test."""
+    student = register(stack.api, "student")
+    return Actor(api, student.username, student.token)
 
 
 @pytest.fixture
-def anonymous(request: pytest.FixtureRequest, stack: RunningStack) -> Actor:
-    """Nobody in particular."""
-    return _at_same_address(Actor(stack.api), request)
-
-
-def _at_same_address(actor: Actor, request: pytest.FixtureRequest) -> Actor:
-    """The actor, calling where the test calls."""
-    api = request.getfixturevalue("api") if "api" in request.fixturenames else actor.api
-    return Actor(api, actor.username, actor.token)
+def anonymous(api: Api) -> Actor:
+    """An anonymous client, at the API under test."""
+    return Actor(api)
 
 
 @pytest.fixture

@@ -2,7 +2,8 @@ from typing import Any
 
 import pytest
 
-from tests.support import PASSWORD, Actor, Api, unique
+from tests.clients import PASSWORD, Actor, Api, unique
+from tests.e2e.apis import EACH_API
 
 pytestmark = pytest.mark.contract
 
@@ -12,6 +13,7 @@ def account(**fields: Any) -> dict[str, Any]:
     return {"username": name, "email": f"{name}@example.org", "password": PASSWORD} | fields
 
 
+@EACH_API
 def test_registered_user_logs_in_and_gets_the_profile(anonymous: Actor, api: Api) -> None:
     wanted = account(role="instructor")
 
@@ -98,6 +100,7 @@ def test_unknown_user_and_wrong_password_get_the_same_response(anonymous: Actor,
     }
 
 
+@EACH_API
 def test_refresh_token_is_no_access_token(anonymous: Actor, api: Api, student: Actor) -> None:
     tokens = anonymous.post("/auth/login/", {"username": student.username, "password": PASSWORD}).json()
 

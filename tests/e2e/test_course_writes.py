@@ -1,6 +1,7 @@
 import pytest
 
-from tests.support import Actor, Api, registers
+from tests.clients import Actor, Api, register
+from tests.e2e.apis import EACH_API
 
 pytestmark = pytest.mark.contract
 
@@ -8,11 +9,12 @@ pytestmark = pytest.mark.contract
 @pytest.fixture
 def rival(teacher: Actor) -> Actor:
     """Another instructor."""
-    return Actor(teacher.api, token=registers(teacher.api, "instructor").token)
+    return Actor(teacher.api, token=register(teacher.api, "instructor").token)
 
 
+@EACH_API
 def test_put_resets_omitted_fields_and_patch_keeps_them(teacher: Actor, api: Api) -> None:
-    course = teacher.makes_course(description="Old", price="5.00")
+    course = teacher.create_course(description="Old", price="5.00")
     path = f"/courses/{course['id']}/"
 
     patched = teacher.call("PATCH", path, json={"price": "6.5", "owner": "me", "id": "x", "lessons_count": 9})
@@ -30,8 +32,9 @@ def test_put_resets_omitted_fields_and_patch_keeps_them(teacher: Actor, api: Api
     assert teacher.get(path).json() == put.json()
 
 
+@EACH_API
 def test_invalid_update_changes_nothing(teacher: Actor, api: Api) -> None:
-    course = teacher.makes_course()
+    course = teacher.create_course()
     path = f"/courses/{course['id']}/"
 
     assert teacher.call("PUT", path, json={"description": "no title"}).status_code == 400
@@ -40,8 +43,9 @@ def test_invalid_update_changes_nothing(teacher: Actor, api: Api) -> None:
     assert teacher.get(path).json() == course
 
 
+@EACH_API
 def test_only_owner_and_admins_can_update(teacher: Actor, rival: Actor, student: Actor, admin: Actor, api: Api) -> None:
-    course, draft = teacher.makes_course(), teacher.makes_course(is_published=False)
+    course, draft = teacher.create_course(), teacher.create_course(is_published=False)
     body = {"title": "Mine now"}
 
     for other in (rival, student):
@@ -54,8 +58,9 @@ def test_only_owner_and_admins_can_update(teacher: Actor, rival: Actor, student:
     assert (changed["title"], changed["owner"]) == ("Mine now", teacher.username)
 
 
+@EACH_API
 def test_write_is_visible_to_all_reads(teacher: Actor, anonymous: Actor, api: Api) -> None:
-    course = teacher.makes_course()
+    course = teacher.create_course()
     path = f"/courses/{course['id']}/"
 
     teacher.call("PATCH", path, json={"title": "Renamed"})
@@ -71,8 +76,9 @@ def test_write_is_visible_to_all_reads(teacher: Actor, anonymous: Actor, api: Ap
     assert course["id"] not in [one["id"] for one in teacher.get("/courses/?owner=me").json()["results"]]
 
 
+@EACH_API
 def test_etags(teacher: Actor, anonymous: Actor, api: Api) -> None:
-    path = f"/courses/{teacher.makes_course()['id']}/"
+    path = f"/courses/{teacher.create_course()['id']}/"
     read = anonymous.get(path)
     tag = read.headers["ETag"]
 
@@ -93,8 +99,9 @@ def test_etags(teacher: Actor, anonymous: Actor, api: Api) -> None:
     assert teacher.call("DELETE", path, headers={"If-Match": "*"}).status_code == 204
 
 
+@EACH_API
 def test_new_lesson_changes_the_etag_of_its_course(teacher: Actor, api: Api) -> None:
-    course = teacher.makes_course()
+    course = teacher.create_course()
     path = f"/courses/{course['id']}/"
     tag = teacher.get(path).headers["ETag"]
 
@@ -104,11 +111,12 @@ def test_new_lesson_changes_the_etag_of_its_course(teacher: Actor, api: Api) -> 
     assert (after.status_code, after.json()["lessons_count"]) == (200, 1)
 
 
+@EACH_API
 def test_search(teacher: Actor, anonymous: Actor, api: Api) -> None:
-    word = f"w{api.url[-4:]}{teacher.makes_course()['id']}"
-    knots = teacher.makes_course(title=f"Knöts {word}", description="Links and braids")
-    braids = teacher.makes_course(title=f"Braids {word.upper()}")
-    teacher.makes_course(title=f"Secret {word}", is_published=False)
+    word = f"w{api.url[-4:]}{teacher.create_course()['id']}"
+    knots = teacher.create_course(title=f"Knöts {word}", description="Links and braids")
+    braids = teacher.create_course(title=f"Braids {word.upper()}")
+    teacher.create_course(title=f"Secret {word}", is_published=False)
 
     def found(text: str, path: str = "/courses/") -> list[str]:
         return [course["id"] for course in anonymous.get(path, params={"search": text}).json()["results"]]
@@ -124,8 +132,9 @@ def test_search(teacher: Actor, anonymous: Actor, api: Api) -> None:
     assert [course["id"] for course in anonymous.get(page["next"]).json()["results"]] == [knots["id"]]
 
 
+@EACH_API
 def test_public_list_is_the_same_for_all_callers(teacher: Actor, admin: Actor, anonymous: Actor, api: Api) -> None:
-    teacher.makes_course(is_published=False)
+    teacher.create_course(is_published=False)
 
     lists = [actor.get("/courses-public/").json() for actor in (anonymous, teacher, admin)]
     bad_token = Actor(api, token="no.such.token").get("/courses-public/")

@@ -1,10 +1,13 @@
 import pytest
 
-from tests.support import Actor, Api, RunningStack, registers, unique
+from tests.clients import Actor, Api, register, unique
+from tests.e2e.apis import EACH_API
+from tests.stack import RunningStack
 
 pytestmark = pytest.mark.contract
 
 
+@EACH_API
 def test_published_course_is_readable_by_all(teacher: Actor, anonymous: Actor, api: Api) -> None:
     made = teacher.post(
         "/courses/", {"title": "  Linear algebra ", "description": "Vectors", "price": "49.9", "is_published": True}
@@ -30,8 +33,8 @@ def test_new_course_is_a_free_draft_by_default(teacher: Actor) -> None:
 
 
 def test_draft_is_visible_to_owner_and_admins(teacher: Actor, admin: Actor, student: Actor, anonymous: Actor) -> None:
-    draft = teacher.makes_course(is_published=False)
-    rival = Actor(teacher.api, token=registers(teacher.api, "instructor").token)
+    draft = teacher.create_course(is_published=False)
+    rival = Actor(teacher.api, token=register(teacher.api, "instructor").token)
     path = f"/courses/{draft['id']}/"
 
     assert [actor.get(path).status_code for actor in (teacher, admin)] == [200, 200]
@@ -84,9 +87,10 @@ def test_invalid_fields_are_named(teacher: Actor, field: str, value: object) -> 
     assert [error["field"] for error in answer.json()["errors"]] == [field]
 
 
+@EACH_API
 def test_course_pages_visit_each_course_once(api: Api, stack: object) -> None:
-    owner = Actor(api, token=registers(api, "instructor").token)
-    made = [owner.makes_course(title=unique("Paged"))["id"] for _ in range(7)]
+    owner = Actor(api, token=register(api, "instructor").token)
+    made = [owner.create_course(title=unique("Paged"))["id"] for _ in range(7)]
 
     pages = [owner.get("/courses/?owner=me&limit=3").json()]
     while pages[-1]["next"]:
@@ -102,9 +106,10 @@ def test_course_pages_visit_each_course_once(api: Api, stack: object) -> None:
     assert pages[1]["next"].startswith(f"{api.url}/api/v1/courses/?")
 
 
+@EACH_API
 def test_cursor_is_valid_for_its_own_list_only(teacher: Actor, admin: Actor, api: Api) -> None:
     for _ in range(2):
-        teacher.makes_course()
+        teacher.create_course()
     following = admin.get("/courses/?limit=1").json()["next"]
 
     assert admin.get(following).status_code == 200
@@ -114,10 +119,11 @@ def test_cursor_is_valid_for_its_own_list_only(teacher: Actor, admin: Actor, api
     assert admin.get("/courses/?cursor=x").status_code == 400
 
 
+@EACH_API
 def test_ordering_by_price(api: Api) -> None:
-    owner = Actor(api, token=registers(api, "instructor").token)
+    owner = Actor(api, token=register(api, "instructor").token)
     for price in ("10.00", "9.00", "100.00"):
-        owner.makes_course(price=price)
+        owner.create_course(price=price)
 
     def prices(ordering: str) -> list[str]:
         results = owner.get(f"/courses/?owner=me&ordering={ordering}").json()["results"]

@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 from requests import Response
 
-from tests.support import Actor, Api, RunningStack, at_once, eventually, registers
+from tests.clients import Actor, Api, call_concurrently, register
+from tests.stack import RunningStack
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.contract
 
@@ -15,8 +17,8 @@ A_WHILE = 90  # the worker starts when no function that could still be adding ca
 @pytest.fixture(scope="module")
 def erased(stack: RunningStack) -> tuple[str, str]:
     """Id and name of an instructor with a draft who erased their account before the other test here begins to wait."""
-    owner = registers(stack.api, "instructor")
-    draft = owner.makes_course(is_published=False, title=f"Draft of {owner.username}")
+    owner = register(stack.api, "instructor")
+    draft = owner.create_course(is_published=False, title=f"Draft of {owner.username}")
     owner.post("/lessons/", {"course": draft["id"], "title": f"Lesson of {owner.username}"})
     user_id = owner.get("/auth/me/").json()["id"]
     assert owner.call("DELETE", "/auth/me/").status_code == 204
@@ -25,21 +27,21 @@ def erased(stack: RunningStack) -> tuple[str, str]:
 
 @pytest.mark.usefixtures("erased")
 def test_dependents_are_deleted_during_other_enrollments(teacher: Actor, admin: Actor, gateway: Api) -> None:
-    leaver, stayer = registers(gateway, "student"), registers(gateway, "student")
-    doomed, kept = teacher.makes_course(), teacher.makes_course()
+    leaver, stayer = register(gateway, "student"), register(gateway, "student")
+    doomed, kept = teacher.create_course(), teacher.create_course()
     lesson = teacher.post("/lessons/", {"course": doomed["id"], "title": "Doomed"}).json()
-    of_leaver = leaver.enrolls_in(kept)
-    stayer.enrolls_in(doomed)
-    of_stayer = stayer.enrolls_in(kept)
+    of_leaver = leaver.enroll_in(kept)
+    stayer.enroll_in(doomed)
+    of_stayer = stayer.enroll_in(kept)
 
-    crowd = [registers(gateway, "student") for _ in range(20)]
+    crowd = [register(gateway, "student") for _ in range(20)]
 
     def deletes_or_enrolls(number: int) -> Response:
         if number == 20:
             return teacher.call("DELETE", f"/courses/{doomed['id']}/")
         return crowd[number].post("/enrollments/", {"course": doomed["id"]})
 
-    *enrolled, deleted = at_once(deletes_or_enrolls, 21)
+    *enrolled, deleted = call_concurrently(deletes_or_enrolls, 21)
     assert deleted.status_code == 204
     assert {answer.status_code for answer in enrolled} <= {201, 400}
     assert leaver.call("DELETE", "/auth/me/").status_code == 204

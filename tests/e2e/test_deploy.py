@@ -18,7 +18,7 @@ import requests
 from devstack.stack import Stack, free_ports
 from infra.chalice.stage_settings import RATE_PER_SECOND
 from infra.local_stage import aws_environment
-from tests.support import copy_project
+from tests.stack import copy_project
 
 pytestmark = pytest.mark.timeout(600)
 

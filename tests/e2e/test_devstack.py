@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 from devstack.stack import free_ports
-from tests.support import PASSWORD, Actor, RunningStack, eventually, logs_in, processes_of, registers
+from tests.clients import PASSWORD, Actor, log_in, register
+from tests.stack import RunningStack, processes_of
+from tests.waiting import eventually
 
 
 def test_make_run_prints_all_urls(stack: RunningStack) -> None:
@@ -16,7 +18,7 @@ def test_make_run_prints_all_urls(stack: RunningStack) -> None:
 
 
 def test_demo_data_is_complete(stack: RunningStack) -> None:
-    accounts = [logs_in(stack.api, name, "learn-with-eduflow") for name in ("admin", "grace.h", "ada")]
+    accounts = [log_in(stack.api, name, "learn-with-eduflow") for name in ("admin", "grace.h", "ada")]
 
     courses = Actor(stack.api).get("/courses/?limit=100").json()["results"]
     again = stack.manage("demo")
@@ -28,15 +30,15 @@ def test_demo_data_is_complete(stack: RunningStack) -> None:
 
 def test_restart_keeps_data_and_leaves_no_process(own_copy: RunningStack) -> None:
     own_copy.start()
-    teacher = registers(own_copy.api, "instructor")
-    course = teacher.makes_course()
+    teacher = register(own_copy.api, "instructor")
+    course = teacher.create_course()
     assert own_copy.stop(signal.SIGINT) == 0
     assert processes_of(own_copy.folder) == []
 
     own_copy.start()
     try:
         assert Actor(own_copy.api).get(f"/courses/{course['id']}/").json() == course
-        assert logs_in(own_copy.api, teacher.username, PASSWORD).get("/auth/me/").status_code == 200
+        assert log_in(own_copy.api, teacher.username, PASSWORD).get("/auth/me/").status_code == 200
         assert own_copy.reports_failed_messages(), "after a redeploy"
         _keys_that_others_know_are_replaced(own_copy)
     finally:

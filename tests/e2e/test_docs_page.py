@@ -11,7 +11,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
-from tests.support import RunningStack, unique
+from tests.clients import unique
+from tests.stack import RunningStack
 
 _PATIENCE = 20
 

@@ -1,14 +1,16 @@
 import pytest
 
-from tests.support import Actor, Api, registers
+from tests.clients import Actor, Api, register
+from tests.e2e.apis import EACH_API
 
 pytestmark = pytest.mark.contract
 
 
+@EACH_API
 def test_students_list_own_and_staff_lists_all(teacher: Actor, student: Actor, admin: Actor, api: Api) -> None:
-    other = Actor(api, token=registers(api, "student").token)
-    course = teacher.makes_course()
-    mine, theirs = student.enrolls_in(course), other.enrolls_in(course)
+    other = Actor(api, token=register(api, "student").token)
+    course = teacher.create_course()
+    mine, theirs = student.enroll_in(course), other.enroll_in(course)
 
     assert student.get("/enrollments/").json()["results"] == [mine]
     assert student.get(f"/enrollments/?student={theirs['student']}").json()["results"] == []
@@ -22,9 +24,10 @@ def test_students_list_own_and_staff_lists_all(teacher: Actor, student: Actor, a
         assert staff.get("/enrollments/?course=nope").json()["results"] == []
 
 
+@EACH_API
 def test_enrollments_of_a_course_are_newest_first(teacher: Actor, api: Api) -> None:
-    course = teacher.makes_course()
-    made = [Actor(api, token=registers(api, "student").token).enrolls_in(course) for _ in range(5)]
+    course = teacher.create_course()
+    made = [Actor(api, token=register(api, "student").token).enroll_in(course) for _ in range(5)]
 
     seen, url = [], f"/enrollments/?course={course['id']}&limit=2"
     while url:
@@ -35,12 +38,13 @@ def test_enrollments_of_a_course_are_newest_first(teacher: Actor, api: Api) -> N
     assert seen == made[::-1]
 
 
+@EACH_API
 def test_student_withdraws_and_enrolls_again(teacher: Actor, student: Actor, api: Api) -> None:
-    course = teacher.makes_course()
-    first = student.enrolls_in(course)
+    course = teacher.create_course()
+    first = student.enroll_in(course)
 
     assert student.call("DELETE", f"/enrollments/{first['id']}/").status_code == 204
-    again = student.enrolls_in(course)
+    again = student.enroll_in(course)
 
     assert again["id"] != first["id"]
     assert student.call("DELETE", f"/enrollments/{first['id']}/").status_code == 404
@@ -50,8 +54,8 @@ def test_student_withdraws_and_enrolls_again(teacher: Actor, student: Actor, api
 def test_enrollment_can_be_deleted_by_student_and_admin(
     teacher: Actor, student: Actor, admin: Actor, gateway: Api
 ) -> None:
-    other = registers(gateway, "student")
-    path = f"/enrollments/{student.enrolls_in(teacher.makes_course())['id']}/"
+    other = register(gateway, "student")
+    path = f"/enrollments/{student.enroll_in(teacher.create_course())['id']}/"
 
     assert other.call("DELETE", path).status_code == 404
     assert teacher.call("DELETE", path).status_code == 403

@@ -2,13 +2,17 @@ import json
 
 import pytest
 
-from tests.support import Actor, RunningStack, eventually
+from tests.clients import Actor
+from tests.e2e.apis import EACH_API
+from tests.stack import RunningStack
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.contract
 
 
-def test_enrolled_student_gets_one_email(teacher: Actor, student: Actor, stack: RunningStack, api: object) -> None:
-    course = teacher.makes_course(title="Knots <and> links")
+@EACH_API
+def test_enrolled_student_gets_one_email(teacher: Actor, student: Actor, stack: RunningStack) -> None:
+    course = teacher.create_course(title="Knots <and> links")
     me = student.get("/auth/me/").json()
 
     enrolled = student.post("/enrollments/", {"course": course["id"], "student": "somebody else"})
@@ -24,15 +28,17 @@ def test_enrolled_student_gets_one_email(teacher: Actor, student: Actor, stack: 
     assert "Knots &lt;and&gt; links" in mail["BodyHtml"]
 
 
-def test_second_enrollment_of_a_student_is_409(teacher: Actor, student: Actor, api: object) -> None:
-    course = teacher.makes_course()
-    student.enrolls_in(course)
+@EACH_API
+def test_second_enrollment_of_a_student_is_409(teacher: Actor, student: Actor) -> None:
+    course = teacher.create_course()
+    student.enroll_in(course)
 
     assert student.post("/enrollments/", {"course": course["id"]}).status_code == 409
 
 
-def test_enrolling_in_drafts_or_unknown_courses_is_rejected(teacher: Actor, student: Actor, api: object) -> None:
-    draft = teacher.makes_course(is_published=False)
+@EACH_API
+def test_enrolling_in_drafts_or_unknown_courses_is_rejected(teacher: Actor, student: Actor) -> None:
+    draft = teacher.create_course(is_published=False)
 
     for course_id in (draft["id"], "0000000000000000", "nope"):
         answer = student.post("/enrollments/", {"course": course_id})
@@ -41,14 +47,14 @@ def test_enrolling_in_drafts_or_unknown_courses_is_rejected(teacher: Actor, stud
 
 
 def test_only_students_can_enroll(teacher: Actor, admin: Actor) -> None:
-    course = teacher.makes_course()
+    course = teacher.create_course()
 
     assert teacher.post("/enrollments/", {"course": course["id"]}).status_code == 403
     assert admin.post("/enrollments/", {"course": course["id"]}).status_code == 403
 
 
 def test_repeated_message_sends_no_second_email(teacher: Actor, student: Actor, stack: RunningStack) -> None:
-    enrollment = student.enrolls_in(teacher.makes_course())
+    enrollment = student.enroll_in(teacher.create_course())
     address = student.get("/auth/me/").json()["email"]
     eventually(lambda: stack.mails(address))
 

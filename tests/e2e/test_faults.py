@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.support import PROJECT
+from infra.config import PROJECT
 
 
 def _run(*arguments: str) -> None:

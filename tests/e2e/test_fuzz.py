@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import Actor, RunningStack, logs_in
+from tests.clients import Actor, log_in
+from tests.stack import RunningStack
 
 # They would end the very session that the run is made with.
 _ENDING = ["erase_me", "change_password", "change_user", "delete_user"]
@@ -18,7 +19,7 @@ _CONFIG = Path(__file__).with_name("schemathesis.toml")
 def test_generated_requests_match_the_schema(stack: RunningStack, name: str, examples: int, tmp_path: Path) -> None:
     if examples == 3 and name not in ("admin", ""):
         pytest.skip("the short run is for who may do most, and who may do least")
-    actor = logs_in(stack.api, name, "learn-with-eduflow") if name else Actor(stack.api)
+    actor = log_in(stack.api, name, "learn-with-eduflow") if name else Actor(stack.api)
     command = [str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(_CONFIG)]
     command += ["run", f"{stack.api.url}/api/schema/", "--checks", "all", "--max-examples", str(examples)]
     command += ["--workers", "2", "--continue-on-failure", "--no-color", "--warnings", "off"]

@@ -15,7 +15,9 @@ from typing import Any
 
 import pytest
 
-from tests.support import Actor, Api, RunningStack, registers
+from tests.clients import Actor, Api, register
+from tests.e2e.apis import EACH_API
+from tests.stack import RunningStack
 
 pytestmark = pytest.mark.contract
 
@@ -130,9 +132,10 @@ def make(stack: RunningStack, user_id: str, case: Case) -> str:
 
 @pytest.fixture(scope="module")
 def user_id(stack: RunningStack) -> str:
-    return str(registers(stack.api, "student").get("/auth/me/").json()["id"])
+    return str(register(stack.api, "student").get("/auth/me/").json()["id"])
 
 
+@EACH_API
 def test_base_token_is_valid(stack: RunningStack, user_id: str, api: Api) -> None:
     token = make(stack, user_id, {})
 
@@ -142,6 +145,7 @@ def test_base_token_is_valid(stack: RunningStack, user_id: str, api: Api) -> Non
 
 
 @pytest.mark.parametrize("name", CASES)
+@EACH_API
 def test_hostile_token_is_a_401(stack: RunningStack, user_id: str, api: Api, name: str) -> None:
     header = {"Authorization": b"Bearer " + make(stack, user_id, CASES[name]).encode("latin-1")}
     refresh = CASES[name] | {"claims": {"typ": "refresh"} | CASES[name].get("claims", {})}

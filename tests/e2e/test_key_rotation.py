@@ -8,7 +8,8 @@ import jwt
 import pytest
 
 from chalicelib.security.signing_keys import ACTIVATION_DELAY_SECONDS
-from tests.support import PASSWORD, Actor, Api, RunningStack, registers
+from tests.clients import PASSWORD, Actor, Api, register
+from tests.stack import RunningStack
 
 CLIENTS = 8
 
@@ -18,7 +19,7 @@ def kid_of(token: str) -> str:
 
 
 def test_key_rotation_keeps_sessions(stack: RunningStack, gateway: Api) -> None:
-    student = registers(gateway, "student")
+    student = register(gateway, "student")
     before = stack.signing_keys()
 
     first, second = stack.manage("rotate-keys"), stack.manage("rotate-keys")
@@ -59,7 +60,7 @@ def test_key_rotation_under_load_fails_no_request(own_copy: RunningStack) -> Non
 
 
 def _logs_in(api: Api) -> dict[str, str]:
-    name = registers(api, "student").username
+    name = register(api, "student").username
     tokens: dict[str, str] = Actor(api).post("/auth/login/", {"username": name, "password": PASSWORD}).json()
     return tokens
 

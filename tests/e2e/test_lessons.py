@@ -2,7 +2,8 @@ from typing import Any
 
 import pytest
 
-from tests.support import Actor, Api, registers
+from tests.clients import Actor, Api, register
+from tests.e2e.apis import EACH_API
 
 pytestmark = pytest.mark.contract
 
@@ -14,8 +15,9 @@ def makes_lesson(teacher: Actor, course: dict[str, Any], **fields: Any) -> dict[
     return lesson
 
 
+@EACH_API
 def test_created_lesson_is_readable_by_all(teacher: Actor, anonymous: Actor, api: Api) -> None:
-    course = teacher.makes_course()
+    course = teacher.create_course()
 
     made = teacher.post("/lessons/", {"course": course["id"], "title": " Vectors ", "content": "Arrows"})
     lesson = made.json()
@@ -36,8 +38,9 @@ def test_created_lesson_is_readable_by_all(teacher: Actor, anonymous: Actor, api
     assert anonymous.get(f"/courses/{course['id']}/").json()["lessons_count"] == 1
 
 
+@EACH_API
 def test_lesson_put_patch_delete_use_etags(teacher: Actor, anonymous: Actor, api: Api) -> None:
-    course = teacher.makes_course()
+    course = teacher.create_course()
     lesson = makes_lesson(teacher, course, content="Old", order_index=3)
     path = f"/lessons/{lesson['id']}/"
     tag = anonymous.get(path).headers["ETag"]
@@ -71,7 +74,7 @@ def test_lesson_put_patch_delete_use_etags(teacher: Actor, anonymous: Actor, api
     ],
 )
 def test_invalid_fields_are_named(teacher: Actor, field: str, value: object) -> None:
-    course = teacher.makes_course()
+    course = teacher.create_course()
 
     answer = teacher.post("/lessons/", {"course": course["id"], "title": "Fine", field: value})
 
@@ -79,8 +82,9 @@ def test_invalid_fields_are_named(teacher: Actor, field: str, value: object) -> 
     assert [error["field"] for error in answer.json()["errors"]] == [field]
 
 
+@EACH_API
 def test_lesson_cannot_be_moved(teacher: Actor, api: Api) -> None:
-    course, other = teacher.makes_course(), teacher.makes_course()
+    course, other = teacher.create_course(), teacher.create_course()
     path = f"/lessons/{makes_lesson(teacher, course)['id']}/"
 
     assert teacher.call("PATCH", path, json={"course": other["id"]}).status_code == 400
@@ -88,11 +92,12 @@ def test_lesson_cannot_be_moved(teacher: Actor, api: Api) -> None:
     assert teacher.call("PUT", path, json={"title": "New", "course": course["id"]}).status_code == 200
 
 
+@EACH_API
 def test_lessons_of_a_draft_are_not_visible(
     teacher: Actor, student: Actor, admin: Actor, anonymous: Actor, api: Api
 ) -> None:
-    rival = Actor(api, token=registers(api, "instructor").token)
-    course, draft = teacher.makes_course(), teacher.makes_course(is_published=False)
+    rival = Actor(api, token=register(api, "instructor").token)
+    course, draft = teacher.create_course(), teacher.create_course(is_published=False)
     lesson, secret = makes_lesson(teacher, course), makes_lesson(teacher, draft)
 
     for other in (rival, student):

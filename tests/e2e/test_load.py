@@ -6,7 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.support import Actor, RunningStack, eventually, registers
+from tests.clients import Actor, register
+from tests.stack import RunningStack
+from tests.waiting import eventually
 
 CLIENTS = 20
 
@@ -15,13 +17,13 @@ CLIENTS = 20
     "seconds", [5, pytest.param(180, marks=[pytest.mark.long, pytest.mark.timeout(600)])], ids=["short", "long"]
 )
 def test_opening_hour_loses_no_enrollment_and_no_email(stack: RunningStack, teacher: Actor, seconds: int) -> None:
-    course = teacher.makes_course(title="Opening hour")
+    course = teacher.create_course(title="Opening hour")
     end = time.monotonic() + seconds
 
     def one_client(_: int) -> tuple[list[str], Counter[int]]:
         addresses, statuses = [], Counter[int]()
         while time.monotonic() < end:
-            student = registers(stack.api, "student")
+            student = register(stack.api, "student")
             answers = [
                 student.get("/courses/"),
                 student.get(f"/courses/{course['id']}/"),

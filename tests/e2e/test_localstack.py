@@ -8,8 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from manage import DEMO_PASSWORD
+from tests.clients import Actor, Api, log_in
 from tests.localstack_stage import INSTALLED, LocalStackStage
-from tests.support import Actor, Api, RunningStack, copy_project, eventually, logs_in, processes_of
+from tests.stack import RunningStack, copy_project, processes_of
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.localstack, pytest.mark.timeout(300)]
 
@@ -46,7 +48,7 @@ def test_links_work_at_the_printed_url(stack: RunningStack, anonymous: Actor) ->
 
 
 def test_email_carries_list_unsubscribe(stack: RunningStack, teacher: Actor, student: Actor) -> None:
-    student.enrolls_in(teacher.makes_course())
+    student.enroll_in(teacher.create_course())
     [email] = eventually(lambda: stack.mails(f"{student.username}@example.org"))
 
     assert email["List-Unsubscribe"] == "<mailto:eduflow@example.org?subject=unsubscribe>"
@@ -83,7 +85,7 @@ def test_make_run_serves_demo_data_and_leaves_no_process(empty: LocalStackStage,
     own_copy.start()
     try:
         [url] = re.findall(r"API +(http://\S+)/api/v1/", own_copy.output())
-        student = logs_in(Api(url), "ada", DEMO_PASSWORD)
+        student = log_in(Api(url), "ada", DEMO_PASSWORD)
         enrollments = student.get("/enrollments/")
     finally:
         status = own_copy.stop(signal.SIGINT)

@@ -14,7 +14,7 @@ from infra.chalice import stage_settings
 from infra.cloudformation import BUDGET_REGION
 from infra.functions import FUNCTIONS
 from infra.platforms import SUPPORTED_REGIONS
-from tests.support import RunningStack, copy_project
+from tests.stack import RunningStack, copy_project
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -13,8 +13,11 @@ from typing import Any
 import pytest
 
 from devstack import iam_recorder
+from infra.config import PROJECT
+from tests.clients import PASSWORD, Actor, log_in, register, unique
 from tests.moto_iam import Role, moto_with_resources
-from tests.support import PASSWORD, PROJECT, Actor, RunningStack, eventually, logs_in, registers, unique
+from tests.stack import RunningStack
+from tests.waiting import eventually
 
 LONG_AGO = "2026-01-01T00:00:00.000000Z"
 WORKERS_NEED = 120
@@ -69,7 +72,7 @@ def unused(rights: set[Right], used: set[Right]) -> set[Right]:
 @pytest.fixture(scope="module")
 def toured(stack: RunningStack) -> RunningStack:
     """The stack after everything that its functions can be made to do."""
-    admin = logs_in(stack.api, "admin", "learn-with-eduflow")
+    admin = log_in(stack.api, "admin", "learn-with-eduflow")
     _call_the_api(stack, admin)
     _lose_and_leave(stack, admin)
     _break_last_report(stack)
@@ -89,15 +92,15 @@ def toured(stack: RunningStack) -> RunningStack:
 def _call_the_api(stack: RunningStack, admin: Actor) -> None:
     """What no other test may have called."""
     api = stack.api
-    teacher, student = registers(api, "instructor"), registers(api, "student")
-    course, draft = teacher.makes_course(title="A tour"), teacher.makes_course(is_published=False)
+    teacher, student = register(api, "instructor"), register(api, "student")
+    course, draft = teacher.create_course(title="A tour"), teacher.create_course(is_published=False)
     lesson = teacher.post("/lessons/", {"course": course["id"], "title": "A lesson"}).json()
     for path, change in (
         (f"/courses/{course['id']}/", {"title": "New"}),
         (f"/lessons/{lesson['id']}/", {"title": "A new title"}),
     ):
         assert teacher.call("PATCH", path, json=change).ok
-    enrollment = student.enrolls_in(course)
+    enrollment = student.enroll_in(course)
     for actor, path in (
         (student, "/courses/?search=new"),
         (student, "/lessons/"),
@@ -134,11 +137,11 @@ def _call_the_api(stack: RunningStack, admin: Actor) -> None:
 def _lose_and_leave(stack: RunningStack, admin: Actor) -> None:
     """What the cleanup and the workers find: a lost email, what was deleted long ago, who is inactive for long."""
     api, dynamodb = stack.api, stack.aws("dynamodb")
-    teacher, student, erased = (registers(api, role) for role in ("instructor", "student", "student"))
-    course, doomed, empty = teacher.makes_course(), teacher.makes_course(), teacher.makes_course()
+    teacher, student, erased = (register(api, role) for role in ("instructor", "student", "student"))
+    course, doomed, empty = teacher.create_course(), teacher.create_course(), teacher.create_course()
     teacher.post("/lessons/", {"course": doomed["id"], "title": "Doomed"})
-    erased.enrolls_in(doomed)
-    student.enrolls_in(course)
+    erased.enroll_in(doomed)
+    student.enroll_in(course)
     names = {actor: actor.get("/auth/me/").json()["id"] for actor in (student, erased, teacher)}
     eventually(lambda: stack.mails(f"{student.username}@example.org"))
     _change(dynamodb, "enrollments", {"student": names[student], "course": course["id"]}, email_pending="0", sort_key=(
@@ -149,18 +152,18 @@ def _lose_and_leave(stack: RunningStack, admin: Actor) -> None:
     for one in (doomed, empty):
         assert teacher.call("DELETE", f"/courses/{one['id']}/").status_code == 204
         _change(dynamodb, "courses", {"id": one["id"]}, deleted_at=LONG_AGO)
-    draft_owner = registers(api, "instructor")
-    draft_owner.makes_course(is_published=False)
+    draft_owner = register(api, "instructor")
+    draft_owner.create_course(is_published=False)
     gone = draft_owner.get("/auth/me/").json()["id"]
     for actor, user in ((erased, names[erased]), (draft_owner, gone)):
         assert actor.call("DELETE", "/auth/me/").status_code == 204
         _change(dynamodb, "users", {"id": user}, deleted_at=LONG_AGO, lifecycle_at=LONG_AGO)
-    nameless = registers(api, "student")
+    nameless = register(api, "student")
     of_nameless = nameless.get("/auth/me/").json()["id"]
     dynamodb.update_item(
         TableName="eduflow-users-local", Key={"id": {"S": of_nameless}}, UpdateExpression="REMOVE email"
     )
-    nameless.enrolls_in(course)  # an email that can't be made
+    nameless.enroll_in(course)  # an email that can't be made
     _ask(stack, "deletions", {"target": "user", "id": "0" * 16, "request_id": "tour"})
 
 

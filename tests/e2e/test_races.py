@@ -4,7 +4,7 @@ from collections import Counter
 
 from requests import Response
 
-from tests.support import PASSWORD, Actor, Api, at_once, registers, unique
+from tests.clients import PASSWORD, Actor, Api, call_concurrently, register, unique
 
 CLIENTS = 24
 
@@ -22,37 +22,39 @@ def test_one_of_concurrent_registrations_succeeds(gateway: Api) -> None:
             mine = {"username": unique("ada"), "email": f"{name}@example.org"}
         return anonymous.post("/auth/register/", mine | {"password": PASSWORD})
 
-    answers = at_once(register, CLIENTS)
+    answers = call_concurrently(register, CLIENTS)
 
     for half in (answers[: CLIENTS // 2], answers[CLIENTS // 2 :]):
         assert statuses(half) == {201: 1, 409: CLIENTS // 2 - 1}
 
 
 def test_one_of_concurrent_enrollments_of_a_student_wins(teacher: Actor, student: Actor, gateway: Api) -> None:
-    course = teacher.makes_course()
+    course = teacher.create_course()
 
-    answers = at_once(lambda _: student.post("/enrollments/", {"course": course["id"]}), CLIENTS)
+    answers = call_concurrently(lambda _: student.post("/enrollments/", {"course": course["id"]}), CLIENTS)
 
     assert statuses(answers) == {201: 1, 409: CLIENTS - 1}
     assert len(student.get("/enrollments/").json()["results"]) == 1
 
 
 def test_concurrent_course_updates_lose_nothing(teacher: Actor, gateway: Api) -> None:
-    course = teacher.makes_course()
+    course = teacher.create_course()
     path = f"/courses/{course['id']}/"
     fields = [("title", "Titled anew"), ("description", "Described anew"), ("price", "7.00")]
 
-    answers = at_once(lambda number: teacher.call("PATCH", path, json=dict([fields[number % 3]])), 21)
+    answers = call_concurrently(lambda number: teacher.call("PATCH", path, json=dict([fields[number % 3]])), 21)
 
     assert statuses(answers) == {200: 21}
     assert teacher.get(path).json() == course | dict(fields) | {"updated_at": teacher.get(path).json()["updated_at"]}
 
 
 def test_one_of_concurrent_if_match_updates_succeeds(teacher: Actor, gateway: Api) -> None:
-    path = f"/courses/{teacher.makes_course()['id']}/"
+    path = f"/courses/{teacher.create_course()['id']}/"
     match = {"If-Match": teacher.get(path).headers["ETag"]}
 
-    answers = at_once(lambda n: teacher.call("PATCH", path, json={"title": f"Title {n}"}, headers=match), CLIENTS)
+    answers = call_concurrently(
+        lambda n: teacher.call("PATCH", path, json={"title": f"Title {n}"}, headers=match), CLIENTS
+    )
 
     assert statuses(answers) == {200: 1, 412: CLIENTS - 1}
     [winner] = [answer.json() for answer in answers if answer.ok]
@@ -60,12 +62,12 @@ def test_one_of_concurrent_if_match_updates_succeeds(teacher: Actor, gateway: Ap
 
 
 def test_concurrent_lessons_count_in_their_course(teacher: Actor, gateway: Api) -> None:
-    course = teacher.makes_course()
+    course = teacher.create_course()
 
-    made = at_once(
+    made = call_concurrently(
         lambda number: teacher.post("/lessons/", {"course": course["id"], "title": f"Lesson {number}"}), CLIENTS
     )
-    gone = at_once(lambda number: teacher.call("DELETE", f"/lessons/{made[number].json()['id']}/"), 20)
+    gone = call_concurrently(lambda number: teacher.call("DELETE", f"/lessons/{made[number].json()['id']}/"), 20)
 
     assert (statuses(made), statuses(gone)) == ({201: CLIENTS}, {204: 20})
     assert teacher.get(f"/courses/{course['id']}/").json()["lessons_count"] == CLIENTS - 20
@@ -73,10 +75,10 @@ def test_concurrent_lessons_count_in_their_course(teacher: Actor, gateway: Api) 
 
 
 def test_at_most_one_of_concurrent_refreshes_succeeds(gateway: Api) -> None:
-    anonymous, student = Actor(gateway), registers(gateway, "student")
+    anonymous, student = Actor(gateway), register(gateway, "student")
     tokens = anonymous.post("/auth/login/", {"username": student.username, "password": PASSWORD}).json()
 
-    answers = at_once(lambda _: anonymous.post("/auth/refresh/", {"refresh": tokens["refresh"]}), 20)
+    answers = call_concurrently(lambda _: anonymous.post("/auth/refresh/", {"refresh": tokens["refresh"]}), 20)
 
     assert statuses(answers)[200] <= 1
     assert statuses(answers)[401] >= 19

@@ -4,17 +4,17 @@ from typing import Any
 
 import pytest
 
-from tests.support import PASSWORD, Actor, Api, registers, unique
+from tests.clients import PASSWORD, Actor, Api, register, unique
 
 pytestmark = pytest.mark.contract
 
 
 def test_read_only_fields_of_a_body_change_nothing(teacher: Actor, student: Actor, gateway: Api) -> None:
-    rival = registers(gateway, "instructor").get("/auth/me/").json()
+    rival = register(gateway, "instructor").get("/auth/me/").json()
     stolen: dict[str, Any] = {"id": "0" * 16, "owner": rival["username"], "owner_id": rival["id"], "lessons_count": 9}
     stolen |= {"created_at": "2000-01-01T00:00:00.000000Z", "version": 1}
 
-    course = teacher.makes_course(**stolen)
+    course = teacher.create_course(**stolen)
     changed = teacher.call("PATCH", f"/courses/{course['id']}/", json=stolen).json()
     enrollment = student.post("/enrollments/", {"course": course["id"], "student": rival["id"], "id": "0" * 40}).json()
     me = student.get("/auth/me/").json()

@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from tests.support import RunningStack, eventually
+from tests.stack import RunningStack
+from tests.waiting import eventually
 
 RULE_FIRES_WITHIN = 150
 

@@ -6,7 +6,8 @@ import uuid
 from collections.abc import Iterator
 
 from chalicelib.security.access import ROUTE_ACCESS
-from tests.support import PASSWORD, Actor, Api, RunningStack, logs_in, registers, unique
+from tests.clients import PASSWORD, Actor, Api, log_in, register, unique
+from tests.stack import RunningStack
 
 TOKEN = re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}")
 HASH = re.compile(r"\$argon2\w*\$")
@@ -61,13 +62,13 @@ def test_nothing_secret_is_written(stack: RunningStack, gateway: Api) -> None:
     stack.forgets_failures()
     said: list[str] = []
     for role in ("student", "instructor"):
-        name = registers(gateway, role).username
+        name = register(gateway, role).username
         pair = gateway.call("POST", "/auth/login/", json={"username": name, "password": PASSWORD}).json()
         said += _drive(gateway, Actor(gateway, name, pair["access"]), pair["refresh"])
         stack.forgets_failures()
-        again = logs_in(gateway, name)
+        again = log_in(gateway, name)
         assert again.post("/auth/password/", {"current": PASSWORD, "new": CANARY}).status_code == 204
-        assert logs_in(gateway, name, CANARY).call("DELETE", "/auth/me/").status_code == 204
+        assert log_in(gateway, name, CANARY).call("DELETE", "/auth/me/").status_code == 204
     missing = unique("nobody")
     assert stack.manage("create-admin", missing, "no address", EDUFLOW_PASSWORD=CANARY).returncode == 1
     secrets = [CANARY, PASSWORD, *stack.signing_keys().values()]

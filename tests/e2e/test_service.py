@@ -8,11 +8,15 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from tests.support import Actor, Api, RunningStack, eventually
+from tests.clients import Actor, Api
+from tests.e2e.apis import EACH_API
+from tests.stack import RunningStack
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.contract
 
 
+@EACH_API
 def test_health_schema_and_docs_need_no_token(stack: RunningStack, anonymous: Actor, api: Api) -> None:
     health, schema, docs = (anonymous.get(f"/api/{name}/") for name in ("health", "schema", "docs"))
 
@@ -22,6 +26,7 @@ def test_health_schema_and_docs_need_no_token(stack: RunningStack, anonymous: Ac
     assert docs.headers["Content-Type"].startswith("text/html")
 
 
+@EACH_API
 def test_docs_assets_have_the_same_origin(anonymous: Actor, api: Api) -> None:
     page = anonymous.get("/api/docs/").text
     assets = re.findall(r'(?:src|href)="(http[^"]+)"', page)
@@ -34,10 +39,12 @@ def test_docs_assets_have_the_same_origin(anonymous: Actor, api: Api) -> None:
 
 
 @pytest.mark.parametrize("path", ["/courses", "/courses/"])
+@EACH_API
 def test_paths_work_with_and_without_the_trailing_slash(anonymous: Actor, api: Api, path: str) -> None:
     assert anonymous.get(path).status_code == 200
 
 
+@EACH_API
 def test_every_response_has_id_duration_and_cors(anonymous: Actor, api: Api) -> None:
     answers = [
         anonymous.get("/api/health/"),
@@ -54,6 +61,7 @@ def test_every_response_has_id_duration_and_cors(anonymous: Actor, api: Api) -> 
     assert len({answer.headers["X-Request-ID"] for answer in answers}) == len(answers)
 
 
+@EACH_API
 def test_preflight_is_answered(anonymous: Actor, api: Api) -> None:
     answer = anonymous.call("OPTIONS", "/courses/")
 
@@ -73,6 +81,7 @@ def _is_problem(answer: requests.Response, status: int) -> bool:
     return True
 
 
+@EACH_API
 def test_errors_are_problems(anonymous: Actor, api: Api) -> None:
     json_type = {"Content-Type": "application/json"}
 
@@ -109,7 +118,7 @@ def test_gateway_renames_www_authenticate_of_the_function(gateway: Api) -> None:
 
 
 def test_log_follows_a_request_through_the_functions(stack: RunningStack, teacher: Actor, student: Actor) -> None:
-    answer = student.post("/enrollments/", {"course": teacher.makes_course()["id"]})
+    answer = student.post("/enrollments/", {"course": teacher.create_course()["id"]})
     request_id = answer.headers["X-Request-ID"]
 
     eventually(lambda: stack.output().count(request_id) >= 2)

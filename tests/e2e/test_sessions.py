@@ -2,7 +2,9 @@
 
 import pytest
 
-from tests.support import PASSWORD, Actor, Api, RunningStack, registers, unique
+from tests.clients import PASSWORD, Actor, Api, register, unique
+from tests.e2e.apis import EACH_API
+from tests.stack import RunningStack
 
 pytestmark = pytest.mark.contract
 
@@ -32,8 +34,9 @@ def _end(ending: str, someone: Actor, tokens: dict[str, str], admin: Actor) -> N
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
+@EACH_API
 def test_session_is_revoked(api: Api, admin: Actor, ending: str) -> None:
-    username = registers(api, "student").username
+    username = register(api, "student").username
     tokens = Actor(api).post("/auth/login/", {"username": username, "password": PASSWORD}).json()
     someone = Actor(api, username, tokens["access"])
 

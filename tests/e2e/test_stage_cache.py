@@ -9,7 +9,8 @@ import requests
 from chalicelib.security.access import ROUTE_ACCESS, AuthMode
 from infra.chalice import stage_settings
 from infra.chalice.api_definition import CACHED_ROUTES
-from tests.support import Actor, Api, RunningStack, unique
+from tests.clients import Actor, Api, unique
+from tests.stack import RunningStack
 
 SECONDS = 5  # of the local stage
 
@@ -29,8 +30,8 @@ def test_stage_cache_repeats_the_first_response(teacher: Actor, gateway: Api) ->
 
 def test_stage_cache_keys_every_parameter(teacher: Actor, gateway: Api) -> None:
     word = unique("word").replace(".", "")
-    cheap = teacher.makes_course(title=f"Cheap {word}", price="1.00")
-    dear = teacher.makes_course(title=f"Dear {word}", price="99.00")
+    cheap = teacher.create_course(title=f"Cheap {word}", price="1.00")
+    dear = teacher.create_course(title=f"Dear {word}", price="99.00")
     anonymous = Actor(gateway)
 
     def titles(query: str) -> list[str]:
@@ -57,7 +58,7 @@ def test_stage_cache_keys_every_parameter(teacher: Actor, gateway: Api) -> None:
 def test_links_have_the_requested_host(stack: RunningStack, teacher: Actor, gateway: Api) -> None:
     word = unique("host").replace(".", "")
     for _ in range(2):
-        teacher.makes_course(title=f"Course {word}")
+        teacher.create_course(title=f"Course {word}")
     path = f"/api/v1/courses-public/?search={word}&limit=1"
     stage_host = stack.stage_host()
 
@@ -70,7 +71,7 @@ def test_links_have_the_requested_host(stack: RunningStack, teacher: Actor, gate
 
 def test_unpublished_course_leaves_the_stage_cache_in_time(teacher: Actor, gateway: Api) -> None:
     word = unique("gone").replace(".", "")
-    course = teacher.makes_course(title=f"Course {word}")
+    course = teacher.create_course(title=f"Course {word}")
     path = f"/courses-public/?search={word}"
     assert len(Actor(gateway).get(path).json()["results"]) == 1
     teacher.call("PATCH", f"/courses/{course['id']}/", json={"is_published": False})

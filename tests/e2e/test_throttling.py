@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import pytest
 from requests import Response
 
-from tests.support import PASSWORD, Actor, Api, RunningStack, at_once, registers, unique
+from tests.clients import PASSWORD, Actor, Api, call_concurrently, register, unique
+from tests.stack import RunningStack
 
 
 @pytest.fixture(autouse=True)
@@ -22,13 +23,13 @@ def statuses(answers: list[Response]) -> Counter[int]:
 
 
 def test_ten_of_1000_concurrent_guesses_are_verified(gateway: Api, stack: RunningStack) -> None:
-    student, anonymous = registers(gateway, "student"), Actor(gateway)
+    student, anonymous = register(gateway, "student"), Actor(gateway)
 
     def guess(number: int) -> Response:
         password = PASSWORD if number == 999 else f"guess number {number}"
         return anonymous.post("/auth/login/", {"username": student.username, "password": password})
 
-    answers = at_once(guess, 1000)
+    answers = call_concurrently(guess, 1000)
 
     found = statuses(answers)
     assert found[200] <= 1  # the good one, if it was among the first
@@ -47,13 +48,15 @@ def test_ten_of_1000_concurrent_guesses_are_verified(gateway: Api, stack: Runnin
 def test_300_guesses_from_one_address_are_verified(gateway: Api) -> None:
     anonymous, word = Actor(gateway), unique("x")
 
-    answers = at_once(lambda n: anonymous.post("/auth/login/", {"username": f"{word}.{n}", "password": "guess"}), 400)
+    answers = call_concurrently(
+        lambda n: anonymous.post("/auth/login/", {"username": f"{word}.{n}", "password": "guess"}), 400
+    )
 
     assert statuses(answers) == {401: 300, 429: 100}
 
 
 def test_forwarded_for_header_is_ignored(gateway: Api) -> None:
-    student = registers(gateway, "student")
+    student = register(gateway, "student")
     wrong = {"username": student.username, "password": "wrong"}
 
     def guess(number: int) -> int:
@@ -64,7 +67,7 @@ def test_forwarded_for_header_is_ignored(gateway: Api) -> None:
 
 
 def test_concurrent_logins_of_one_student_succeed(gateway: Api) -> None:
-    student, anonymous = registers(gateway, "student"), Actor(gateway)
+    student, anonymous = register(gateway, "student"), Actor(gateway)
     good = {"username": student.username, "password": PASSWORD}
 
-    assert statuses(at_once(lambda _: anonymous.post("/auth/login/", good), 40)) == {200: 40}
+    assert statuses(call_concurrently(lambda _: anonymous.post("/auth/login/", good), 40)) == {200: 40}

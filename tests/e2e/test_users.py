@@ -2,7 +2,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.support import PASSWORD, Actor, Api, RunningStack, logs_in, registers, unique
+from tests.clients import PASSWORD, Actor, Api, log_in, register, unique
+from tests.e2e.apis import EACH_API
+from tests.stack import RunningStack
 
 pytestmark = pytest.mark.contract
 
@@ -10,7 +12,7 @@ pytestmark = pytest.mark.contract
 @pytest.fixture
 def someone(api: Api) -> Actor:
     """A student with nothing else on them."""
-    return registers(api, "student")
+    return register(api, "student")
 
 
 def test_user_routes_are_for_admins(teacher: Actor, student: Actor, gateway: Api) -> None:
@@ -19,6 +21,7 @@ def test_user_routes_are_for_admins(teacher: Actor, student: Actor, gateway: Api
         assert Actor(gateway).get(path).status_code == 401
 
 
+@EACH_API
 def test_admin_lists_and_updates_users(admin: Actor, someone: Actor, api: Api) -> None:
     me = someone.get("/auth/me/").json()
     path = f"/users/{me['id']}/"
@@ -27,13 +30,14 @@ def test_admin_lists_and_updates_users(admin: Actor, someone: Actor, api: Api) -
     assert me | {"is_active": True} in admin.get("/users/").json()["results"]
     changed = admin.call("PATCH", path, json={"role": "instructor", "username": "ignored"})
     assert changed.json() == me | {"is_active": True, "role": "instructor"}
-    assert logs_in(api, someone.username).post("/courses/", {"title": "Promoted"}).status_code == 201
+    assert log_in(api, someone.username).post("/courses/", {"title": "Promoted"}).status_code == 201
     assert admin.call("PATCH", path, json={"role": "headmaster"}).status_code == 400
     assert admin.call("PATCH", "/users/nope/", json={}).status_code == 404
 
 
+@EACH_API
 def test_users_are_newest_first(admin: Actor, api: Api) -> None:
-    names = [registers(api, role).username for role in ("student", "instructor", "student", "instructor")]
+    names = [register(api, role).username for role in ("student", "instructor", "student", "instructor")]
 
     first = admin.get("/users/?limit=3").json()
     second = admin.get(first["next"]).json()
@@ -43,6 +47,7 @@ def test_users_are_newest_first(admin: Actor, api: Api) -> None:
     assert admin.get(second["previous"]).json()["results"] == first["results"]
 
 
+@EACH_API
 def test_deactivated_user_cannot_log_in(admin: Actor, someone: Actor, anonymous: Actor, api: Api) -> None:
     tokens = anonymous.post("/auth/login/", {"username": someone.username, "password": PASSWORD}).json()
     path = f"/users/{someone.get('/auth/me/').json()['id']}/"
@@ -53,18 +58,19 @@ def test_deactivated_user_cannot_log_in(admin: Actor, someone: Actor, anonymous:
     assert anonymous.post("/auth/login/", {"username": someone.username, "password": PASSWORD}).status_code == 401
     admin.call("PATCH", path, json={"is_active": True})
     assert anonymous.post("/auth/refresh/", {"refresh": tokens["refresh"]}).status_code == 401
-    assert logs_in(api, someone.username).get("/auth/me/").status_code == 200
+    assert log_in(api, someone.username).get("/auth/me/").status_code == 200
 
 
+@EACH_API
 def test_changed_email_releases_the_old_one(someone: Actor, anonymous: Actor, api: Api) -> None:
-    other = registers(api, "student")
+    other = register(api, "student")
     new = f"{unique('new')}@example.org"
 
     changed = someone.call("PATCH", "/auth/me/", json={"email": new.upper(), "username": "ignored", "role": "admin"})
 
     assert changed.json() == someone.get("/auth/me/").json()
     assert (changed.json()["email"], changed.json()["role"]) == (new, "student")
-    assert logs_in(api, new).get("/auth/me/").json()["username"] == someone.username
+    assert log_in(api, new).get("/auth/me/").json()["username"] == someone.username
     assert other.call("PATCH", "/auth/me/", json={"email": new}).status_code == 409
     assert someone.call("PATCH", "/auth/me/", json={"email": new}).status_code == 200
     assert someone.call("PATCH", "/auth/me/", json={"email": "nothing"}).status_code == 400
@@ -72,6 +78,7 @@ def test_changed_email_releases_the_old_one(someone: Actor, anonymous: Actor, ap
     assert other.call("PATCH", "/auth/me/", json={"email": old}).status_code == 200
 
 
+@EACH_API
 def test_refresh_token_reuse_revokes_the_session(someone: Actor, anonymous: Actor) -> None:
     first = anonymous.post("/auth/login/", {"username": someone.username, "password": PASSWORD}).json()
 
@@ -86,6 +93,7 @@ def test_refresh_token_reuse_revokes_the_session(someone: Actor, anonymous: Acto
     assert anonymous.post("/auth/refresh/", {}).status_code == 400
 
 
+@EACH_API
 def test_logout_revokes_its_own_session_only(someone: Actor, anonymous: Actor) -> None:
     login = {"username": someone.username, "password": PASSWORD}
     first, second = (anonymous.post("/auth/login/", login).json() for _ in range(2))
@@ -97,6 +105,7 @@ def test_logout_revokes_its_own_session_only(someone: Actor, anonymous: Actor) -
     assert anonymous.post("/auth/refresh/", {"refresh": second["refresh"]}).status_code == 200
 
 
+@EACH_API
 def test_password_change_revokes_all_sessions(someone: Actor, anonymous: Actor, api: Api) -> None:
     tokens = anonymous.post("/auth/login/", {"username": someone.username, "password": PASSWORD}).json()
     new = "jackdaws love my big sphinx"
@@ -110,11 +119,12 @@ def test_password_change_revokes_all_sessions(someone: Actor, anonymous: Actor, 
     assert [wrong.status_code, weak.status_code, changed.status_code] == [400, 400, 204]
     assert anonymous.post("/auth/refresh/", {"refresh": tokens["refresh"]}).status_code == 401
     assert anonymous.post("/auth/login/", {"username": someone.username, "password": PASSWORD}).status_code == 401
-    assert logs_in(api, someone.username, new).get("/auth/me/").status_code == 200
+    assert log_in(api, someone.username, new).get("/auth/me/").status_code == 200
 
 
+@EACH_API
 def test_export_has_all_personal_data(teacher: Actor, someone: Actor, api: Api) -> None:
-    enrollment = someone.enrolls_in(teacher.makes_course())
+    enrollment = someone.enroll_in(teacher.create_course())
     me = someone.get("/auth/me/").json()
 
     mine, theirs = someone.get("/auth/me/export/").json(), teacher.get("/auth/me/export/").json()
@@ -126,6 +136,7 @@ def test_export_has_all_personal_data(teacher: Actor, someone: Actor, api: Api) 
     assert "password" not in str(mine)
 
 
+@EACH_API
 def test_erased_account_releases_its_identities(someone: Actor, anonymous: Actor, admin: Actor) -> None:
     me = someone.get("/auth/me/").json()
     again = {"username": me["username"], "email": me["email"], "password": PASSWORD}
@@ -139,9 +150,10 @@ def test_erased_account_releases_its_identities(someone: Actor, anonymous: Actor
     assert anonymous.post("/auth/register/", again).status_code == 201
 
 
+@EACH_API
 def test_owner_of_published_courses_cannot_be_erased(api: Api, admin: Actor) -> None:
-    owner = registers(api, "instructor")
-    course = owner.makes_course()
+    owner = register(api, "instructor")
+    course = owner.create_course()
     path = f"/users/{owner.get('/auth/me/').json()['id']}/"
 
     assert owner.call("DELETE", "/auth/me/").status_code == 409
@@ -156,7 +168,7 @@ def test_last_active_admin_stays(stack: RunningStack, gateway: Api) -> None:
     for _ in range(2):
         name = unique("admin")
         assert stack.manage("create-admin", name, f"{name}@example.org", EDUFLOW_PASSWORD=PASSWORD).returncode == 0
-        admins.append(logs_in(gateway, name))
+        admins.append(log_in(gateway, name))
     ids = [admin.get("/auth/me/").json()["id"] for admin in admins]
     others = [user["id"] for user in _all_admins(admins[0]) if user["id"] not in ids]
     for other in others:
@@ -169,7 +181,7 @@ def test_last_active_admin_stays(stack: RunningStack, gateway: Api) -> None:
             )
             # Met as the last one (409), or no admin any more when it was their turn (401).
             assert sorted(demoted) in ([200, 409], [200, 401])
-        [left] = [admin for admin in admins if logs_in(gateway, admin.username).get("/users/").status_code == 200]
+        [left] = [admin for admin in admins if log_in(gateway, admin.username).get("/users/").status_code == 200]
         for attempt in ({"role": "student"}, {"is_active": False}):
             assert left.call("PATCH", f"/users/{_id(left)}/", json=attempt).status_code == 409
         assert left.call("DELETE", f"/users/{_id(left)}/").status_code == 409
@@ -186,12 +198,15 @@ def _id(actor: Actor) -> str:
 def _all_admins(admin: Actor) -> list[dict[str, str]]:
     found, url = [], "/users/?limit=100"
     while url:
-        page = admin.get(url).json()
+        response = admin.get(url)
+        assert response.status_code == 200, response.text
+        page = response.json()
         found += [user for user in page["results"] if user["role"] == "admin" and user["is_active"]]
         url = page["next"]
     return found
 
 
+@EACH_API
 def test_daily_reports(admin: Actor, api: Api) -> None:
     every = admin.get("/reports/daily/?limit=100").json()["results"]
     dates = [report["date"] for report in every]

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.fault_injection.school import School
-from tests.support import RunningStack, copy_project
+from tests.stack import RunningStack, copy_project
 
 NUMBERS = {"emails": 2000, "deletions": 20_000, "reports": 0}
 

@@ -12,7 +12,7 @@ import requests
 
 from infra.local_stage import aws_environment
 from tests.fault_injection.proxy import FaultyAws
-from tests.support import RunningStack
+from tests.stack import RunningStack
 
 WORKERS = ("enrollment_emails", "cascade_deletions", "daily_report", "cleanup")
 WORKER_SECONDS = 45

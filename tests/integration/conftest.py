@@ -9,8 +9,9 @@ from chalicelib.models import base
 from chalicelib.security import signing_keys
 from devstack.stack import Stack, free_ports
 from infra.cloudformation import provision
+from infra.config import PROJECT
 from infra.local_stage import aws_environment
-from tests.support import PROJECT, TEST_STAGE
+from tests.stack import TEST_STAGE
 
 
 @pytest.fixture(scope="package")

@@ -20,10 +20,10 @@ from chalicelib.core.roles import Role
 from chalicelib.models import base
 from chalicelib.models.courses import Course
 from chalicelib.services import courses, lessons
+from tests.clients import unique
 from tests.consistency_checker import History
 from tests.factories import create_course, create_user
 from tests.fault_injection.valkey import FAULTS, Valkey, cached_in
-from tests.support import unique
 
 ORDERINGS = ["-created_at", "created_at", "price", "-price"]
 KINDS = ("entry", "token", "lease")

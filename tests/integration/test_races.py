@@ -15,13 +15,13 @@ from chalicelib.models.identities import Identity
 from chalicelib.models.lessons import Lesson
 from chalicelib.models.users import User
 from chalicelib.services import accounts, enrollments, lessons
+from tests.clients import PASSWORD, unique
 from tests.factories import create_course, create_user
-from tests.support import PASSWORD, unique
 
 CLIENTS = 24
 
 
-def at_once(work: Callable[[int], Any]) -> tuple[list[Any], list[Conflict]]:
+def call_concurrently(work: Callable[[int], Any]) -> tuple[list[Any], list[Conflict]]:
     """What CLIENTS threads give that begin at the same moment, and who met a conflict."""
     together = Barrier(CLIENTS)
 
@@ -50,7 +50,7 @@ def test_one_of_concurrent_registrations_of_a_name_succeeds(local_aws: None) -> 
         spelled = name.upper() if number % 2 else name
         return accounts.register(spelled, f"{unique('ada')}@example.org", PASSWORD, Role.STUDENT)
 
-    winners, losers = at_once(register)
+    winners, losers = call_concurrently(register)
 
     assert (len(winners), len(losers)) == (1, CLIENTS - 1)
     assert {fault.field for loser in losers for fault in loser.fields} == {"username"}
@@ -61,7 +61,7 @@ def test_one_of_concurrent_registrations_of_a_name_succeeds(local_aws: None) -> 
 def test_one_of_concurrent_registrations_of_an_email_succeeds(local_aws: None) -> None:
     address = f"{unique('ada')}@example.org"
 
-    winners, losers = at_once(lambda _: accounts.register(unique("ada"), address, PASSWORD, Role.STUDENT))
+    winners, losers = call_concurrently(lambda _: accounts.register(unique("ada"), address, PASSWORD, Role.STUDENT))
 
     assert (len(winners), len(losers)) == (1, CLIENTS - 1)
     assert Identity.find_user_id(address) == winners[0].id
@@ -72,7 +72,7 @@ def test_one_of_concurrent_enrollments_succeeds(local_aws: None) -> None:
     _, course = new_course()
     student = Caller(ids.new_id(), "ada", Role.STUDENT, "s")
 
-    winners, losers = at_once(lambda _: enrollments.enroll(student, course.id))
+    winners, losers = call_concurrently(lambda _: enrollments.enroll(student, course.id))
 
     assert (len(winners), len(losers)) == (1, CLIENTS - 1)
     assert [row.id for row in Enrollment.query(student.id)] == [winners[0].id]
@@ -81,7 +81,7 @@ def test_one_of_concurrent_enrollments_succeeds(local_aws: None) -> None:
 def test_concurrent_lessons_are_all_counted(local_aws: None) -> None:
     teacher, course = new_course()
 
-    made, _ = at_once(
+    made, _ = call_concurrently(
         lambda number: lessons.create(
             teacher, course.id, {"title": "A lesson", "content": "", "duration_min": 5, "order_index": number}
         )

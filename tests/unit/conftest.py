@@ -16,7 +16,7 @@ from chalicelib.core.config import settings
 from chalicelib.models.base import connection
 from chalicelib.security import signing_keys
 from infra.cloudformation import provision
-from tests.support import TEST_STAGE
+from tests.stack import TEST_STAGE
 
 # Each test's AWS is a new one, with new clients: the descriptions of AWS that these read from disk stay the same.
 _LOADER, _load_file = JSONFileLoader(), JSONFileLoader.load_file

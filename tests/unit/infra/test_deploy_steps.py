@@ -10,8 +10,8 @@ from botocore.stub import Stubber
 
 from infra import cloudformation, config, email_sender, lambda_state, preflight, vpc
 from infra.chalice import stage_settings
+from infra.config import PROJECT
 from infra.platforms import SUPPORTED_REGIONS
-from tests.support import PROJECT
 
 FUNCTION = "eduflow-dev"
 STACK = cloudformation.Stack("eduflow-dev", cloudformation.DATA, {"Stage": "dev"})

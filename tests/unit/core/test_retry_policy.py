@@ -11,7 +11,7 @@ from chalicelib.adapters import ses
 from chalicelib.core import retry_policy as policy
 from chalicelib.services import emails
 from infra.cloudformation import DATA
-from tests.support import PROJECT
+from infra.config import PROJECT
 
 RESOURCES = cfnlint.decode.cfn_yaml.load(str(DATA))["Resources"]
 CONFIG = json.loads((PROJECT / ".chalice" / "config.json").read_text())

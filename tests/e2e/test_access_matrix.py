@@ -7,7 +7,8 @@ import pytest
 
 from chalicelib.core.roles import Role
 from chalicelib.security.access import ROUTE_ACCESS, AccessRule, AuthMode
-from tests.support import PASSWORD, Actor, Api, RunningStack, logs_in, registers, unique
+from tests.clients import PASSWORD, Actor, Api, log_in, register, unique
+from tests.stack import RunningStack
 
 pytestmark = pytest.mark.contract
 
@@ -40,7 +41,7 @@ class School:
 
 
 def _course_with_lesson(owner: Actor, published: bool) -> tuple[str, str]:
-    course = owner.makes_course(description="" if published else SECRET, is_published=published)
+    course = owner.create_course(description="" if published else SECRET, is_published=published)
     lesson = owner.post("/lessons/", {"course": course["id"], "title": "One", "content": "" if published else SECRET})
     return course["id"], lesson.json()["id"]
 
@@ -48,8 +49,8 @@ def _course_with_lesson(owner: Actor, published: bool) -> tuple[str, str]:
 @pytest.fixture(scope="package")
 def school(stack: RunningStack) -> School:
     api = stack.api
-    teacher, rival = registers(api, "instructor"), registers(api, "instructor")
-    student, fellow = registers(api, "student"), registers(api, "student")
+    teacher, rival = register(api, "instructor"), register(api, "instructor")
+    student, fellow = register(api, "student"), register(api, "student")
     name = unique("admin")
     assert stack.manage("create-admin", name, f"{name}@example.org", EDUFLOW_PASSWORD=PASSWORD).returncode == 0
     own, draft = _course_with_lesson(teacher, True), _course_with_lesson(teacher, False)
@@ -57,14 +58,14 @@ def school(stack: RunningStack) -> School:
     deleted = _course_with_lesson(teacher, True)
     teacher.call("DELETE", f"/courses/{deleted[0]}/")
     enrollments = {"own": student, "another's": fellow}
-    ids = {whose: actor.enrolls_in({"id": others[0]})["id"] for whose, actor in enrollments.items()}
-    left = student.enrolls_in({"id": own[0]})["id"]
+    ids = {whose: actor.enroll_in({"id": others[0]})["id"] for whose, actor in enrollments.items()}
+    left = student.enroll_in({"id": own[0]})["id"]
     student.call("DELETE", f"/enrollments/{left}/")
     pairs = {"own": own, "draft of own": draft, "another's": others, "another's draft": others_draft}
     pairs |= {"deleted": deleted, "never existed": (GONE, GONE + "00000000")}
     return School(
         actors={
-            "admin": logs_in(api, name),
+            "admin": log_in(api, name),
             "instructor": teacher,
             "student": student,
             "anonymous": Actor(api),

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
+from infra.config import PROJECT
 from infra.functions import API, AUTHORIZER, FUNCTIONS
-from tests.support import PROJECT
 
 Plan = list[list[str]]
 ALL = {function.lambda_name("dev") for function in FUNCTIONS}

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from infra.config import PROJECT
 from infra.platforms import SUPPORTED_REGIONS
-from tests.support import PROJECT
 
 _TEST = re.compile(r"`(tests/\S+\.py)::(\w+)`")
 

@@ -24,8 +24,9 @@ from chalicelib.core.resources import OPENAPI_FILE
 from chalicelib.security.access import ROUTE_ACCESS
 from infra.chalice import api_definition, packager
 from infra.cloudformation import DATA
+from infra.config import PROJECT
 from ops import openapi
-from tests.support import PROJECT, copy_project
+from tests.stack import copy_project
 
 RESOURCES = cfnlint.decode.cfn_yaml.load(str(DATA))["Resources"]
 RUNTIME = f"python3.{sys.version_info.minor}"

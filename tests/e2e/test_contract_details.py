@@ -4,18 +4,20 @@ import re
 
 import pytest
 
-from tests.support import Actor, Api
+from tests.clients import Actor, Api
+from tests.e2e.apis import EACH_API
 
 pytestmark = pytest.mark.contract
 
 RFC_3339_UTC = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}Z")
 
 
+@EACH_API
 def test_timestamps_are_rfc_3339_in_utc(teacher: Actor, student: Actor, api: Api) -> None:
-    course = teacher.makes_course()
+    course = teacher.create_course()
     problem = teacher.get("/courses/nope/").json()
 
-    moments = [course["created_at"], course["updated_at"], student.enrolls_in(course)["created_at"]]
+    moments = [course["created_at"], course["updated_at"], student.enroll_in(course)["created_at"]]
     moments += [teacher.get("/auth/me/").json()["date_joined"], problem["timestamp"]]
 
     assert all(RFC_3339_UTC.fullmatch(moment) for moment in moments)
@@ -24,6 +26,7 @@ def test_timestamps_are_rfc_3339_in_utc(teacher: Actor, student: Actor, api: Api
 @pytest.mark.parametrize(
     "path", ["/courses/", "/courses-public/", "/lessons/", "/enrollments/", "/users/", "/reports/daily/"]
 )
+@EACH_API
 def test_lists_have_links_and_limits(admin: Actor, api: Api, path: str) -> None:
     page = admin.get(path, params={"limit": 2}).json()
 

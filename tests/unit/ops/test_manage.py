@@ -10,7 +10,7 @@ import pytest
 
 import manage
 from infra import config
-from tests.support import PROJECT
+from infra.config import PROJECT
 
 
 def _manage(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -11,8 +11,8 @@ from chalicelib.observability import logs
 from infra import cloudformation, config
 from infra.chalice import api_definition, stage_settings
 from infra.cloudformation import TEMPLATES
+from infra.config import PROJECT
 from infra.functions import FUNCTIONS, Function
-from tests.support import PROJECT
 
 
 def resources(name: str) -> dict[str, Any]:

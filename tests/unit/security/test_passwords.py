@@ -6,8 +6,8 @@ from chalicelib.core.roles import Role
 from chalicelib.models.users import User
 from chalicelib.security import passwords
 from chalicelib.services import sessions
+from tests.clients import PASSWORD
 from tests.factories import create_user
-from tests.support import PASSWORD
 
 
 def codes(password: str, username: str = "ada.lovelace", email: str = "countess@example.org") -> set[str]:

@@ -13,8 +13,8 @@ from chalicelib.models.throttles import Throttle
 from chalicelib.models.users import User
 from chalicelib.security import passwords
 from chalicelib.services import accounts, login_throttling, sessions
+from tests.clients import PASSWORD, unique
 from tests.factories import create_user
-from tests.support import PASSWORD, unique
 
 HOME = "192.0.2.7"
 WRONG = "wrong"

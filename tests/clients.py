@@ -1,0 +1,95 @@
+"""Clients of the API: users with sessions, and anonymous ones."""
+
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+
+PASSWORD = "sphinx of black quartz"
+
+
+def unique(word: str) -> str:
+    """Return a name that no other test uses."""
+    return f"{word}.{uuid.uuid4().hex[:10]}"
+
+
+class Api:
+    """The API at one address."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def call(self, method: str, path: str, token: str | None = None, **options: Any) -> requests.Response:
+        """One request; a path below /api/v1 unless it starts with /api or is a whole URL."""
+        url = path if path.startswith("http") else self.url + (path if path.startswith("/api") else f"/api/v1{path}")
+        headers = options.pop("headers", {}) | ({"Authorization": f"Bearer {token}"} if token else {})
+        address = urlsplit(url)
+        if address.hostname is not None and address.hostname.endswith(".localhost"):
+            # Not every resolver knows the names below localhost.
+            url = address._replace(netloc=f"127.0.0.1:{address.port}").geturl()
+            headers = {"Host": address.netloc} | headers
+        return requests.request(method, url, headers=headers, timeout=60, **options)
+
+
+class Actor:
+    """A client of the API: a user with a session, or anonymous."""
+
+    def __init__(self, api: Api, username: str = "", token: str | None = None) -> None:
+        self.api = api
+        self.username = username
+        self.token = token
+
+    def get(self, path: str, **options: Any) -> requests.Response:
+        return self.api.call("GET", path, self.token, **options)
+
+    def post(self, path: str, json: Any = None, **options: Any) -> requests.Response:
+        return self.api.call("POST", path, self.token, json=json, **options)
+
+    def call(self, method: str, path: str, **options: Any) -> requests.Response:
+        return self.api.call(method, path, self.token, **options)
+
+    def create_course(self, **fields: Any) -> dict[str, Any]:
+        """A course of this actor, published unless the fields say otherwise."""
+        answer = self.post("/courses/", {"title": unique("Course"), "is_published": True} | fields)
+        assert answer.status_code == 201, answer.text
+        course: dict[str, Any] = answer.json()
+        return course
+
+    def enroll_in(self, course: dict[str, Any]) -> dict[str, Any]:
+        """An enrollment of this actor."""
+        answer = self.post("/enrollments/", {"course": course["id"]})
+        assert answer.status_code == 201, answer.text
+        enrollment: dict[str, Any] = answer.json()
+        return enrollment
+
+
+def register(api: Api, role: str) -> Actor:
+    """A new student or instructor, logged in."""
+    username = unique(role)
+    account = {"username": username, "email": f"{username}@example.org", "password": PASSWORD, "role": role}
+    answer = api.call("POST", "/auth/register/", json=account)
+    assert answer.status_code == 201, answer.text
+    return log_in(api, username)
+
+
+def log_in(api: Api, username: str, password: str = PASSWORD) -> Actor:
+    """An actor with a new session."""
+    answer = api.call("POST", "/auth/login/", json={"username": username, "password": password})
+    assert answer.status_code == 200, answer.text
+    return Actor(api, username, answer.json()["access"])
+
+
+def call_concurrently(call: Callable[[int], requests.Response], clients: int) -> list[requests.Response]:
+    """What clients get that call at the same moment."""
+    together = Barrier(clients)
+
+    def one(number: int) -> requests.Response:
+        together.wait()
+        return call(number)
+
+    with ThreadPoolExecutor(clients) as pool:
+        return [*pool.map(one, range(clients))]
