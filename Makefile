@@ -27,7 +27,7 @@ help:  ## what can be made
 run: .venv/.installed  ## serve the API at http://127.0.0.1:8000 (PORT, AWS_PORT), or BACKEND=localstack; Ctrl-C stops it
 	@exec $(BIN)/python -m $(or $(RUN_$(BACKEND)),$(error BACKEND is embedded or localstack))
 
-local: .venv/.installed  ## `chalice local` at http://127.0.0.1:8001 (LOCAL_PORT), beside a `make run`
+local: .venv/.installed  ## `chalice local` at http://127.0.0.1:8001 (LOCAL_PORT), next to a `make run`
 	@exec $(BIN)/python -m devstack.chalice_local
 
 lint: .venv/.installed  ## ruff, mypy, import contracts, cfn-lint
@@ -53,7 +53,7 @@ test-localstack: .venv/.installed  ## deploy to LocalStack without Docker (needs
 test-long: .venv/.installed  ## the long runs: soaks, 200 generated requests an operation (TESTS=… for some)
 	@$(BIN)/python -m pytest -m long $(TESTS)
 
-schema: .venv/.installed  ## write the OpenAPI document anew
+schema: .venv/.installed  ## generate the OpenAPI document
 	@$(BIN)/python -m ops.openapi
 
 deploy: .venv/.installed  ## all of a stage: STAGE=dev, prod or localstack; shows what changes first (YES=1 asks nothing)

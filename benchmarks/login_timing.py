@@ -1,4 +1,4 @@
-"""How long a login takes that fails: for a wrong password, and for a name that nobody has.
+"""The duration of a failed login: for a wrong password, and for an unknown username.
 
     make run                                     # in another terminal
     .venv/bin/python -m benchmarks.login_timing  # http://127.0.0.1:8000, or the URL that is given
@@ -24,7 +24,7 @@ def main() -> None:
     for _ in range(GUESSES):
         for name in names:
             wrong.append(_seconds(api, name))
-            unknown.append(_seconds(api, unique("nobody")))
+            unknown.append(_seconds(api, unique("unknown")))
     for what, seconds in (("wrong password", wrong), ("unknown user", unknown)):
         low, middle, high = (1000 * s for s in statistics.quantiles(seconds, n=4))
         print(f"{what:<15} median {middle:6.1f} ms   quartiles {low:6.1f} {high:6.1f}")

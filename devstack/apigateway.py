@@ -26,7 +26,7 @@ _NOT_DEPLOYED = {
     "status": 503,
     "detail": "The API is not deployed yet.",
 }
-_IN_PATHS = "/%:@!$&'()*+,;=~"  # RFC 3986 §3.3, and what is encoded already
+_IN_PATHS = "/%:@!$&'()*+,;=~"  # RFC 3986 §3.3, and encoded characters
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html
 _RENAMED = {name.lower(): f"x-amzn-Remapped-{name}" for name in ("Date", "Server", "WWW-Authenticate")}
 _at_root: ContextVar[bool] = ContextVar("at_root", default=False)
@@ -110,7 +110,7 @@ async def _serve_api(scope: dict[str, Any], receive: Any, send: Any, stage: str)
         for name, value in scope["headers"]:
             key, text = name.decode("latin-1").lower(), value.decode("latin-1")
             headers[key] = f"{headers[key]}, {text}" if key in headers else text
-        headers["x-forwarded-for"] = scope["client"][0]  # nobody is told apart by what they claim
+        headers["x-forwarded-for"] = scope["client"][0]  # the client's own header is not trusted
         headers["x-forwarded-proto"] = "http"
         query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         path = unquote(scope["raw_path"].decode("latin-1").partition("?")[0])

@@ -1,7 +1,7 @@
 """``python -m devstack.chalice_local`` (make local): `chalice local` against the local AWS that runs.
 
 Chalice restarts its server when a file below the project changes, whichever; below this one the
-local AWS writes all the time. So only what is shipped is watched.
+local AWS writes all the time. So only shipped files are watched.
 """
 
 import os

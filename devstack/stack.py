@@ -18,6 +18,7 @@ from typing import IO
 from infra.config import LOCAL, PROJECT
 from infra.local_stage import HOST, STATE_FILE, aws_environment
 
+_DATA_FORMAT = "2"  # of tables, queues and function names; change it when `make run` cannot read older data
 _START_SECONDS = 60
 _STOP_SECONDS = 20
 _POLL_SECONDS = 0.1
@@ -49,12 +50,13 @@ class Stack:
         return mine | aws_environment(self.aws_url) | {"CACHE_URL": self.cache_url}
 
     def start(self, output: IO[bytes] | None = None) -> None:
-        """Start the local AWS; the Lambdas' log goes to ``output``, or to this process's.
+        """Start the local AWS; the functions' log is written to ``output``, or to that of this process.
 
         Raises StackFailed.
         """
         self.home.mkdir(parents=True, exist_ok=True)
-        self._take_home()
+        self._acquire_lock()
+        self._check_data_format()
         for name, port in self._ports.items():
             check_port_free(name, port)
         command = [sys.executable, "-m", "devstack.server", "--stage", LOCAL, "--home", str(self.home)]
@@ -115,14 +117,20 @@ class Stack:
         self._lock.close()
         self._lock = None
 
-    def _take_home(self) -> None:
+    def _acquire_lock(self) -> None:
         lock = (self.home / "lock").open("w")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             lock.close()
-            raise StackFailed("EduFlow runs already from this folder: end that one first (Ctrl-C).") from None
+            raise StackFailed("EduFlow is already running from this folder: stop it first (Ctrl-C).") from None
         self._lock = lock
+
+    def _check_data_format(self) -> None:
+        file = self.home / "data-format"
+        if (self.home / "aws").exists() and (not file.exists() or file.read_text() != _DATA_FORMAT):
+            raise StackFailed(f"The data in {self.home} is of another version of EduFlow: `make clean` deletes it.")
+        file.write_text(_DATA_FORMAT)
 
     def _run(self, failure: str, *command: str) -> None:
         log = self.home / "deploy.log"
@@ -173,7 +181,7 @@ def cache_url(port: int) -> str:
 def port_setting(name: str, default: int) -> int:
     """The port that an environment variable asks for.
 
-    Raises StackFailed for what is no port.
+    Raises StackFailed for an invalid port.
     """
     text = os.environ.get(name, str(default))
     if not text.isdigit() or not 0 < int(text) < 65536:
@@ -182,7 +190,7 @@ def port_setting(name: str, default: int) -> int:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now."""
+    """Return ports that no process listens on."""
     with contextlib.ExitStack() as sockets:
         found = [sockets.enter_context(socket.socket()) for _ in range(count)]
         for one in found:
@@ -207,7 +215,7 @@ def check_port_free(name: str, port: int) -> None:
             probe.bind((HOST, port))
         except OSError:
             raise StackFailed(
-                f"Port {port} is taken: choose another one, as in `make run {name}={port + 1}`."
+                f"Port {port} is in use: choose another one, as in `make run {name}={port + 1}`."
             ) from None
 
 

@@ -1,6 +1,6 @@
 """``make deploy STAGE=...`` and ``make destroy STAGE=...``.
 
-Each step compares what is deployed with what should be: after a failure or a kill, run the same command again.
+Each step compares the deployed resources with the desired ones: after a failure or a kill, run the same command again.
 """
 
 import argparse

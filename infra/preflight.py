@@ -33,7 +33,7 @@ _ACTIONS = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that the account or this machine lacks, and what it means."""
+    """Something that the account or this machine lacks, and its consequence."""
 
     message: str
     is_fatal: bool = False
@@ -43,7 +43,7 @@ class Finding:
 
 
 def check(stage: config.Stage, new_runtime: bool = False) -> list[Finding]:
-    """Return what is missing for a deploy of a stage; a finding that is fatal would make it fail.
+    """Return the findings that impair a deploy of a stage; a fatal one would make it fail.
 
     ``new_runtime`` accepts that the functions change to the Python version of this process.
     """

@@ -16,7 +16,7 @@ from infra.functions import FUNCTIONS, log_group
 
 
 def merge_template(stage: config.Stage) -> dict[str, Any]:
-    """Return what is merged into the template of `chalice package`.
+    """Return the template that is merged into that of `chalice package`.
 
     Raises StageSettingsError.
     """

@@ -1,4 +1,4 @@
-"""What is stored about an enrollment and its email, for an operator."""
+"""The stored state of an enrollment and its email, for an operator."""
 
 import hashlib
 import json

@@ -84,7 +84,7 @@ def log_in(api: Api, username: str, password: str = PASSWORD) -> Actor:
 
 
 def call_concurrently(call: Callable[[int], requests.Response], clients: int) -> list[requests.Response]:
-    """What clients get that call at the same moment."""
+    """Return the responses of clients that call concurrently."""
     together = Barrier(clients)
 
     def one(number: int) -> requests.Response:

@@ -1,7 +1,7 @@
 """What many readers and writers saw of the same courses, and whether any order of events explains it.
 
 Each course has a version that only grows, and is on show or not. A read must show no version that is
-older than one which somebody was told, or saw, before the read began; and a course is found when it
+older than one that was acknowledged, or read, before the read began; and a course is found when it
 was on show from before the read began until after it had ended, and not found when it was hidden so long.
 """
 
@@ -37,7 +37,7 @@ class History:
     """Events as they end; `faults` judges them."""
 
     reads_agree: bool = True
-    """Whether reads are held against what other reads saw, and not only against writes that were answered."""
+    """Whether reads are compared with other reads, and not only with acknowledged writes."""
     events: list[_Event] = field(default_factory=list)
     _shown: dict[str, list[_Shown]] = field(default_factory=lambda: defaultdict(list))
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -83,13 +83,13 @@ class History:
 
     def _old_versions(self) -> Iterator[str]:
         by_begin = sorted((event for event in self.events if event.is_read), key=lambda event: event.begun)
-        told = [event for event in self.events if not event.killed and (self.reads_agree or not event.is_read)]
-        told.sort(key=lambda event: event.ended)
+        acknowledged = [event for event in self.events if not event.killed and (self.reads_agree or not event.is_read)]
+        acknowledged.sort(key=lambda event: event.ended)
         known: dict[str, float] = {}
         at = 0
         for read in by_begin:
-            while at < len(told) and told[at].ended < read.begun:
-                for course, version in told[at].versions.items():
+            while at < len(acknowledged) and acknowledged[at].ended < read.begun:
+                for course, version in acknowledged[at].versions.items():
                     known[course] = max(version, known.get(course, 0))
                 at += 1
             for course, version in read.versions.items():

@@ -17,7 +17,7 @@ from tests.clients import PASSWORD, unique
 
 
 def create_user(role: Role, now: datetime | None = None, name: str | None = None) -> Caller:
-    """Somebody new."""
+    """Create a user with a session."""
     username = name or unique(role.value)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(passwords, "hash_password", lambda password: "no hash")

@@ -59,7 +59,7 @@ def _delete_user_dependents(user_id: str) -> Iterator[int]:
         with contextlib.suppress(NotFound):  # deleted concurrently
             courses.delete(Caller(user_id, "", Role.INSTRUCTOR, session_id=""), row.course_id, None)
         yield 1
-        yield from _delete_course_dependents(row.course_id)  # of a draft, in which nobody can be enrolling
+        yield from _delete_course_dependents(row.course_id)  # of a draft, in which no student can be enrolling
 
 
 def _delete_inactive_enrollments(user_id: str, now: datetime) -> Iterator[int]:

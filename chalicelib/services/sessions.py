@@ -49,8 +49,7 @@ def login(name: str, password: str, client_ip: str) -> TokenPair:
 
 
 def require_active_session(caller: Caller) -> User:
-    """Return the user of an access token if the session was not revoked since, for effects that must not wait for
-    the token to expire.
+    """Return the user of an access token, unless the session was revoked: some effects must not wait for its expiry.
 
     Raises:
         NotAuthenticated: The session was revoked.

@@ -1,6 +1,6 @@
 """LocalStack's own code without Docker. Runs in LocalStack's environment (Python 3.13), not in the project's.
 
-Exactly three things of LocalStack's image are replaced: the Docker executor of Lambda functions by processes (through
+Exactly three parts of LocalStack's image are replaced: the Docker executor of Lambda functions by processes (through
 its plug-in point LAMBDA_RUNTIME_EXECUTOR), DynamoDBLocal.jar by ministack's DynamoDB, and the bind address, which
 LocalStack 4.14 ignores. The environment: FUNCTION_PYTHON and DYNAMODB_PYTHON are interpreters; HOST_ALIASES maps what
 only a container network resolves, as JSON. It ends with its parent, whose end it sees as the end of standard input.

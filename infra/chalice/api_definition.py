@@ -1,6 +1,6 @@
 """The API Gateway definition (OpenAPI 2), beyond what Chalice generates.
 
-Everything is in the definition itself: what is set after a deploy is missing until then.
+Everything is in the definition itself: a setting that is applied after the deploy would be missing until then.
 """
 
 import json

@@ -1,7 +1,7 @@
 """The Lambda package: the shipped dependencies and the app, with bytecode, the same bytes for the same input.
 
 Chalice's own packager asks pip for every dependency again whenever a line of the app changes, and
-ships no bytecode, which Lambda's read-only file system then compiles anew on every cold start.
+ships no bytecode, so that every cold start compiles on a read-only file system.
 """
 
 import compileall
@@ -29,7 +29,7 @@ class PackagingFailed(RuntimeError):
 
 
 def build(project_dir: str, python_version: str, platforms: tuple[str, ...], say: Callable[[str], object]) -> Path:
-    """The zip of the project, made anew only if something in it changed.
+    """Return the zip of the project, built only if its input changed.
 
     ``platforms`` are those whose wheels may be in it, LAMBDA_PLATFORMS or, where functions run on
     this machine, none in particular.

@@ -52,7 +52,7 @@ def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="package")
 def chalice_local(stack: RunningStack) -> Iterator[Api]:
-    """`make local` beside it."""
+    """`make local`, next to the stack."""
     [port] = free_ports(1)
     environment = os.environ | {"LOCAL_PORT": str(port)}
     log = stack.folder / "local.log"

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.contract
 
 SECRET = unique("secret")
 """In every text that only owner and admin may read."""
-GONE = "0" * 16
+UNKNOWN = "0" * 16
 
 WHOSE = {
     "course_id": ("own", "draft of own", "another's", "another's draft", "deleted", "never existed"),
@@ -24,7 +24,7 @@ WHOSE = {
 }
 BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/auth/register": {"username": "a", "email": "b", "password": "c"},
-    "/api/v1/auth/login": {"username": "nobody", "password": "nothing"},
+    "/api/v1/auth/login": {"username": "unknown", "password": "nothing"},
     "/api/v1/auth/refresh": {"refresh": "x"},
     "/api/v1/auth/logout": {"refresh": "x"},
     "/api/v1/auth/password": {"current": "wrong", "new": PASSWORD + "!"},
@@ -62,7 +62,7 @@ def school(stack: RunningStack) -> School:
     left = student.enroll_in({"id": own[0]})["id"]
     student.call("DELETE", f"/enrollments/{left}/")
     pairs = {"own": own, "draft of own": draft, "another's": others, "another's draft": others_draft}
-    pairs |= {"deleted": deleted, "never existed": (GONE, GONE + "00000000")}
+    pairs |= {"deleted": deleted, "never existed": (UNKNOWN, UNKNOWN + "00000000")}
     return School(
         actors={
             "admin": log_in(api, name),
@@ -73,8 +73,8 @@ def school(stack: RunningStack) -> School:
         ids={
             "course_id": {whose: pair[0] for whose, pair in pairs.items()},
             "lesson_id": {whose: pair[1] for whose, pair in pairs.items()},
-            "enrollment_id": ids | {"deleted": left, "never existed": GONE + GONE + "00000000"},
-            "user_id": {"another's": fellow.get("/auth/me/").json()["id"], "never existed": GONE},
+            "enrollment_id": ids | {"deleted": left, "never existed": UNKNOWN + UNKNOWN + "00000000"},
+            "user_id": {"another's": fellow.get("/auth/me/").json()["id"], "never existed": UNKNOWN},
         },
     )
 

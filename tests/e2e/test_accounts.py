@@ -91,7 +91,7 @@ def test_password_similar_to_username_is_rejected(anonymous: Actor) -> None:
 
 def test_unknown_user_and_wrong_password_get_the_same_response(anonymous: Actor, student: Actor) -> None:
     wrong = anonymous.post("/auth/login/", {"username": student.username, "password": "not the password"})
-    unknown = anonymous.post("/auth/login/", {"username": unique("nobody"), "password": "not the password"})
+    unknown = anonymous.post("/auth/login/", {"username": unique("unknown"), "password": "not the password"})
 
     changing = ("timestamp", "request_id")
     assert wrong.status_code == unknown.status_code == 401

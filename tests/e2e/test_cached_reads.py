@@ -1,4 +1,4 @@
-"""Course reads through the deployed API and its cache: what is seen, also when the cache is ill."""
+"""Course reads through the deployed API and its cache, also during faults of the cache."""
 
 import contextlib
 import os

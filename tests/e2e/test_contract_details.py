@@ -17,10 +17,10 @@ def test_timestamps_are_rfc_3339_in_utc(teacher: Actor, student: Actor, api: Api
     course = teacher.create_course()
     problem = teacher.get("/courses/nope/").json()
 
-    moments = [course["created_at"], course["updated_at"], student.enroll_in(course)["created_at"]]
-    moments += [teacher.get("/auth/me/").json()["date_joined"], problem["timestamp"]]
+    timestamps = [course["created_at"], course["updated_at"], student.enroll_in(course)["created_at"]]
+    timestamps += [teacher.get("/auth/me/").json()["date_joined"], problem["timestamp"]]
 
-    assert all(RFC_3339_UTC.fullmatch(moment) for moment in moments)
+    assert all(RFC_3339_UTC.fullmatch(timestamp) for timestamp in timestamps)
 
 
 @pytest.mark.parametrize(

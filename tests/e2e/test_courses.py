@@ -133,7 +133,7 @@ def test_ordering_by_price(api: Api) -> None:
     assert prices("-price") == ["100.00", "10.00", "9.00"]
 
 
-@pytest.mark.embedded  # LocalStack has no front like a custom domain: every contract test goes through its stage URL
+@pytest.mark.embedded  # LocalStack has no front like a custom domain: all contract tests use its stage URL
 def test_stage_url_works_like_the_custom_domain(stack: RunningStack, teacher: Actor) -> None:
     host = stack.stage_host()  # not every resolver knows the names below localhost
     staged = Actor(Api(f"{stack.aws_url}/local"), token=teacher.token)

@@ -1,4 +1,4 @@
-"""What hangs on something that was deleted: hidden at once where it must be, gone a little later."""
+"""Dependents of deleted courses and users: not visible at once, deleted later."""
 
 from typing import Any
 

@@ -102,7 +102,7 @@ def test_used_port_is_named(own_copy: RunningStack) -> None:
 
     assert failed.returncode == 1
     assert failed.stderr.strip() == (
-        f"Port {own_copy.port} is taken: choose another one, as in `make run PORT={own_copy.port + 1}`."
+        f"Port {own_copy.port} is in use: choose another one, as in `make run PORT={own_copy.port + 1}`."
     )
     assert processes_of(own_copy.folder) == []
 
@@ -114,7 +114,20 @@ def test_second_run_from_a_folder_is_rejected(stack: RunningStack) -> None:
     failed = _run(second)
 
     assert failed.returncode == 1
-    assert "EduFlow runs already from this folder" in failed.stderr
+    assert "EduFlow is already running from this folder" in failed.stderr
+
+
+def test_data_of_another_version_is_rejected(own_copy: RunningStack) -> None:
+    data = own_copy.folder / ".local" / "aws"
+    data.mkdir(parents=True)
+
+    failed = _run(own_copy)
+
+    assert failed.returncode == 1
+    assert failed.stderr.strip() == (
+        f"The data in {own_copy.folder / '.local'} is of another version of EduFlow: `make clean` deletes it."
+    )
+    assert data.exists()
 
 
 def test_chalice_local_without_a_stack_explains_itself(own_copy: RunningStack) -> None:

@@ -46,7 +46,7 @@ def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
 
 
 class Page:
-    """Swagger UI, by what is to be seen on it."""
+    """Swagger UI, in a browser."""
 
     def __init__(self, browser: webdriver.Chrome) -> None:
         self.browser = browser

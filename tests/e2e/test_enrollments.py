@@ -15,7 +15,7 @@ def test_enrolled_student_gets_one_email(teacher: Actor, student: Actor, stack: 
     course = teacher.create_course(title="Knots <and> links")
     me = student.get("/auth/me/").json()
 
-    enrolled = student.post("/enrollments/", {"course": course["id"], "student": "somebody else"})
+    enrolled = student.post("/enrollments/", {"course": course["id"], "student": "another student"})
     [mail] = eventually(lambda: stack.mails(me["email"]))
 
     enrollment = enrolled.json()
@@ -60,7 +60,7 @@ def test_repeated_message_sends_no_second_email(teacher: Actor, student: Actor, 
 
     for _ in range(3):
         _send(stack, {"enrollment": enrollment["id"], "request_id": "again"})
-    _send(stack, {"enrollment": "of nobody", "request_id": "the last one"})
+    _send(stack, {"enrollment": "unknown", "request_id": "the last one"})
 
     eventually(lambda: stack.says('"request_id": "the last one"'))
     assert len(stack.mails(address)) == 1

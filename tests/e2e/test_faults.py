@@ -1,4 +1,4 @@
-"""What is owed after an answer is done once, whatever fails: a few enrollments here, thousands in the long runs."""
+"""Deferred work completes once under faults: a few enrollments here, thousands in the long runs."""
 
 import subprocess
 import sys

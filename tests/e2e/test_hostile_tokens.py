@@ -1,6 +1,6 @@
-"""Tokens that are not ours, not for here, or not well: each is a 401, at every kind of door, and never a 5xx.
+"""Invalid tokens: each is a 401 at every kind of endpoint, and never a 5xx.
 
-The table is told in docs/security.md.
+docs/security.md documents the table.
 """
 
 import base64
@@ -192,6 +192,6 @@ def test_cached_policy_does_not_outlive_the_token(stack: RunningStack, user_id: 
 
 
 def test_documented_token_table_is_complete() -> None:
-    told = (Path(__file__).parents[2] / "docs" / "security.md").read_text(encoding="utf-8")
+    documented = (Path(__file__).parents[2] / "docs" / "security.md").read_text(encoding="utf-8")
 
-    assert [name for name in CASES if f"| {name} |" not in told] == []
+    assert [name for name in CASES if f"| {name} |" not in documented] == []

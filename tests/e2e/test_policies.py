@@ -43,7 +43,7 @@ def document(policy: str) -> dict[str, Any]:
 
 
 def granted(policy: str) -> set[Right]:
-    """Each action of a policy with each resource, as far as it is told apart."""
+    """Each action of a policy with each resource."""
     return {
         (action, resource.split(":", 5)[5])
         for statement in document(policy)["Statement"]
@@ -84,7 +84,7 @@ def toured(stack: RunningStack) -> RunningStack:
     def all_used() -> bool:
         return not any(unused(granted(policy), called(stack, function)) for function, policy in FUNCTIONS.items())
 
-    with contextlib.suppress(AssertionError):  # the tests below say what is not
+    with contextlib.suppress(AssertionError):  # the tests below report unused permissions
         eventually(all_used, WORKERS_NEED)
     return stack
 
@@ -154,8 +154,8 @@ def _lose_and_leave(stack: RunningStack, admin: Actor) -> None:
         _change(dynamodb, "courses", {"id": one["id"]}, deleted_at=LONG_AGO)
     draft_owner = register(api, "instructor")
     draft_owner.create_course(is_published=False)
-    gone = draft_owner.get("/auth/me/").json()["id"]
-    for actor, user in ((erased, names[erased]), (draft_owner, gone)):
+    leaving = draft_owner.get("/auth/me/").json()["id"]
+    for actor, user in ((erased, names[erased]), (draft_owner, leaving)):
         assert actor.call("DELETE", "/auth/me/").status_code == 204
         _change(dynamodb, "users", {"id": user}, deleted_at=LONG_AGO, lifecycle_at=LONG_AGO)
     nameless = register(api, "student")

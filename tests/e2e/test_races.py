@@ -40,7 +40,7 @@ def test_one_of_concurrent_enrollments_of_a_student_wins(teacher: Actor, student
 def test_concurrent_course_updates_lose_nothing(teacher: Actor, gateway: Api) -> None:
     course = teacher.create_course()
     path = f"/courses/{course['id']}/"
-    fields = [("title", "Titled anew"), ("description", "Described anew"), ("price", "7.00")]
+    fields = [("title", "New title"), ("description", "New description"), ("price", "7.00")]
 
     answers = call_concurrently(lambda number: teacher.call("PATCH", path, json=dict([fields[number % 3]])), 21)
 
@@ -67,9 +67,9 @@ def test_concurrent_lessons_count_in_their_course(teacher: Actor, gateway: Api) 
     made = call_concurrently(
         lambda number: teacher.post("/lessons/", {"course": course["id"], "title": f"Lesson {number}"}), CLIENTS
     )
-    gone = call_concurrently(lambda number: teacher.call("DELETE", f"/lessons/{made[number].json()['id']}/"), 20)
+    deleted = call_concurrently(lambda number: teacher.call("DELETE", f"/lessons/{made[number].json()['id']}/"), 20)
 
-    assert (statuses(made), statuses(gone)) == ({201: CLIENTS}, {204: 20})
+    assert (statuses(made), statuses(deleted)) == ({201: CLIENTS}, {204: 20})
     assert teacher.get(f"/courses/{course['id']}/").json()["lessons_count"] == CLIENTS - 20
     assert len(teacher.get(f"/lessons/?course={course['id']}").json()["results"]) == CLIENTS - 20
 

@@ -69,7 +69,7 @@ def test_nothing_secret_is_written(stack: RunningStack, gateway: Api) -> None:
         again = log_in(gateway, name)
         assert again.post("/auth/password/", {"current": PASSWORD, "new": CANARY}).status_code == 204
         assert log_in(gateway, name, CANARY).call("DELETE", "/auth/me/").status_code == 204
-    missing = unique("nobody")
+    missing = unique("unknown")
     assert stack.manage("create-admin", missing, "no address", EDUFLOW_PASSWORD=CANARY).returncode == 1
     secrets = [CANARY, PASSWORD, *stack.signing_keys().values()]
 

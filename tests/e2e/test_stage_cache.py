@@ -70,7 +70,7 @@ def test_links_have_the_requested_host(stack: RunningStack, teacher: Actor, gate
 
 
 def test_unpublished_course_leaves_the_stage_cache_in_time(teacher: Actor, gateway: Api) -> None:
-    word = unique("gone").replace(".", "")
+    word = unique("unpublished").replace(".", "")
     course = teacher.create_course(title=f"Course {word}")
     path = f"/courses-public/?search={word}"
     assert len(Actor(gateway).get(path).json()["results"]) == 1

@@ -1,4 +1,4 @@
-"""Deletions under faults: in the end no row is left of what was deleted, and none is gone of what was not."""
+"""Deletions under faults: all dependents of deleted entities are deleted, and no other row."""
 
 from dataclasses import dataclass
 from threading import Event, Thread
@@ -17,12 +17,12 @@ class Row:
     fault: str
     rows: int
     """What hung on the course or user when it was deleted."""
-    beside: int
+    concurrent: int
     """How many enrolled elsewhere meanwhile."""
     left: int
     """Rows of it that are still there."""
     missing: int
-    """Rows of others that are gone."""
+    """Rows of other entities that were deleted."""
     miscounted: int
     """Enrollments whose end the reports do not know of, or know of twice."""
     dead: int
@@ -40,7 +40,7 @@ class Deletions:
         self.number = number
 
     def none(self) -> Row:
-        """Nothing fails."""
+        """Noentity_id fails."""
         return self._delete_course("none")
 
     def thrice(self) -> Row:
@@ -59,7 +59,7 @@ class Deletions:
             return Fault.KILLED_AFTER if next(kinds) else Fault.KILLED_BEFORE
 
         self.school.aws.rule = rule
-        # Killed five times, the message is dead; the cleanup asks again, and in the end nothing is left.
+        # Killed five times, the message is dead; the cleanup asks again, and in the end noentity_id is left.
         return self._delete_course("worker killed up to 12 times", sweeps=True)
 
     def lost(self) -> Row:
@@ -98,13 +98,13 @@ class Deletions:
             lessons.create(owner, doomed.id, fields)
         students = joins(40)
         _enroll_at_once([(_no_student(number), doomed.id) for number in range(self.number)])
-        beside = _Beside(students, kept.id)
+        concurrent = _Concurrent(students, kept.id)
         courses.delete(owner, doomed.id, None)
         self.school.comes_to_rest(DELETIONS, LONGEST)
         self.school.works_well()
         if sweeps:
             self._sweep("courses")
-        enrolled = beside.end()
+        enrolled = concurrent.end()
         left = sum(1 for _ in Enrollment.all_of_course(doomed.id))
         left += sum(1 for _ in Lesson.query(doomed.id, consistent_read=True))
         missing = enrolled - sum(1 for _ in Enrollment.all_of_course(kept.id))
@@ -112,7 +112,7 @@ class Deletions:
         return Row(fault, self.number + 30, enrolled, left, missing, self._miscounted(doomed.id, self.number), dead)
 
     def _sweep(self, table: str) -> None:
-        """The cleanup an hour later, as often as it takes to find nothing: here by tombstones from yesterday."""
+        """The cleanup an hour later, as often as it takes to find noentity_id: here by tombstones from yesterday."""
         self.school.stack.manage("redrive")
         self.school.comes_to_rest(DELETIONS, LONGEST)
         client = self.school.stack.aws("dynamodb")
@@ -137,13 +137,13 @@ class Deletions:
     def _dead(self) -> int:
         return self.school.held(f"{DELETIONS}-dead")
 
-    def _miscounted(self, thing: str, number: int) -> int:
+    def _miscounted(self, entity_id: str, number: int) -> int:
         ended = [row for row in self.school.rows("ledger") if row["entry"]["S"].startswith("enrollment-deleted#")]
-        return abs(sum(thing in row["entry"]["S"] for row in ended) - number)
+        return abs(sum(entity_id in row["entry"]["S"] for row in ended) - number)
 
 
-class _Beside:
-    """Students who enroll elsewhere while something is deleted."""
+class _Concurrent:
+    """Students who enroll elsewhere while someentity_id is deleted."""
 
     def __init__(self, students: list[Any], course_id: str) -> None:
         self._end, self._enrolled = Event(), 0
@@ -170,12 +170,12 @@ def _enroll_at_once(pairs: list[tuple[str, str]]) -> None:
     from chalicelib.core import clock
     from chalicelib.models.enrollments import Enrollment
 
-    moment = clock.format_timestamp(clock.now())
+    created_at = clock.format_timestamp(clock.now())
 
     def save(some: list[tuple[str, str]]) -> None:
         with Enrollment.batch_write() as batch:
             for student, course_id in some:
-                row = Enrollment.new(student, course_id, moment, "faults")
+                row = Enrollment.new(student, course_id, created_at, "faults")
                 row.email_pending = None
                 batch.save(row)
 

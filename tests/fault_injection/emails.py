@@ -26,7 +26,7 @@ class Row:
     lost: int
     dead: int
     window: int = 0
-    """How often SES took a mail and nobody heard of it: so many duplicates are allowed."""
+    """How often SES accepted an email without a response or record: so many duplicates are allowed."""
     poison: int = 0
     """How many messages had to die."""
 
@@ -65,7 +65,7 @@ class Emails:
             return plans.pop()[2]
 
         self.school.aws.rule = rule
-        self.school.again_after(EMAILS, WORKER_SECONDS + 3)  # longer than a record says that somebody is at work
+        self.school.again_after(EMAILS, WORKER_SECONDS + 3)  # longer than a record is in progress
         row = self._enroll_and_count("worker killed around each step")
         assert not plans, f"{len(plans)} kills did not take place"
         row.window = sum((call.operation, call.table, fault) in _UNHEARD for call, fault in self.school.aws.met)
@@ -82,14 +82,14 @@ class Emails:
         return self._with_ses("SES throttles two of three", lambda to: None if next(due) else Fault.THROTTLED)
 
     def ses_is_mute(self) -> Row:
-        """SES takes each tenth mail, and nobody hears of it: the window."""
+        """SES accepts each tenth email without a response: the window."""
         due = every(10)
         row = self._with_ses("SES takes, and is not heard", lambda to: Fault.LOST if next(due) else None)
         row.window = len(self.school.aws.met)
         return row
 
     def poison(self) -> list[Row]:
-        """SES rejects three addresses for ever; then it is well, and what is dead is put back."""
+        """SES rejects three addresses until the dead letters are redriven."""
         students = joins(self.number)
         bad = students[:3]
         addresses = {_address(student) for student in bad}
@@ -166,8 +166,8 @@ class Emails:
         from chalicelib.services import enrollments
 
         course_id = course_id or course(teacher()).id
-        moment = clock.now() - ago
-        in_parallel(lambda student: enrollments.enroll(student, course_id, moment), students)
+        created_at = clock.now() - ago
+        in_parallel(lambda student: enrollments.enroll(student, course_id, created_at), students)
         return course_id
 
     def _leave(self, students: list[Any], course_id: str) -> None:
@@ -192,7 +192,7 @@ class Emails:
         )
 
     def _check_given_up(self, students: set[str]) -> None:
-        """Nobody asks any more for what is dead, and its row says why."""
+        """Dead letters are not requeued, and their rows record the failure."""
         rows = [row for row in self.school.rows("enrollments") if row["student"]["S"] in students]
         assert all("email_failed_at" in row and "email_pending" not in row for row in rows), rows
 

@@ -78,7 +78,7 @@ class FaultyAws:
             def do_POST(self) -> None:
                 faulty._serve(self)
 
-            do_GET = do_PUT = do_DELETE = do_POST
+            do_GET = do_PUT = do_DELETE = do_POST  # noqa: N815  the names of http.server
 
             def log_message(self, *_: Any) -> None:
                 pass

@@ -56,7 +56,7 @@ class Reports:
         self.school.aws.rule = rule
         for _ in range(30):
             self.school.invoke("daily_report")
-        return self._compare("each run killed beside a write")
+        return self._compare("each run killed next to a write")
 
     def refused(self) -> Row:
         """DynamoDB refuses a third of the calls."""
@@ -68,7 +68,7 @@ class Reports:
         return self._compare("DynamoDB fails for a third")
 
     def deleted(self) -> Row:
-        """Half of the enrollments, a course and an account are deleted; then all days are made anew."""
+        """Half of the enrollments, a course and an account are deleted; then all days are regenerated."""
         from chalicelib.core.caller import Caller
         from chalicelib.core.roles import Role
         from chalicelib.models.courses import Course
@@ -85,7 +85,7 @@ class Reports:
         first = min(self.right)
         done = self.school.stack.manage("run", "daily-report", "--date", first)
         assert done.returncode == 0, done.stderr
-        return self._compare("half of it deleted, all days made anew")
+        return self._compare("half of it deleted, all days regenerated")
 
     def _stored(self) -> dict[str, dict[str, Any]]:
         rows = {row["date"]["S"]: row for row in self.school.rows("reports")}

@@ -103,10 +103,10 @@ class School:
         return [row for page in pages for row in page["Items"]]
 
 
-def in_parallel(work: Callable[[Any], Any], things: Any) -> list[Any]:
-    """What some threads make of things."""
+def in_parallel(work: Callable[[Any], Any], items: Any) -> list[Any]:
+    """Return the results of work on items, in threads."""
     with ThreadPoolExecutor(_THREADS) as pool:
-        return [*pool.map(work, things)]
+        return [*pool.map(work, items)]
 
 
 def joins(number: int) -> list[Any]:
@@ -116,13 +116,13 @@ def joins(number: int) -> list[Any]:
     from chalicelib.core.roles import Role
     from chalicelib.models.users import User
 
-    moment, callers = clock.format_timestamp(clock.now()), []
+    joined_at, callers = clock.format_timestamp(clock.now()), []
     with User.batch_write() as batch:
         for _ in range(number):
             user_id = ids.new_id()
             name = f"s{user_id}"
             user = User(user_id, username=name, email=f"{name}@example.org", role=Role.STUDENT.value)
-            user.date_joined, user.sort_key = moment, f"{moment}#{user_id}"
+            user.date_joined, user.sort_key = joined_at, f"{joined_at}#{user_id}"
             batch.save(user)
             callers.append(Caller(user_id, name, Role.STUDENT, session_id=""))
     return callers

@@ -35,7 +35,7 @@ class Valkey:
         self._server.start()
         self.port = int(self._server.port or 0)
         self.client: Any = valkey.Valkey(host=HOST, port=self.port)
-        """Goes past the proxy."""
+        """A client that bypasses the proxy."""
         self.straight_url = f"valkey://{HOST}:{self.port}"
         self._proxy = Proxy(self.port)
         self.url = f"valkey://{HOST}:{self._proxy.port}"

@@ -1,4 +1,4 @@
-"""Courses read through the cache while they are written, and everything goes wrong: is anything old ever shown?"""
+"""Cached course reads during writes and faults: no read is older than an acknowledged write."""
 
 import contextlib
 import random
@@ -58,10 +58,10 @@ def faults(monkeypatch: pytest.MonkeyPatch) -> None:
     def killed_tell(script: str, *arguments: Any) -> bool:
         if script == read_through._END and getattr(_mortal, "now", False) and _mortal.marked and random.random() < 0.2:
             raise _Killed
-        told = tell(script, *arguments)
+        acknowledged = tell(script, *arguments)
         if script == read_through._BEGIN:
-            _mortal.marked = told
-        return told
+            _mortal.marked = acknowledged
+        return acknowledged
 
     monkeypatch.setattr(read_through, "_store_and_release", paused_settle)
     monkeypatch.setattr(read_through, "_run_for_scopes", killed_tell)

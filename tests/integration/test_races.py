@@ -22,7 +22,7 @@ CLIENTS = 24
 
 
 def call_concurrently(work: Callable[[int], Any]) -> tuple[list[Any], list[Conflict]]:
-    """What CLIENTS threads give that begin at the same moment, and who met a conflict."""
+    """Return the results of CLIENTS concurrent threads, and the conflicts."""
     together = Barrier(CLIENTS)
 
     def one(number: int) -> Any:

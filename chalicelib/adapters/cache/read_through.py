@@ -157,7 +157,7 @@ def invalidating(*scopes: str, not_written_errors: tuple[type[Exception], ...] =
 
 
 def _begin_write(scopes: tuple[str, ...], writer: str) -> bool:
-    """Delete the generations and set a write marker; retry when the cache does not reply for a moment."""
+    """Delete the generations and set a write marker; retry briefly when the cache does not reply."""
     for wait in (0, _RETRY_SECONDS, 2 * _RETRY_SECONDS):
         time.sleep(wait)
         if _run_for_scopes(_BEGIN, scopes, writer, CACHE_WRITE_MARKER_TTL_SECONDS):

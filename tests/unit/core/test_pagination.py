@@ -50,7 +50,7 @@ def test_paging_forward_and_backward_visits_each_row_once(count: int) -> None:
 def test_concurrent_writes_shift_no_page() -> None:
     shelf = Shelf("bdfhj")
     first = shelf.page(limit=2)
-    shelf.positions = sorted("bdfj" + "klm" + "eg")  # h, already seen, is gone; others came
+    shelf.positions = sorted("bdfj" + "klm" + "eg")  # h was deleted after it was read; others were added
 
     second = shelf.page(first.next_cursor, limit=10)
 

@@ -38,7 +38,7 @@ def test_other_templates_have_the_values_of_the_policy() -> None:
 
 
 def test_message_stays_hidden_for_six_timeouts_of_its_worker() -> None:
-    """https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html"""
+    """See https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html."""
     assert policy.VISIBILITY_TIMEOUT_SECONDS >= 6 * policy.WORKER_TIMEOUT_SECONDS
 
 

@@ -159,7 +159,7 @@ def test_etag_is_the_same_from_the_cache(valkey: Valkey, client: Any) -> None:
 def test_response_costs_the_documented_calls(
     valkey: Valkey, client: Any, dynamodb_calls: list[str], route: str, miss: list[str]
 ) -> None:
-    """DESIGN's budgets: a hit is one round trip to the cache and nothing else; a miss three, and what is read."""
+    """A hit is one round trip to the cache; a miss is three, and the reads."""
     school = School()
     path = {"detail": f"/courses/{school.courses[0].id}", "list": "/courses", "search": "/courses?search=words"}[route]
     school.get(client, "anonymous", "/courses-public?limit=1")  # the connection is there

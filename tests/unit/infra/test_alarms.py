@@ -38,7 +38,7 @@ def ordinary_day() -> Metrics:
     for queue in ("enrollment-emails", "deletions"):
         metrics.add(SQS, "ApproximateAgeOfOldestMessage", MORNING, 1800, QueueName=f"eduflow-{queue}-{STAGE}")
         metrics.add(SQS, "ApproximateNumberOfMessagesVisible", DAY, 0, QueueName=f"eduflow-{queue}-dead-{STAGE}")
-    # An on-demand table throttles for a moment while it adapts to a new peak.
+    # An on-demand table throttles briefly while it adapts to a new peak.
     metrics.add(DYNAMODB, "WriteThrottleEvents", MORNING[:2], 30, TableName=f"eduflow-enrollments-{STAGE}")
     metrics.add("AWS/SES", "Reputation.BounceRate", range(0, DAY.stop, 60), 0.01)
     metrics.add("AWS/SES", "Reputation.ComplaintRate", range(0, DAY.stop, 60), 0.0001)

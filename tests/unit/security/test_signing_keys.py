@@ -1,4 +1,4 @@
-"""The keys: what is trusted when, and how they change under everybody's feet."""
+"""The signing keys: validity over time, and rotation."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -77,11 +77,11 @@ def test_rotation_is_trusted_by_processes_with_old_keys(aws: None) -> None:
     after = signing_keys.signing_keys()
 
     for second in range(-10, ACTIVATION_DELAY_SECONDS + CACHE_SECONDS + 10):
-        moment = NOW.timestamp() + second
+        time_ = NOW.timestamp() + second
         could_have = [after] if second > CACHE_SECONDS else [before] if second < 0 else [before, after]
         for signer in could_have:
-            key_id, text = signer.active_key(moment)
-            assert all(verifier.verification_keys(moment).get(key_id) == text for verifier in could_have), second
+            key_id, text = signer.active_key(time_)
+            assert all(verifier.verification_keys(time_).get(key_id) == text for verifier in could_have), second
 
 
 def test_rotation_drops_keys_that_are_no_longer_trusted(aws: None) -> None:

@@ -1,4 +1,4 @@
-"""What was owed and got lost is asked for again: once, late, twice, and beside other things that fail."""
+"""The cleanup requeues lost work: once, late, twice, and when steps fail."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -93,7 +93,7 @@ def test_course_tombstone_is_purged_a_day_later(teacher: Caller, course: Course,
     assert tombstone(), "younger than a day"
     Enrollment.new("0" * 16, course.id, clock.format_timestamp(NOW), "late").insert()
     assert sweep(NOW + timedelta(days=2)) == 1
-    assert tombstone(), "this sweep found something"
+    assert tombstone(), "this sweep found someentity_id"
     assert sweep(NOW + timedelta(days=2)) == 0
     assert not tombstone()
     assert sweep(NOW + timedelta(days=2)) == 0
@@ -145,9 +145,9 @@ def test_reactivated_student_keeps_enrollments(course: Course) -> None:
 
 def test_cascade_refuses_existing_targets(teacher: Caller, course: Course) -> None:
     enroll(course, timedelta(0))
-    for kind, thing in ((sqs.CascadeTarget.COURSE, course.id), (sqs.CascadeTarget.USER, teacher.id)):
+    for kind, entity_id in ((sqs.CascadeTarget.COURSE, course.id), (sqs.CascadeTarget.USER, teacher.id)):
         with pytest.raises(cascade_deletion.TargetStillExistsError):
-            [*cascade_deletion.delete_dependents(kind, thing, NOW)]
+            [*cascade_deletion.delete_dependents(kind, entity_id, NOW)]
     assert sum(cascade_deletion.delete_dependents(sqs.CascadeTarget.INACTIVE, teacher.id, NOW)) == 0
 
 

@@ -1,4 +1,4 @@
-"""What is held about somebody, in parts that fit into an answer."""
+"""The export of personal data, in pages."""
 
 import pytest
 

@@ -60,9 +60,9 @@ def test_lessons_count_follows_create_and_delete(teacher: Caller) -> None:
 
     assert counted(course) == 1
     assert lessons.get(None, other.id).id == other.id
-    for gone in (lesson.id, "nope", "0" * 24):
+    for unknown in (lesson.id, "nope", "0" * 24):
         with pytest.raises(NotFound):
-            lessons.get(None, gone)
+            lessons.get(None, unknown)
 
 
 def test_only_the_owner_edits_lessons(teacher: Caller) -> None:

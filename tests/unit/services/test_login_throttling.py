@@ -60,7 +60,7 @@ def test_account_is_throttled_after_ten_failures(aws: None, monkeypatch: pytest.
     assert [tries(student.username) for _ in range(11)] == ["NotAuthenticated"] * 10 + ["TooManyAttempts"]
 
 
-@pytest.mark.parametrize("name", ["nobody", "nobody@example.org"])
+@pytest.mark.parametrize("name", ["unknown", "unknown@example.org"])
 def test_unknown_username_is_throttled_alike(aws: None, name: str) -> None:
     answers = [tries(name.upper() if number % 2 else name) for number in range(12)]
 
@@ -160,8 +160,8 @@ def test_unknown_user_costs_as_much_as_a_wrong_password(dynamodb_calls: list[str
 
     wrong = ["GetItem", "UpdateItem", "UpdateItem", "GetItem", "UpdateItem", "UpdateItem"]
     assert calls_of(student.username, "wrong") == wrong
-    assert calls_of("nobody", "wrong") == wrong
-    assert calls_of("nobody@example.org", PASSWORD) == wrong
+    assert calls_of("unknown", "wrong") == wrong
+    assert calls_of("unknown@example.org", PASSWORD) == wrong
     assert len(quick) == 3
     good = ["GetItem", "UpdateItem", "UpdateItem", "GetItem", "PutItem", "UpdateItem", "UpdateItem"]
     assert calls_of(student.username, PASSWORD) == good
@@ -173,7 +173,7 @@ def test_deactivated_user_gets_the_same_response(aws: None) -> None:
     User(student.id).update([User.is_active.set(False)])
 
     said: list[Any] = []
-    for name, password in ((student.username, PASSWORD), (student.username, "wrong"), ("nobody", "wrong")):
+    for name, password in ((student.username, PASSWORD), (student.username, "wrong"), ("unknown", "wrong")):
         with pytest.raises(NotAuthenticated) as refused:
             sessions.login(name, password, HOME)
         said.append(refused.value.detail)

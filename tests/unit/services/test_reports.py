@@ -15,7 +15,7 @@ FIRST = datetime(2026, 10, 30, 12, tzinfo=UTC)
 
 @pytest.fixture
 def three_days(aws: None) -> datetime:
-    """A school's first three days; the moment after."""
+    """The first three days of a school; returns the time after them."""
     for day in range(3):
         now = FIRST + timedelta(days=day)
         student, teacher = create_user(Role.STUDENT, now), create_user(Role.INSTRUCTOR, now)

@@ -1,4 +1,4 @@
-"""The doors in memory, for what no client can bring about from outside."""
+"""Errors that no client can cause from outside, through the app in memory."""
 
 import json
 from typing import Any

@@ -1,0 +1,58 @@
+"""Every attribute of a course and a user is classified: exposed, cached, erased or internal.
+
+A new attribute fails these tests until it is in the list where it belongs.
+"""
+
+from typing import Any
+
+from pynamodb.attributes import UnicodeAttribute
+
+from chalicelib.models.courses import Course
+from chalicelib.models.users import User
+from chalicelib.schemas.accounts import UserRead
+from chalicelib.schemas.courses import CourseRead
+from chalicelib.services import course_cache
+
+# Text of a course that is neither content nor personal data, so that its tombstone keeps it.
+NOT_PERSONAL = {"id", "owner_id", "created_at", "updated_at"}
+EXPOSED_BY_OTHER_NAMES = {"price_cents": "price"}
+
+
+def course_with_all_attributes() -> Course:
+    values: dict[str, Any] = {}
+    for number, (name, attribute) in enumerate(Course.get_attributes().items(), start=1):
+        if name not in Course.TOMBSTONE_ATTRIBUTES:
+            values[name] = f"text {number}" if isinstance(attribute, UnicodeAttribute) else number
+    return Course(**values | {"is_published": True})
+
+
+def test_course_attribute_is_exposed_or_internal() -> None:
+    exposed = {EXPOSED_BY_OTHER_NAMES.get(name, name) for name in Course.get_attributes()}
+
+    assert exposed - CourseRead.model_fields.keys() == {*Course.TOMBSTONE_ATTRIBUTES, "version"}
+    assert CourseRead.model_fields.keys() - exposed == set()
+
+
+def test_cached_course_keeps_all_attributes() -> None:
+    course = course_with_all_attributes()
+
+    cached = course_cache._deserialize(course_cache._serialize(course))
+
+    assert cached.attribute_values == course.attribute_values
+    assert {*course_cache.CACHED_ATTRIBUTES} == {*Course.get_attributes()} - {*Course.TOMBSTONE_ATTRIBUTES}
+
+
+def test_course_text_is_erased_or_not_personal() -> None:
+    texts = {name for name, attribute in Course.get_attributes().items() if isinstance(attribute, UnicodeAttribute)}
+
+    assert texts - {*Course.TOMBSTONE_ATTRIBUTES} == {*Course.ERASED_BY_DELETION} | NOT_PERSONAL
+
+
+def test_user_attribute_is_exposed_erased_or_internal() -> None:
+    classified = UserRead.model_fields.keys() | {*User.ERASED_BY_DELETION, *User.INTERNAL_ATTRIBUTES}
+
+    assert {*User.get_attributes()} == classified
+
+
+def test_personal_attributes_of_a_user_are_erased() -> None:
+    assert {"username", "email", "password_hash"} <= {*User.ERASED_BY_DELETION}
