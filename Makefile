@@ -1,4 +1,4 @@
-# make run: the whole system on this machine.  make test: everything that must hold.
+# make run: serves the whole system on this machine.  make test: runs all checks and tests.
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
@@ -6,64 +6,70 @@ BIN := .venv/bin
 STAGE ?= dev
 BACKEND ?= embedded
 WORKERS ?= 2
-PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 RUN_embedded := devstack
 RUN_localstack := devstack.localstack
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+COVERAGE := $(if $(CI),--cov --cov-report=term:skip-covered)
 
-.PHONY: help run local test unit integration e2e test-localstack test-long lint schema deploy destroy package clean
+.PHONY: help run local test unit integration e2e test-localstack test-long pr format lint schema deploy destroy package clean
 
-help:  ## what can be made
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+help:  ## list the targets
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 .venv/.installed: requirements.txt requirements-dev.txt
-	@command -v $(PYTHON) >/dev/null || { echo "EduFlow needs Python 3.11 or newer; '$(PYTHON)' is not there. Name yours: make PYTHON=/path/to/python3"; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { echo "EduFlow needs Python 3.11 or newer; '$(PYTHON)' was not found. Name yours: make PYTHON=/path/to/python3"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "EduFlow needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1). Name another: make PYTHON=python3.12"; exit 1; }
-	@echo "Setting up .venv (the first time: a minute or so of pip) ..."
+	@echo "Creating .venv (about a minute, once) ..."
 	@rm -rf .venv
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/pip install --disable-pip-version-check --no-input -r requirements.txt -r requirements-dev.txt
 	@touch $@
 
-run: .venv/.installed  ## serve the API at http://127.0.0.1:8000 (PORT, AWS_PORT), or BACKEND=localstack; Ctrl-C stops it
+run: .venv/.installed  ## serve the API at http://127.0.0.1:8000 (PORT, AWS_PORT, BACKEND=localstack); Ctrl-C stops it
 	@exec $(BIN)/python -m $(or $(RUN_$(BACKEND)),$(error BACKEND is embedded or localstack))
 
-local: .venv/.installed  ## `chalice local` at http://127.0.0.1:8001 (LOCAL_PORT), next to a `make run`
+local: .venv/.installed  ## serve `chalice local` at http://127.0.0.1:8001 (LOCAL_PORT), next to a `make run`
 	@exec $(BIN)/python -m devstack.chalice_local
 
-lint: .venv/.installed  ## ruff, mypy, import contracts, cfn-lint
+format: .venv/.installed  ## format the code and fix lint errors
+	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+lint: .venv/.installed  ## run ruff, mypy, the import contracts and cfn-lint
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
-	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/lint-imports --no-cache --no-logo
 	@$(BIN)/cfn-lint infra/templates/*.yaml
 
-test: .venv/.installed lint  ## lint, then unit, integration and end-to-end tests (WORKERS=2)
-	@$(PYTEST) -m "not long"
+test: .venv/.installed lint  ## run lint, then unit, integration and end-to-end tests, with WORKERS in parallel
+	@$(PYTEST) -m "not long" $(COVERAGE)
 
-unit: .venv/.installed  ## the unit tests: less than a minute
+unit: .venv/.installed  ## run the unit tests
 	@$(PYTEST) tests/unit -m "not long"
 
-integration: .venv/.installed  ## the services on a local AWS and Valkey
+integration: .venv/.installed  ## run the integration tests, on a local AWS and Valkey
 	@$(PYTEST) tests/integration -m "not long"
 
-e2e: .venv/.installed  ## the deployed API, through its URL
+e2e: .venv/.installed  ## run the end-to-end tests, through the URL of the deployed API
 	@$(PYTEST) tests/e2e -m "not long"
 
-test-localstack: .venv/.installed  ## deploy to LocalStack without Docker (needs Python 3.13), and run the contract tests there
+test-localstack: .venv/.installed  ## run the contract tests on LocalStack without Docker (needs Python 3.13)
 	@$(BIN)/python -m pytest --backend localstack tests/e2e -m "not long"
 
-test-long: .venv/.installed  ## the long runs: soaks, 200 generated requests an operation (TESTS=… for some)
+test-long: .venv/.installed  ## run the long tests: soaks, 200 generated requests per operation (TESTS=... selects some)
 	@$(BIN)/python -m pytest -m long $(TESTS)
+
+pr: test package  ## run everything that a pull request has to pass
 
 schema: .venv/.installed  ## generate the OpenAPI document
 	@$(BIN)/python -m ops.openapi
 
-deploy: .venv/.installed  ## all of a stage: STAGE=dev, prod or localstack; shows what changes first (YES=1 asks nothing)
+deploy: .venv/.installed  ## deploy a stage: STAGE=dev, prod or localstack; previews the changes (YES=1 does not ask)
 	@$(BIN)/python -m infra.deploy deploy $(STAGE) $(if $(YES),--yes) $(if $(NEW_RUNTIME),--new-runtime)
 
-destroy: .venv/.installed  ## end a stage; its tables stay (CONFIRM=<stage> asks nothing)
+destroy: .venv/.installed  ## delete a stage; its tables stay (CONFIRM=<stage> does not ask)
 	@$(BIN)/python -m infra.deploy destroy $(STAGE) --confirm "$(CONFIRM)"
 
-package: .venv/.installed  ## the stage's functions as a CloudFormation (SAM) template in build/<stage>/
-	@$(BIN)/python -m infra.sam_template $(STAGE) build/$(STAGE)
+package: .venv/.installed  ## write the stage's functions as a CloudFormation (SAM) template to build/<stage>/
+	@AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} $(BIN)/python -m infra.sam_template $(STAGE) build/$(STAGE)
 
-clean:  ## forget the local data and all that was built
+clean:  ## delete the virtual environment, the local data and all build results
 	@$(PYTHON) -c 'import shutil; [shutil.rmtree(p, ignore_errors=True) for p in (".local", ".venv", ".chalice/deployed", ".chalice/deployments", "build", ".mypy_cache", ".ruff_cache", ".pytest_cache")]'

@@ -1,18 +1,28 @@
-"""What the documents say there is, there is."""
+"""The documents name only tests, commands, files and regions that exist."""
 
+import importlib.util
 import re
 
 import pytest
 
+import manage
 from infra.config import PROJECT
 from infra.platforms import SUPPORTED_REGIONS
 
-_TEST = re.compile(r"`(tests/\S+\.py)::(\w+)`")
+DOCUMENTS = [
+    str(path.relative_to(PROJECT))
+    for path in sorted([*PROJECT.glob("*.md"), *(PROJECT / "docs").glob("*.md")])
+    if path.name != "CHANGELOG.md"  # it describes older versions, too
+]
+PLACEHOLDERS = {"NAME": "ada", "EMAIL": "ada@example.org", "ID": "x", "<ID>": "x", "YYYY-MM-DD": "2026-11-22"}
 
 
-@pytest.mark.parametrize("document", ["docs/security.md"])
-def test_tests_that_a_document_names_exist(document: str) -> None:
-    named = _TEST.findall((PROJECT / document).read_text(encoding="utf-8"))
+def text_of(document: str) -> str:
+    return (PROJECT / document).read_text(encoding="utf-8")
+
+
+def test_documented_tests_exist() -> None:
+    named = re.findall(r"`(tests/\S+\.py)::(\w+)`", text_of("docs/security.md"))
 
     assert named
     missing = [f"{file}::{name}" for file, name in named if f"def {name}(" not in (PROJECT / file).read_text()]
@@ -20,7 +30,35 @@ def test_tests_that_a_document_names_exist(document: str) -> None:
 
 
 def test_supported_regions_are_listed() -> None:
-    text = (PROJECT / "docs" / "verification.md").read_text(encoding="utf-8")
-    listed = text.partition("## Supported regions")[2].partition("##")[0]
+    listed = text_of("docs/verification.md").partition("## Supported regions")[2].partition("##")[0]
 
     assert tuple(re.findall(r"[a-z]{2}-[a-z]+-\d", listed)) == SUPPORTED_REGIONS
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_documented_make_targets_exist(document: str) -> None:
+    targets = set(re.findall(r"^([a-z0-9-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
+    named = {word for words in re.findall(r"`make ([a-z][^`=]*)`", text_of(document)) for word in words.split()}
+
+    assert {word for word in named if re.fullmatch(r"[a-z-]+", word)} <= targets
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_documented_manage_commands_parse(document: str) -> None:
+    """Except for those with an ellipsis, which are no complete commands."""
+    for command in re.findall(r"`manage\.py ([^`]+)`", text_of(document)):
+        complete = re.sub(r"[\[\]]", "", command).replace("<that day>", "YYYY-MM-DD")
+        words = [PLACEHOLDERS.get(word, word) for word in complete.split()]
+        if "…" not in words:
+            manage._parser().parse_args(words)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_documented_modules_and_files_exist(document: str) -> None:
+    text = text_of(document)
+    for module in re.findall(r"python -m ([a-z_.]+)", text):
+        assert importlib.util.find_spec(module), module
+    for path in re.findall(r"`((?:chalicelib|infra|devstack|tests|docs|ops|benchmarks|\.chalice)/[\w./-]+)`", text):
+        assert (PROJECT / path).exists(), path
+    for link in re.findall(r"\]\(((?!https?:)[^)#]+)", text):
+        assert ((PROJECT / document).parent / link).exists(), link
