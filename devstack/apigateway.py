@@ -1,4 +1,4 @@
-"""What Chalice needs of API Gateway and ministack lacks, and the API at an address that stays.
+"""The parts of API Gateway that Chalice uses and ministack lacks, and the API at a stable address.
 
 Import and overwrite of a REST API by its swagger document, with mock responses, methods for ANY,
 binary types and gateway responses; and a front at the root of a port, as a custom domain is one.
@@ -33,7 +33,7 @@ _at_root: ContextVar[bool] = ContextVar("at_root", default=False)
 
 
 def patch_ministack() -> None:
-    """Change ministack in this process."""
+    """Patch ministack in this process."""
     handle, build_event, error_response, invoke = (
         gateway.handle_request,
         gateway._build_lambda_event_v1,
@@ -79,7 +79,7 @@ _path: ContextVar[str] = ContextVar("path", default="")
 
 
 def front(api_port: int, stage: str) -> Asgi:
-    """ministack, and at ``api_port`` the API that is deployed to ``stage``."""
+    """Return an ASGI app: ministack, and at ``api_port`` the API that is deployed to ``stage``."""
 
     async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] == "http":
@@ -140,7 +140,7 @@ def _import(swagger: dict[str, Any]) -> Answer:
 
 
 def _overwrite(api_id: str, swagger: dict[str, Any]) -> Answer:
-    """Put a new definition in the place of an API's old one, in one step and under the same id."""
+    """Replace the definition of an API in one step, and keep its ID."""
     if api_id not in gateway._rest_apis:
         return _view(api_id, 404)
     new = gateway._import_rest_api(swagger)
@@ -158,7 +158,7 @@ def _view(api_id: str, status: int) -> Answer:
 
 
 def _complete(api_id: str, swagger: dict[str, Any]) -> None:
-    """Add what ministack's own import leaves out."""
+    """Add the parts that ministack's import ignores."""
     gateway._rest_apis[api_id]["binaryMediaTypes"] = swagger.get("x-amazon-apigateway-binary-media-types", [])
     for name, response in swagger.get("x-amazon-apigateway-gateway-responses", {}).items():
         gateway._put_gateway_response(api_id, name, response)
@@ -184,7 +184,7 @@ def _complete_mock(stored: dict[str, Any], integration: dict[str, Any]) -> None:
 
 
 def _with_numbers(body: bytes) -> bytes:
-    """A patch whose numbers are numbers: stored as text, botocore could not read the API any more."""
+    """Return a patch with numbers instead of texts: botocore cannot parse the API otherwise."""
     patch = json.loads(body)
     for operation in patch.get("patchOperations", []):
         if operation["path"] == "/minimumCompressionSize":

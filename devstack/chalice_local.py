@@ -22,7 +22,7 @@ _WATCHED = ("app.py", "requirements.txt", ".chalice/config.json", "chalicelib/**
 
 
 def main() -> int:
-    """Serve until Ctrl-C; the exit status."""
+    """Serve until Ctrl-C and return the exit status."""
     environment = running_environment(HOME)
     try:
         port = port_setting("LOCAL_PORT", 8001)
@@ -31,11 +31,11 @@ def main() -> int:
     except StackFailed as error:
         print(error, file=sys.stderr)
         return 1
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # Chalice ends its server on Ctrl-C only
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # Chalice stops its server on Ctrl-C only
     os.environ.update(environment)
     os.chdir(PROJECT)
     _watch_sources_only()
-    sys.argv = [sys.executable, "-m", "devstack.chalice_local"]  # what Chalice starts again after a change
+    sys.argv = [sys.executable, "-m", "devstack.chalice_local"]  # the command that Chalice restarts after a change
     arguments = ["local", "--stage", LOCAL, "--host", HOST, "--port", str(port)]
     chalice.cli.cli.main(arguments, obj={}, standalone_mode=False)
     return 0

@@ -1,4 +1,4 @@
-"""What each function asks of AWS, as IAM names it: kept in a file, for the test that holds the policies against it.
+"""Records the AWS calls of each function as IAM actions, for the test that compares them with the policies.
 
 ministack does not enforce policies. So each function signs with its own name as its key, and what
 it calls is noted once: ``function action resource``, a line each.
@@ -28,7 +28,7 @@ _seen: set[str] = set()
 
 
 def patch_ministack(home: Path) -> None:
-    """Note what functions call, in this process."""
+    """Patch ministack in this process, so that it records the calls."""
     credentials = lambda_runtime.execution_credentials
 
     def named_credentials(config: dict[str, Any]) -> dict[str, str]:
@@ -60,8 +60,8 @@ def _note(line: str, file: Path) -> None:
 
 
 def _rights(target: str, body: bytes) -> Iterator[str]:
-    """The actions that a call needs, and what they are on."""
-    if not target:  # the query protocol, which of these only SES speaks
+    """Yield the IAM actions of a call with their resources."""
+    if not target:  # the query protocol: SES
         form = dict(parse_qsl(body.decode()))
         if form.get("Action", "").startswith("Send"):
             yield f"ses:{form['Action']} identity/{form['Source']}"

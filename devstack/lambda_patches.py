@@ -1,4 +1,4 @@
-"""ministack's Lambda, made fit for a laptop: bounded, heard as it runs, quick after silence and exceptions."""
+"""Patches of ministack's Lambda: bounded concurrency, logs while a function runs, and reuse after exceptions."""
 
 import threading
 import time
@@ -7,23 +7,23 @@ from typing import Any
 from ministack.core import lambda_runtime
 from ministack.services import lambda_svc
 
-MAX_ENVIRONMENTS = 8  # at once; each is a Python process. More invocations wait, where AWS would scale out.
+MAX_ENVIRONMENTS = 8  # concurrently, each a Python process. Further invocations wait; AWS would scale out
 _QUIET_SECONDS = (0.005, 0.002, 0.25)
 _ending = threading.Event()
 _PLATFORM = ("START RequestId:", "END RequestId:", "REPORT RequestId:")
 
 
 def patch_ministack() -> None:
-    """Change ministack in this process."""
+    """Patch ministack in this process."""
     _keep_after_exceptions()
-    # A function that logs nothing would cost 50 ms of waiting for its log.
+    # ministack waits 50 ms for the log of a function that logs nothing.
     lambda_runtime.Worker._drain_stderr_bounded.__defaults__ = _QUIET_SECONDS
     _bound()
     _print_logs()
 
 
 def end() -> None:
-    """End all environments, and begin no other: a queue would go on calling while the rest is ending."""
+    """Stop all environments and start no others: queues would continue to invoke functions during the shutdown."""
     _ending.set()
     lambda_runtime.reset()
 
@@ -54,7 +54,7 @@ def _print_logs() -> None:
 
 
 def _keep_after_exceptions() -> None:
-    """Keep an environment whose handler raised, as Lambda does: ministack would end it, and start another.
+    """Keep an environment whose handler raised, as Lambda does: ministack would replace it.
 
     An authorizer says 401 by raising, so that each bad token would cost a cold start.
     """

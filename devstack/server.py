@@ -1,7 +1,7 @@
-"""The local AWS, as one process: ministack with what it lacks, Valkey, and the API at its stable address.
+"""The local AWS in one process: patched ministack, Valkey, and the API at its stable address.
 
-It ends with its parent, whose end it sees as the end of its standard input: so nothing of it stays
-behind, whatever happens to the parent. The Lambdas' log lines are its standard output.
+It stops when its standard input ends, and so with its parent, however that ends. Its standard output has the
+functions' log lines.
 """
 
 import argparse
@@ -17,11 +17,11 @@ from pathlib import Path
 from devstack.stack import cache_url
 from infra.local_stage import HOST
 
-MINISTACK = "1.5.33"  # devstack.apigateway, .calls and .functions reach into exactly this one
+MINISTACK = "1.5.33"  # devstack.apigateway, stage_cache, iam_recorder and lambda_patches depend on its internals
 
 
 def main() -> None:
-    """Serve until SIGTERM, SIGINT or the end of standard input; then save and end."""
+    """Serve until SIGTERM, SIGINT or the end of standard input, then save the data."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--aws-port", type=int, required=True)
     parser.add_argument("--api-port", type=int, required=True)
@@ -31,7 +31,7 @@ def main() -> None:
     options = parser.parse_args()
     if version("ministack") != MINISTACK:
         sys.exit(
-            f"The local AWS needs ministack {MINISTACK}, not {version('ministack')}: run `make clean`, then again."
+            f"The local AWS needs ministack {MINISTACK}, not {version('ministack')}: run `make clean` and try again."
         )
     home: Path = options.home
     temporary = home / "tmp"
@@ -45,7 +45,7 @@ def main() -> None:
     try:
         valkey.start()
         if valkey.port != options.cache_port:
-            sys.exit(f"Port {options.cache_port}, meant for Valkey, was taken in the last second: try again.")
+            sys.exit(f"Port {options.cache_port}, meant for Valkey, is in use: try again.")
         # ministack reads its settings when it is imported; the functions inherit them.
         os.environ.update(
             BIND_HOST=HOST,

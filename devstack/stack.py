@@ -1,4 +1,4 @@
-"""One running EduFlow: the local AWS, what CloudFormation makes in it, and the deployed API."""
+"""A running local stack: the local AWS, its CloudFormation stacks, and the deployed API."""
 
 import contextlib
 import fcntl
@@ -25,11 +25,11 @@ _POLL_SECONDS = 0.1
 
 
 class StackFailed(RuntimeError):
-    """The stack can't run; the message is one sentence that says why and what to do."""
+    """The stack cannot run; the message says why and what to do."""
 
 
 class Stack:
-    """EduFlow on this machine, from the files in ``project``, with its data and logs in ``home``."""
+    """A stack of the files in ``project``, with its data and logs in ``home``."""
 
     def __init__(self, project: Path, home: Path, api_port: int, aws_port: int) -> None:
         self.project = project
@@ -45,7 +45,7 @@ class Stack:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment of a process that talks to this stack, and to no real AWS by mistake."""
+        """The environment of a process that uses this stack, and never a real AWS."""
         mine = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         return mine | aws_environment(self.aws_url) | {"CACHE_URL": self.cache_url}
 
@@ -75,33 +75,33 @@ class Stack:
         (self.home / STATE_FILE).write_text(json.dumps(aws_environment(self.aws_url) | {"CACHE_URL": self.cache_url}))
 
     def provision(self) -> None:
-        """Make the tables, queues and all else of infra/templates/data.yaml.
+        """Create the stack of infra/templates/data.yaml: tables, queues and keys.
 
         Raises StackFailed.
         """
         self._run("CloudFormation failed", sys.executable, "-m", "infra.cloudformation", LOCAL)
 
     def deploy(self) -> None:
-        """`chalice deploy`.
+        """Run `chalice deploy`.
 
         Raises StackFailed.
         """
         self._run("`chalice deploy` failed", str(Path(sys.executable).with_name("chalice")), "deploy", "--stage", LOCAL)
 
     def warm_up(self) -> None:
-        """Wait for the API's first answer.
+        """Wait for the first response of the API.
 
         Raises StackFailed.
         """
-        self._await_answer(f"{self.url}/api/health/", "The deployed API does not answer")
+        self._await_answer(f"{self.url}/api/health/", "The deployed API does not respond")
 
     def wait(self) -> int:
-        """Wait until the local AWS ends; its exit status."""
+        """Wait until the local AWS ends and return its exit status."""
         assert self._server is not None
         return self._server.wait()
 
     def stop(self) -> None:
-        """End all that was started. The data is saved."""
+        """Stop everything and save the data."""
         if self._lock is None:
             return
         (self.home / STATE_FILE).unlink(missing_ok=True)
@@ -174,18 +174,18 @@ class Stack:
 
 
 def cache_url(port: int) -> str:
-    """Where Valkey listens."""
+    """Return the URL of a Valkey on this machine."""
     return f"valkey://{HOST}:{port}"
 
 
 def port_setting(name: str, default: int) -> int:
-    """The port that an environment variable asks for.
+    """Return the port in an environment variable.
 
     Raises StackFailed for an invalid port.
     """
     text = os.environ.get(name, str(default))
     if not text.isdigit() or not 0 < int(text) < 65536:
-        raise StackFailed(f"{name}={text} is no port: give a number from 1 to 65535.")
+        raise StackFailed(f"{name}={text} is not a port: use a number from 1 to 65535.")
     return int(text)
 
 
@@ -200,7 +200,7 @@ def free_ports(count: int) -> list[int]:
 
 @contextlib.contextmanager
 def step(title: str) -> Iterator[None]:
-    """Show one step of a long work, and how long it took."""
+    """Show a step of a long command and its duration."""
     print(f"  {title} ...", end="", flush=True)
     started = time.monotonic()
     yield

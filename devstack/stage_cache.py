@@ -1,4 +1,4 @@
-"""API Gateway's stage cache, which ministack keeps the settings of and does not have.
+"""API Gateway's stage cache: ministack stores its settings, but does not implement it.
 
 As on AWS it stands behind the authorizer and before the function, keeps whatever a function
 answered, heeds no Cache-Control, and knows of a request only what the definition declares as cache
@@ -18,7 +18,7 @@ _kept: dict[_Key, tuple[float, Answer]] = {}
 
 
 def patch_ministack() -> None:
-    """Put the cache before the functions, in this process."""
+    """Patch ministack in this process."""
     invoke = gateway._invoke_lambda_proxy_v1
 
     async def invoke_unless_kept(
@@ -53,11 +53,11 @@ def flush(api_id: str, stage: str) -> Answer:
 
 
 def _values(parameters: list[str], sources: dict[str, Any]) -> list[str]:
-    """What a request has for ``method.request.<source>.<name>``; an absent one is not an empty one."""
+    """Return the values of a request for ``method.request.<source>.<name>``; absent differs from empty."""
     found = []
     for parameter in parameters:
         _, _, source, name = parameter.split(".", 3)
-        if source == "header":  # their names have no case
+        if source == "header":  # header names ignore case
             values = {key.lower(): value for key, value in sources[source].items()}
             value = values.get(name.lower())
         else:
