@@ -1,0 +1,77 @@
+"""The commands of README.md and the requests of docs/story.http, run as they are written."""
+
+import json
+import re
+import subprocess
+from typing import Any
+
+import requests
+
+from infra.config import PROJECT
+from tests.stack import RunningStack
+
+_VARIABLE = re.compile(r"{{([\w.]+)}}")
+
+
+def test_readme_commands_run(stack: RunningStack) -> None:
+    blocks = re.findall(r"```sh\n(.*?)```", (PROJECT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    [block] = [block for block in blocks if "login()" in block]
+    definitions, publish, enroll, logs = _at_stack(block, stack).split("\n\n")
+
+    course = json.loads(_run(definitions, publish))
+    enrolled = _run(definitions, enroll.replace("<id>", course["id"]))
+    request_id = re.search(r"^x-request-id: *(\S+)", enrolled, re.IGNORECASE | re.MULTILINE)
+
+    assert course["title"] == "Knots and links"
+    assert "HTTP/1.1 201" in enrolled
+    assert request_id
+    assert stack.manage("logs", "--request-id", request_id[1]).returncode == 0
+    assert logs.strip().endswith(".venv/bin/python manage.py logs --request-id <X-Request-ID>")
+
+
+def test_story_requests_succeed(stack: RunningStack) -> None:
+    story = _at_stack((PROJECT / "docs" / "story.http").read_text(encoding="utf-8"), stack)
+    responses: dict[str, Any] = dict(re.findall(r"^@(\w+) = (\S+)", story, re.MULTILINE))
+
+    statuses = [_send(request, responses) for request in story.split("\n### ")[1:]]
+
+    # Register, log in, course, two lessons, draft, publish, search, register, log in, enroll, lessons, email, delete.
+    assert statuses == [201, 200, 201, 201, 201, 404, 200, 200, 201, 200, 201, 200, 200, 204]
+
+
+def _at_stack(text: str, stack: RunningStack) -> str:
+    return text.replace("http://127.0.0.1:8000", stack.api.url).replace("http://127.0.0.1:4566", stack.aws_url)
+
+
+def _run(*paragraphs: str) -> str:
+    script = "set -e\n" + "\n".join(paragraphs)
+    return subprocess.run(["bash", "-c", script], check=True, capture_output=True, text=True).stdout
+
+
+def _send(text: str, responses: dict[str, Any]) -> int:
+    """Send one request of the file, keep a named response, and return the status."""
+    text = text.partition("\n")[2]
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    head, _, body = "\n".join(lines).partition("\n\n")
+    request_line, *header_lines = _with_values(head, responses).strip().splitlines()
+    method, url = request_line.split()
+
+    response = requests.request(
+        method,
+        url,
+        headers=dict(line.split(": ", 1) for line in header_lines),
+        data=_with_values(body, responses).strip() or None,
+        timeout=60,
+    )
+
+    if name := re.search(r"^# @name (\w+)", text, re.MULTILINE):
+        responses[name[1]] = response.json()
+    return response.status_code
+
+
+def _with_values(text: str, responses: dict[str, Any]) -> str:
+    def value(match: re.Match[str]) -> str:
+        name, _, field = match[1].partition(".")
+        return str(responses[name][field] if field else responses[name])
+
+    return _VARIABLE.sub(value, text)
