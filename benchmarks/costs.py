@@ -1,4 +1,4 @@
-"""``python -m benchmarks.costs``: the costs on AWS, per million requests of a kind and per idle month.
+"""``python -m benchmarks.costs``: the costs on AWS, per million requests and per idle month.
 
 PRICES are the public list prices of us-east-1, without free tiers, as they were in PRICED: look them up
 before you rely on them. What a request takes
@@ -36,12 +36,12 @@ ALARMS = 60
 METRICS = 15
 LIST_KB = 25  # an entry of 20 courses with descriptions of some 600 characters
 LOG_BYTES = 900
-"""Of one request: the function's line, Lambda's own three, API Gateway's."""
+"""Log lines of one request: the function's, Lambda's three, API Gateway's."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What one request of a kind takes."""
+    """The resources that one request uses."""
 
     name: str
     milliseconds: int
@@ -59,7 +59,7 @@ class Kind:
     is_http: bool = True
 
     def per_million(self) -> float:
-        """US dollars for a million of them."""
+        """US dollars per million requests."""
         front = PRICES["API Gateway, a million requests"] if self.is_http else 0
         return (
             front
@@ -89,7 +89,7 @@ KINDS = [
 
 
 def idle_month(cache: bool = False, stage_cache: bool = False, alarms: bool = False) -> dict[str, float]:
-    """US dollars of a month without a request, by what they are for."""
+    """US dollars of a month without requests, by service."""
     parts = {"signing keys (Secrets Manager)": PRICES["Secrets Manager, a secret and month"]}
     runs = 2 * HOURS  # the two hourly functions, a second each
     parts["hourly report and cleanup"] = runs * PRICES["Lambda, a GB-second"]

@@ -1,4 +1,4 @@
-"""The duration of a failed login: for a wrong password, and for an unknown username.
+"""The duration of failed logins: with a wrong password, and with an unknown username.
 
     make run                                     # in another terminal
     .venv/bin/python -m benchmarks.login_timing  # http://127.0.0.1:8000, or the URL that is given
@@ -17,7 +17,7 @@ GUESSES = 10  # of each account: more are throttled
 
 
 def main() -> None:
-    """Take turns, and print medians."""
+    """Alternate both kinds of logins and print the medians."""
     api = Api(sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:8000")
     names = [register(api, "student").username for _ in range(ACCOUNTS)]
     wrong, unknown = [], []

@@ -79,7 +79,7 @@ class Stack:
 
         Raises StackFailed.
         """
-        self._run("CloudFormation failed", sys.executable, "-m", "infra.cloudformation", LOCAL)
+        self._run("CloudFormation failed", sys.executable, "-m", "infra.stacks", LOCAL)
 
     def deploy(self) -> None:
         """Run `chalice deploy`.

@@ -1,10 +1,9 @@
-"""A stage's CloudFormation stacks: everything that Chalice does not create.
+"""Plan and apply changes of CloudFormation stacks.
 
 A plan is a change set: what it shows is what ``apply`` does.
 """
 
 import os
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,26 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError, WaiterError
+from botocore.exceptions import ClientError, WaiterError
 
 from chalicelib.core.config import PROJECT
-from infra import config, email_sender, retained_tables
-from infra.config import Stage
+from infra import config, retained_tables
 
-TEMPLATES = Path(__file__).parent / "templates"
-ACCOUNT = TEMPLATES / "account.yaml"
-DATA = TEMPLATES / "data.yaml"
-CACHE = TEMPLATES / "cache.yaml"
-DOMAIN = TEMPLATES / "domain.yaml"
-MONITORING = TEMPLATES / "monitoring.yaml"
-BUDGET = TEMPLATES / "budget.yaml"
-BUDGET_REGION = "us-east-1"  # AWS Budgets is a global service; many regions lack its CloudFormation type
 STAGE_TAG = "eduflow:stage"
+PROTECTED = "Protected"  # the parameter that turns deletion protection on
 
 _POLL_SECONDS = 2.0
 _LOCAL_POLL_SECONDS = 0.1
 _TIMEOUT_SECONDS = 3600
-_PROTECTED = "Protected"
 
 # States that a stack can only leave by being deleted. A stack without data is deleted in the others, too.
 _DEAD_ENDS = ("ROLLBACK_COMPLETE",)
@@ -52,6 +42,7 @@ class Stack:
     is_wanted: bool = True
     follows_functions: bool = False  # whether it is applied after `chalice deploy`
     region: str | None = None  # of another region than the stage's
+    has_data: bool = False  # whether it is never deleted to repair it
 
     @property
     def is_ready(self) -> bool:
@@ -88,37 +79,6 @@ class Plan:
     is_import: bool = False
 
 
-def account_stack() -> Stack | None:
-    """Return the stack of what one account and region share, or None if something else has set it.
-
-    API Gateway's role for writing logs is one setting of the whole account and region
-    (https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-logging.html). So it belongs to no stage,
-    `make destroy` keeps it, and a role that the account already has stays.
-    """
-    stack = Stack(f"{PROJECT}-account", ACCOUNT, {})
-    has_role = bool(boto3.client("apigateway").get_account().get("cloudwatchRoleArn"))
-    return stack if status(stack) or not has_role else None
-
-
-def stacks(stage: Stage, zones: tuple[str, ...] = (), api_id: str = "") -> list[Stack]:
-    """Return the stacks of a stage, in the order in which they are created.
-
-    ``zones`` are the availability zones of the cache's VPC (`infra.vpc.zones`); ``api_id`` is the REST API's.
-    """
-    name, parameters = f"{PROJECT}-{stage.name}", {"Stage": stage.name}
-    data = {_PROTECTED: str(stage.name == config.PRODUCTION).lower()}
-    domain = {"DomainName": stage.domain_name, "CertificateArn": stage.certificate_arn, "RestApiId": api_id}
-    monitoring = {"AlarmEmail": stage.alarm_email, "HasCache": str(stage.cache).lower()}
-    budget = {"AlarmEmail": stage.alarm_email, "MonthlyBudget": str(stage.monthly_budget)}
-    return [
-        Stack(name, DATA, parameters | data),
-        Stack(f"{name}-cache", CACHE, parameters | dict(zip(("ZoneA", "ZoneB"), zones, strict=False)), stage.cache),
-        Stack(f"{name}-domain", DOMAIN, parameters | domain, bool(stage.domain_name), follows_functions=True),
-        Stack(f"{name}-monitoring", MONITORING, parameters | monitoring, bool(stage.alarm_email), True),
-        Stack(f"{name}-budget", BUDGET, parameters | budget, bool(stage.alarm_email), True, BUDGET_REGION),
-    ]
-
-
 def plan(stack: Stack) -> Plan:
     """Create the change set of a stack, without executing it.
 
@@ -128,7 +88,7 @@ def plan(stack: Stack) -> Plan:
     Raises ProvisioningError.
     """
     state = status(stack)
-    if state in (_DEAD_ENDS if stack.template == DATA else _DEAD_ENDS_WITHOUT_DATA):
+    if state in (_DEAD_ENDS if stack.has_data else _DEAD_ENDS_WITHOUT_DATA):
         remove(stack)
         state = None
     elif state and state.endswith("_FAILED"):
@@ -173,7 +133,7 @@ def apply(planned: Plan) -> None:
         apply(plan(stack))
         return
     _wait(stack, "stack_create_complete" if is_new else "stack_update_complete")
-    if is_new and stack.parameters.get(_PROTECTED) == "true":
+    if is_new and stack.parameters.get(PROTECTED) == "true":
         apply(plan(stack))
 
 
@@ -225,18 +185,6 @@ def outputs(name: str) -> dict[str, str]:
     return {output["OutputKey"]: output["OutputValue"] for output in description.get("Outputs", [])}
 
 
-def provision(stage: Stage) -> None:
-    """Create the stacks and the email sender that the functions of a stage need.
-
-    Raises ProvisioningError.
-    """
-    account = account_stack()
-    for stack in [*([account] if account else []), *stacks(stage)]:
-        if stack.is_wanted and not stack.follows_functions:
-            apply(plan(stack))
-    email_sender.verify(stage.sender)
-
-
 def _describe(client: Any, name: str) -> dict[str, Any] | None:
     try:
         [description] = client.describe_stacks(StackName=name)["Stacks"]
@@ -249,7 +197,7 @@ def _describe(client: Any, name: str) -> dict[str, Any] | None:
 
 def _parameters(stack: Stack, is_new: bool) -> list[dict[str, str]]:
     # Protected from the start, a creation that fails could not be rolled back.
-    unprotected = {_PROTECTED: "false"} if is_new and _PROTECTED in stack.parameters else {}
+    unprotected = {PROTECTED: "false"} if is_new and PROTECTED in stack.parameters else {}
     return [{"ParameterKey": key, "ParameterValue": value} for key, value in (stack.parameters | unprotected).items()]
 
 
@@ -311,15 +259,3 @@ def _last_operation(stack: Stack) -> Iterator[dict[str, Any]]:
 
 def _poll_seconds() -> float:
     return _LOCAL_POLL_SECONDS if os.environ.get("AWS_ENDPOINT_URL") else _POLL_SECONDS
-
-
-def main() -> None:
-    """Run ``python -m infra.cloudformation STAGE``."""
-    try:
-        provision(config.load_stage(sys.argv[1]))
-    except (config.OperatorError, BotoCoreError, ClientError) as error:
-        sys.exit(str(error))
-
-
-if __name__ == "__main__":
-    main()

@@ -12,7 +12,7 @@ from pathlib import Path
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infra import cloudformation, config, email_sender, lambda_state, preflight, smoke_test, vpc
+from infra import cloudformation, config, email_sender, lambda_state, preflight, smoke_test, stacks, vpc
 from infra.chalice import deployed_resources
 from infra.cloudformation import Plan, Stack
 from infra.functions import FUNCTIONS
@@ -63,7 +63,7 @@ def destroy(stage: config.Stage, confirmed: str) -> None:
         print("Its tables stay, and a later deploy of the same stage uses them. Its logs expire after 30 days.")
         if input(f"Type {stage.name} to go on: ") != stage.name:
             raise config.OperatorError("Nothing was deleted.")
-    data, *others = cloudformation.stacks(stage)
+    data, *others = stacks.stage_stacks(stage)
     for stack in reversed(others):
         _remove(stage, stack)
     print("Deleting the functions (chalice delete) ...", flush=True)
@@ -81,9 +81,9 @@ def _check_account(stage: config.Stage, new_runtime: bool) -> None:
 
 
 def _stacks(stage: config.Stage) -> list[Stack]:
-    account = cloudformation.account_stack()
+    account = stacks.account_stack()
     zones = vpc.zones(stage) if stage.cache else ()
-    own = cloudformation.stacks(stage, zones, deployed_resources.rest_api_id(stage.name))
+    own = stacks.stage_stacks(stage, zones, deployed_resources.rest_api_id(stage.name))
     return [account, *own] if account else own
 
 
@@ -130,7 +130,7 @@ def _remove(stage: config.Stage, stack: Stack) -> None:
     if cloudformation.status(stack) is None:
         return
     print(f"Deleting {stack.name} ...", flush=True)
-    if stack.template == cloudformation.CACHE:
+    if stack.template == stacks.CACHE:
         print("Lambda has to leave the VPC first, which takes some 20 minutes ...", flush=True)
         vpc.detach_functions(stage.name, say=print)
     cloudformation.remove(stack)

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from infra import cloudformation, config
+from infra import config, stacks
 from infra.chalice import stage_settings
 from infra.functions import FUNCTIONS, log_group
 
@@ -49,10 +49,10 @@ def write(stage: config.Stage, folder: Path) -> list[str]:
     command = [chalice, "package", "--stage", stage.name, "--merge-template", str(merge), str(folder)]
     subprocess.run(command, cwd=config.PROJECT, check=True)
     merge.unlink()
-    templates = [stack.template for stack in cloudformation.stacks(stage) if stack.is_wanted]
-    for template in (cloudformation.ACCOUNT, *templates):
+    templates = [stack.template for stack in stacks.stage_stacks(stage) if stack.is_wanted]
+    for template in (stacks.ACCOUNT, *templates):
         shutil.copyfile(template, folder / template.name)
-    return [template.name for template in (cloudformation.ACCOUNT, *templates)]
+    return [template.name for template in (stacks.ACCOUNT, *templates)]
 
 
 def main() -> None:

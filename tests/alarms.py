@@ -17,7 +17,7 @@ import cfnlint.decode.cfn_yaml
 from cfnlint.template import Template
 from cfnlint.template.transforms._language_extensions import language_extension
 
-from infra.cloudformation import TEMPLATES
+from infra.stacks import TEMPLATES
 
 STAGE = "dev"
 MetricName = tuple[str, str, frozenset[str]]

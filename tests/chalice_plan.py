@@ -1,4 +1,4 @@
-"""``python -m tests.chalice_plan``: what `chalice deploy` would call, by what of a stage is deployed, as JSON.
+"""``python -m tests.chalice_plan``: the calls that `chalice deploy` plans for partly deployed stages, as JSON.
 
 The stage is in moto, and Chalice's own planner and sweeper plan with the project's extensions of them. A process of its
 own, because these replace methods of Chalice.
@@ -28,12 +28,12 @@ STAGE = "dev"
 
 
 class _PlanRecorder(BaseExecutor):
-    """Keeps the planned calls, and makes none."""
+    """Record the planned calls without making them."""
 
     calls: ClassVar[list[list[str]]] = []
 
     def execute(self, plan: Any) -> None:
-        """Keep each call that changes something, with what it is about."""
+        """Record each call that changes a resource, with the resource."""
         for one in plan.instructions:
             if isinstance(one, APICall):
                 names = [str(one.params[key]) for key in ("function_name", "name", "rule_name") if key in one.params]

@@ -1,4 +1,4 @@
-"""Clients of the API: users with sessions, and anonymous ones."""
+"""Clients of the API: users with sessions and anonymous clients."""
 
 import uuid
 from collections.abc import Callable
@@ -24,7 +24,7 @@ class Api:
         self.url = url
 
     def call(self, method: str, path: str, token: str | None = None, **options: Any) -> requests.Response:
-        """One request; a path below /api/v1 unless it starts with /api or is a whole URL."""
+        """Send one request. The path is relative to /api/v1, unless it starts with /api or is a URL."""
         url = path if path.startswith("http") else self.url + (path if path.startswith("/api") else f"/api/v1{path}")
         headers = options.pop("headers", {}) | ({"Authorization": f"Bearer {token}"} if token else {})
         address = urlsplit(url)
@@ -53,14 +53,14 @@ class Actor:
         return self.api.call(method, path, self.token, **options)
 
     def create_course(self, **fields: Any) -> dict[str, Any]:
-        """A course of this actor, published unless the fields say otherwise."""
+        """Create a course of this actor, published by default."""
         answer = self.post("/courses/", {"title": unique("Course"), "is_published": True} | fields)
         assert answer.status_code == 201, answer.text
         course: dict[str, Any] = answer.json()
         return course
 
     def enroll_in(self, course: dict[str, Any]) -> dict[str, Any]:
-        """An enrollment of this actor."""
+        """Enroll this actor in a course."""
         answer = self.post("/enrollments/", {"course": course["id"]})
         assert answer.status_code == 201, answer.text
         enrollment: dict[str, Any] = answer.json()
@@ -68,7 +68,7 @@ class Actor:
 
 
 def register(api: Api, role: str) -> Actor:
-    """A new student or instructor, logged in."""
+    """Register a student or instructor and log in."""
     username = unique(role)
     account = {"username": username, "email": f"{username}@example.org", "password": PASSWORD, "role": role}
     answer = api.call("POST", "/auth/register/", json=account)
@@ -77,7 +77,7 @@ def register(api: Api, role: str) -> Actor:
 
 
 def log_in(api: Api, username: str, password: str = PASSWORD) -> Actor:
-    """An actor with a new session."""
+    """Log in and return the user as an actor."""
     answer = api.call("POST", "/auth/login/", json={"username": username, "password": password})
     assert answer.status_code == 200, answer.text
     return Actor(api, username, answer.json()["access"])

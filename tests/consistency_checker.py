@@ -1,4 +1,4 @@
-"""What many readers and writers saw of the same courses, and whether any order of events explains it.
+"""Check whether an order of events explains what concurrent readers and writers of courses saw.
 
 Each course has a version that only grows, and is on show or not. A read must show no version that is
 older than one that was acknowledged, or read, before the read began; and a course is found when it
@@ -18,10 +18,10 @@ class _Event:
     begun: float
     ended: float
     versions: Mapping[str, float]
-    """By course: the version that was written or read."""
+    """The version that was written or read, by course."""
     is_read: bool
     looked_for: frozenset[str] = frozenset()
-    """The courses that a read would have shown, if they were on show."""
+    """The courses that a read includes if they are published."""
     killed: bool = False
 
 
@@ -34,7 +34,7 @@ class _Shown:
 
 @dataclass
 class History:
-    """Events as they end; `faults` judges them."""
+    """A history of events, in the order of their ends."""
 
     reads_agree: bool = True
     """Whether reads are compared with other reads, and not only with acknowledged writes."""
@@ -44,7 +44,10 @@ class History:
 
     @contextmanager
     def write(self, show: Mapping[str, bool] | None = None) -> Iterator[dict[str, float]]:
-        """One write; it fills in the versions that it was answered. ``show``: which courses it shows or hides."""
+        """Record one write, which fills in the versions of its response.
+
+        ``show`` are the courses that it publishes (True) or unpublishes (False).
+        """
         begun, versions = time.monotonic(), dict[str, float]()
         killed = True
         try:
@@ -59,24 +62,24 @@ class History:
 
     @contextmanager
     def read(self, looked_for: frozenset[str]) -> Iterator[dict[str, float]]:
-        """One read; it fills in what it saw."""
+        """Record one read, which fills in the versions that it saw."""
         begun, versions = time.monotonic(), dict[str, float]()
         yield versions
         with self._lock:
             self.events.append(_Event(begun, time.monotonic(), versions, is_read=True, looked_for=looked_for))
 
     def faults(self) -> list[str]:
-        """All that no order of events explains."""
+        """Return all reads that no order of events explains."""
         return [*self._old_versions(), *self._wrongly_shown()]
 
     def verdict(self) -> str:
-        """How much there was to judge."""
+        """Return the numbers of reads and writes."""
         reads = sum(event.is_read for event in self.events)
         killed = sum(event.killed for event in self.events)
         return f"{reads} reads and {len(self.events) - reads} writes ({killed} killed), {len(self.faults())} faults"
 
     def durations(self, begun: float, ended: float) -> tuple[list[float], list[float]]:
-        """Seconds of each read, and of each write, that began in some time."""
+        """Return the durations of reads and writes that began in a period, in seconds."""
         within = [event for event in self.events if begun <= event.begun < ended]
         reads, writes = ([e.ended - e.begun for e in within if e.is_read is kind] for kind in (True, False))
         return reads, writes
@@ -104,7 +107,7 @@ class History:
                     yield f"{course}: {'not ' if certain else ''}shown at {read.begun:.3f} to {read.ended:.3f}"
 
     def _certainly(self, course: str, read: _Event) -> bool | None:
-        """Whether a course was on show, or hidden, as long as a read took; None if that changed or is unknown."""
+        """Return whether a course was published during a whole read; None if that changed or is unknown."""
         last = None
         for change in self._shown[course]:  # one writer each: in their order
             if change.ended < read.begun:

@@ -1,4 +1,4 @@
-"""People and courses for unit tests: real accounts, without the cost of hashing their passwords."""
+"""Factories of users and courses for unit tests. They do not hash passwords, which is slow."""
 
 from datetime import datetime
 from typing import Any
@@ -31,7 +31,7 @@ def create_user(role: Role, now: datetime | None = None, name: str | None = None
 
 
 def create_course(owner: Caller, now: datetime | None = None, **fields: Any) -> Course:
-    """A course, published and for nothing unless the fields say otherwise."""
+    """Create a course, published and free of charge by default."""
     wanted = {"title": "A title", "description": "", "price_cents": 0, "is_published": True} | fields
     return courses.create(owner, wanted, now or clock.now())
 

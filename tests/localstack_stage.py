@@ -49,7 +49,7 @@ class LocalStackStage(RunningStack):
             self.localstack.start(python, output)
 
     def deploy(self) -> subprocess.CompletedProcess[str]:
-        """`make deploy STAGE=localstack YES=1`; the API's address is known after it."""
+        """Run `make deploy STAGE=localstack YES=1` and read the API's URL."""
         deployed = self.run("infra.deploy", "deploy", self.stage, "--yes")
         if deployed.returncode == 0:
             [api] = [one for one in self.aws("apigateway").get_rest_apis()["items"] if one["name"] == "eduflow"]
@@ -59,7 +59,7 @@ class LocalStackStage(RunningStack):
         return deployed
 
     def destroy(self) -> subprocess.CompletedProcess[str]:
-        """`make destroy STAGE=localstack CONFIRM=localstack`."""
+        """Run `make destroy STAGE=localstack CONFIRM=localstack`."""
         return self.run("infra.deploy", "destroy", self.stage, "--confirm", self.stage)
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
@@ -83,7 +83,7 @@ class LocalStackStage(RunningStack):
         return boto3.client(service, endpoint_url=self.aws_url, region_name="us-east-1", **keys)
 
     def mails(self, words: str) -> list[dict[str, Any]]:
-        """The emails whose address or subject has these words, parsed from what LocalStack keeps."""
+        """Return the sent emails whose address or subject contains these words."""
         from email import message_from_string
         from email.policy import default
 

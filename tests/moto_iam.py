@@ -1,4 +1,4 @@
-"""moto as a witness of the policies: it validates them, and its IAM decides about calls under a function's role."""
+"""Check of the policies with moto: it validates them and authorizes calls under a function's role."""
 
 import json
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ class Role:
     """A function's role in moto."""
 
     def __init__(self, name: str, policy: dict[str, Any]) -> None:
-        """Create the role; raises ClientError for a policy that IAM does not accept."""
+        """Create the role. Raise ClientError if IAM rejects the policy."""
         iam = boto3.client("iam", region_name=REGION)
         arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(_TRUST))["Role"]["Arn"]
         iam.put_role_policy(RoleName=name, PolicyName=name, PolicyDocument=json.dumps(policy))
@@ -42,7 +42,7 @@ class Role:
         )
 
     def may(self, action: str, resource: str) -> bool:
-        """Send the call under this role; whether moto lets it pass, whatever it answers then."""
+        """Send a call under this role and return whether moto authorizes it."""
         service, operation = action.split(":")
         if operation == "ConditionCheckItem":  # a right, but no call: moto checks transactions as a whole
             arn = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:{resource}"
@@ -59,7 +59,7 @@ class Role:
 
 @contextmanager
 def moto_with_resources() -> Iterator[None]:
-    """A moto that checks the resources of calls too; by itself it checks actions."""
+    """Mock of AWS that checks the resources of calls in addition to their actions."""
     with (
         mock_aws(),
         mock.patch.object(DynamoHandler, "_determine_resource", _table_arn, create=True),

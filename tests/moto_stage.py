@@ -1,4 +1,4 @@
-"""A stage in moto as `chalice deploy` leaves it, as far as the deploy's other steps and its next run look at it."""
+"""The resources in moto that `chalice deploy` creates, as far as the other steps of a deploy use them."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""A `make run` of a copy of this project, in a folder of its own."""
+"""A running `make run` of a copy of this project."""
 
 import json
 import os
@@ -23,7 +23,7 @@ _START_SECONDS = 240
 
 
 class RunningStack:
-    """A ``make run`` of a copy of this project: own ports, own data."""
+    """A ``make run`` of a copy of this project, with its own ports and data."""
 
     stage = "local"
     module = "devstack"
@@ -41,7 +41,7 @@ class RunningStack:
         return os.environ | {"PORT": str(self.port), "AWS_PORT": str(self.aws_port)}
 
     def begin(self) -> None:
-        """What `make run` runs."""
+        """Start the process that `make run` starts."""
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", self.module],
@@ -53,13 +53,13 @@ class RunningStack:
             )
 
     def start(self) -> None:
-        """Begin, and wait until it says that it is up."""
+        """Start the process and wait until it serves the API."""
         self.begin()
         eventually(lambda: self.has_ended() or self.says("EduFlow is up"), _START_SECONDS)
         assert not self.has_ended(), self.output()
 
     def stop(self, number: int = signal.SIGINT) -> int:
-        """As Ctrl-C does; the exit status."""
+        """Send a signal, SIGINT like Ctrl-C by default, and return the exit status."""
         assert self.process is not None
         self.process.send_signal(number)
         return self.process.wait(60)
@@ -74,7 +74,7 @@ class RunningStack:
         return words in self.output()
 
     def manage(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """`python manage.py …` as a newcomer types it: it finds the stack that runs from this folder."""
+        """Run `python manage.py …` in the stack's folder, without AWS settings in the environment."""
         command = [sys.executable, "manage.py", *arguments]
         own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         return subprocess.run(
@@ -82,7 +82,7 @@ class RunningStack:
         )
 
     def aws(self, service: str) -> Any:
-        """A client of the local AWS."""
+        """Return a client of the local AWS."""
         settings = aws_environment(self.aws_url)
         return boto3.client(
             service,
@@ -93,38 +93,38 @@ class RunningStack:
         )
 
     def forgets_failures(self) -> None:
-        """As if 15 minutes had passed: no account and no address is throttled."""
+        """Delete all login throttles, as after 15 minutes."""
         client = self.aws("dynamodb")
         for row in client.scan(TableName=f"eduflow-throttles-{self.stage}", ConsistentRead=True)["Items"]:
             client.delete_item(TableName=f"eduflow-throttles-{self.stage}", Key={"subject": row["subject"]})
 
     def signing_keys(self) -> dict[str, str]:
-        """The keys that this stack signs with, by their ids."""
+        """Return the signing keys by key ID."""
         secret = self.aws("secretsmanager").get_secret_value(SecretId=f"eduflow/{self.stage}/signing-keys")
         keys: dict[str, str] = json.loads(secret["SecretString"])
         return keys
 
     def reports_failed_messages(self) -> bool:
-        """Whether Lambda heeds the emails' worker's list of what failed."""
+        """Return whether the email worker's event source reports batch item failures."""
         sources = self.aws("lambda").list_event_source_mappings()["EventSourceMappings"]
         [emails] = [source for source in sources if "enrollment-emails" in source["EventSourceArn"]]
         return bool(emails["FunctionResponseTypes"] == ["ReportBatchItemFailures"])
 
     def stage_host(self) -> str:
-        """The host of the API Gateway stage URL, as a client without a custom domain uses it."""
+        """Return the host of the API Gateway stage URL."""
         apis = self.aws("apigateway").get_rest_apis()["items"]
         [api_id] = [api["id"] for api in apis if api["name"] == "eduflow"]
         return f"{api_id}.execute-api.localhost:{self.aws_port}"
 
     def mails(self, words: str) -> list[dict[str, Any]]:
-        """The mails in the local inbox whose address or subject has these words."""
+        """Return the sent emails whose address or subject contains these words."""
         answer = requests.get(f"{self.aws_url}/_ministack/ses/messages", timeout=10).json()
         mails = [mail for account in answer["messages"].values() for mail in account]
         return [mail for mail in mails if words in mail["To"] or words in mail["Subject"]]
 
 
 def copy_project(folder: Path) -> Path:
-    """The project's files, as git knows them or would, in a folder of their own."""
+    """Copy the files that git tracks or would add into a folder."""
     listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     for name in subprocess.check_output(listing, cwd=PROJECT, text=True).splitlines():
         if (PROJECT / name).is_file():
@@ -134,6 +134,6 @@ def copy_project(folder: Path) -> Path:
 
 
 def processes_of(folder: Path) -> list[str]:
-    """The command lines of all processes that mention a folder."""
+    """Return the command lines of all processes that contain the folder's path."""
     listing = subprocess.check_output(["ps", "-eo", "pid=,args="], text=True).splitlines()
     return [line for line in listing if str(folder) in line and str(os.getpid()) not in line.split()[:1]]

@@ -141,7 +141,7 @@ def access_log_arn(stage: str) -> str:
     groups = boto3.client("logs").describe_log_groups(logGroupNamePrefix=name)["logGroups"]
     arns = [str(group["arn"]).removesuffix(":*") for group in groups if group["logGroupName"] == name]
     if not arns:
-        raise StageSettingsError(f"There is no log group {name}: run `python -m infra.cloudformation {stage}` first.")
+        raise StageSettingsError(f"There is no log group {name}: run `python -m infra.stacks {stage}` first.")
     return arns[0]
 
 

@@ -1,4 +1,4 @@
-"""A real deploy into a local AWS of its own, and people who call it."""
+"""Fixtures: a real deploy into a local AWS, and clients that call it."""
 
 import os
 import subprocess
@@ -52,7 +52,7 @@ def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="package")
 def chalice_local(stack: RunningStack) -> Iterator[Api]:
-    """`make local`, next to the stack."""
+    """`make local`, in addition to the stack."""
     [port] = free_ports(1)
     environment = os.environ | {"LOCAL_PORT": str(port)}
     log = stack.folder / "local.log"
@@ -92,7 +92,7 @@ def api(request: pytest.FixtureRequest, stack: RunningStack) -> Api:
 
 @pytest.fixture
 def gateway(stack: RunningStack) -> Api:
-    """The API through the deployed gateway, for what `chalice local` is not asked for."""
+    """The API through the deployed gateway, for tests that do not apply to `chalice local`."""
     return stack.api
 
 
@@ -136,5 +136,5 @@ def anonymous(api: Api) -> Actor:
 
 @pytest.fixture
 def own_copy(tmp_path: Path) -> RunningStack:
-    """A stack that is not started, for tests of starting and ending."""
+    """A stack that is not started, for tests of its start and stop."""
     return RunningStack(copy_project(tmp_path))

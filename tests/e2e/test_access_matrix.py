@@ -1,4 +1,4 @@
-"""Role × route × ownership, made from the table of roles: each cell's status, and that nothing else leaks."""
+"""Access by role, route and ownership, generated from ROUTE_ACCESS: the status of each cell, and no data leaks."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ from tests.stack import RunningStack
 pytestmark = pytest.mark.contract
 
 SECRET = unique("secret")
-"""In every text that only owner and admin may read."""
+"""Marks every text that only the owner and admins may read."""
 UNKNOWN = "0" * 16
 
 WHOSE = {
@@ -33,11 +33,11 @@ BODIES: dict[str, dict[str, Any]] = {
 
 @dataclass
 class School:
-    """Two instructors with a published course and a draft each, two students, and what they made."""
+    """Two instructors with a published course and a draft each, and two students with their enrollments."""
 
     actors: dict[str, Actor]
     ids: dict[str, dict[str, str]]
-    """By path parameter and by whose it is to whom: ids."""
+    """IDs by path parameter, owner and caller."""
 
 
 def _course_with_lesson(owner: Actor, published: bool) -> tuple[str, str]:
@@ -89,7 +89,7 @@ def _cells() -> list[tuple[str, str, str, str]]:
 
 
 def expected(access: AccessRule, method: str, path: str, whose: str, role: str) -> set[int]:
-    """What CONTRACT says of a cell, in the words of its rows."""
+    """Return the status of a cell by the API's contract."""
     if access is AuthMode.PUBLIC:
         return {200, 400, 401}
     if role == "anonymous" and access is not AuthMode.OPTIONAL:

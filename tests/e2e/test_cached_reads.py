@@ -51,7 +51,7 @@ class StackCache:
         eventually(self._starts)
 
     def close(self) -> None:
-        """End the server that was started in the killed one's place; not before the stack's other tests."""
+        """Stop the server that replaces the killed one, after all tests of the stack."""
         if self._own is not None:
             self._own.stop()
 
@@ -89,7 +89,7 @@ def test_uncached_response_reports_bypass(teacher: Actor, admin: Actor, gateway:
 
 
 def test_at_most_two_of_200_misses_query_the_database(teacher: Actor, gateway: Api) -> None:
-    """In one of three tries: on a machine so busy that an answer takes 50 ms, all go past the cache for a while."""
+    """Try three times: on a busy machine, responses over 50 ms make the circuit breaker bypass the cache."""
 
     def loads() -> int:
         path = f"/courses/{teacher.create_course()['id']}/"
@@ -175,5 +175,5 @@ def test_api_is_correct_during_cache_faults(
 
 
 def _version(course: dict[str, Any]) -> float:
-    """Grows with each edit: the number in the description."""
+    """Return the number in the description, which grows with each edit."""
     return float((course["description"] or "edit 0").removeprefix("edit "))

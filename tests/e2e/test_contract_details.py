@@ -1,4 +1,4 @@
-"""Sentences of the contract that have no other test."""
+"""Details of the API's contract that have no other test."""
 
 import re
 

@@ -16,7 +16,7 @@ A_WHILE = 90  # the worker starts when no function that could still be adding ca
 
 @pytest.fixture(scope="module")
 def erased(stack: RunningStack) -> tuple[str, str]:
-    """Id and name of an instructor with a draft who erased their account before the other test here begins to wait."""
+    """ID and name of a deleted instructor with a draft, deleted before the other test starts to wait."""
     owner = register(stack.api, "instructor")
     draft = owner.create_course(is_published=False, title=f"Draft of {owner.username}")
     owner.post("/lessons/", {"course": draft["id"], "title": f"Lesson of {owner.username}"})

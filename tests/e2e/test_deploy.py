@@ -1,4 +1,4 @@
-"""`make deploy` and `make destroy`, on an empty AWS: from nothing, again, after a kill, and to the end."""
+"""`make deploy` and `make destroy` on an empty AWS: first deploy, repetition, deploy after a kill, deletion."""
 
 import json
 import os
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.timeout(600)
 
 
 class Empty:
-    """An AWS with nothing in it, and a project to deploy there."""
+    """An empty AWS and a project to deploy there."""
 
     def __init__(self, folder: Path) -> None:
         self.project = copy_project(folder / "project")
@@ -101,7 +101,7 @@ def test_killed_deploy_is_completed_by_the_next(empty: Empty) -> None:
 
 
 def test_deploy_from_another_machine_updates_the_stage(empty: Empty, tmp_path: Path) -> None:
-    """Chalice's file of what it deployed is not in the repository."""
+    """The file in which Chalice records deployed resources is not in the repository."""
     before = {function["FunctionName"] for function in empty.client("lambda").list_functions()["Functions"]}
     [api] = [api["id"] for api in empty.client("apigateway").get_rest_apis()["items"]]
     shutil.rmtree(empty.project / ".chalice" / "deployed")

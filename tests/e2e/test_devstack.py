@@ -1,4 +1,4 @@
-"""`make run` itself: what it says, what it keeps, what it leaves."""
+"""`make run` itself: its output, its data, and that it leaves no process."""
 
 import signal
 import socket
@@ -47,7 +47,7 @@ def test_restart_keeps_data_and_leaves_no_process(own_copy: RunningStack) -> Non
 
 
 def _keys_that_others_know_are_replaced(stack: RunningStack) -> None:
-    """Here, because everybody is logged out by it."""
+    """Tested here because the command logs all users out."""
     before = stack.signing_keys()
 
     replaced = stack.manage("rotate-keys", "--compromised")

@@ -1,4 +1,4 @@
-"""Swagger UI as a person uses it, in a real headless Chromium, on a phone's screen."""
+"""Swagger UI in headless Chromium, at the size of a phone's screen."""
 
 import os
 import shutil
@@ -70,7 +70,7 @@ class Page:
         element.send_keys(text)
 
     def runs(self, operation: str, body: str = "", parameter: str = "") -> str:
-        """Try an operation out; what the page shows of the answer."""
+        """Run an operation with `Try it out` and return the displayed response."""
         block = self.find(f"[id$='-{operation}']")
         self.press(".opblock-summary-control", block)
         self.press(".try-out__btn", block)

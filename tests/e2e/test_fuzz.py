@@ -1,4 +1,4 @@
-"""Generated requests, valid and not, against the OpenAPI document: all of schemathesis' checks, for each role."""
+"""Valid and invalid requests that schemathesis generates from the OpenAPI document, for each role."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Invalid tokens: each is a 401 at every kind of endpoint, and never a 5xx.
+"""Invalid tokens: every kind of endpoint responds 401, never 5xx.
 
 docs/security.md documents the table.
 """
@@ -110,7 +110,7 @@ def _json(*parts: dict[str, Any]) -> bytes:
 
 
 def make(stack: RunningStack, user_id: str, case: Case) -> str:
-    """The token of a case; of an empty one a good token."""
+    """Return the token of a case; a valid one if the case is empty."""
     key_id, key = min(stack.signing_keys().items())
     claims = {
         "iss": "eduflow",

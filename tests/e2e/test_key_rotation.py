@@ -1,4 +1,4 @@
-"""`manage.py rotate-keys`, while everybody works."""
+"""`manage.py rotate-keys` during requests."""
 
 import time
 from collections import Counter
@@ -35,7 +35,7 @@ def test_key_rotation_keeps_sessions(stack: RunningStack, gateway: Api) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(1200)
 def test_key_rotation_under_load_fails_no_request(own_copy: RunningStack) -> None:
-    """With the real times: a new key signs six minutes after it is published."""
+    """Rotation with the real delay: a new key signs six minutes after it is published."""
     own_copy.start()
     try:
         kept = [_logs_in(own_copy.api) for _ in range(CLIENTS)]  # to be refreshed at the very end
@@ -66,7 +66,7 @@ def _logs_in(api: Api) -> dict[str, str]:
 
 
 def _works(api: Api, ends: float) -> tuple[Counter[int], str]:
-    """Read, page and refresh until the end; the statuses, and the key of the last token."""
+    """Read, paginate and refresh until the end; return the statuses and the key ID of the last token."""
     tokens, statuses = _logs_in(api), Counter[int]()
     url = "/courses/?limit=2"
     while time.monotonic() < ends:

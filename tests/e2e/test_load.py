@@ -1,4 +1,4 @@
-"""A course opens: many students at once. Short here, minutes in `make test-long`."""
+"""Many students enroll in one course at once: seconds here, minutes in `make test-long`."""
 
 import time
 from collections import Counter

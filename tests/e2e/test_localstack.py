@@ -1,4 +1,4 @@
-"""The stage on LocalStack without Docker: deployed twice, operated, destroyed. `make test-localstack`."""
+"""The stage on LocalStack without Docker (`make test-localstack`): deployed twice, operated, destroyed."""
 
 import json
 import re
@@ -78,7 +78,7 @@ def test_dead_letters_are_redriven(stack: RunningStack) -> None:
 
 
 def test_make_run_serves_demo_data_and_leaves_no_process(empty: LocalStackStage, own_copy: RunningStack) -> None:
-    """``empty`` has installed LocalStack, so that this copy of the project finds it."""
+    """A copy of the project. It depends on ``empty``, which installs LocalStack."""
     (own_copy.folder / ".local").mkdir()
     (own_copy.folder / ".local" / "localstack").symlink_to(INSTALLED.resolve())
     own_copy.module = "devstack.localstack"

@@ -1,4 +1,4 @@
-"""`chalice package` and `chalice deploy` make the same stage."""
+"""`chalice package` and `chalice deploy` create the same stage."""
 
 import json
 import os
@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from infra.chalice import stage_settings
-from infra.cloudformation import BUDGET_REGION
 from infra.functions import FUNCTIONS
 from infra.platforms import SUPPORTED_REGIONS
+from infra.stacks import BUDGET_REGION
 from tests.stack import RunningStack, copy_project
 
 pytestmark = pytest.mark.timeout(300)
@@ -45,7 +45,7 @@ def _lint(templates: list[Path], regions: Sequence[str]) -> None:
 
 @pytest.fixture(scope="module")
 def template(stack: RunningStack) -> dict[str, Any]:
-    """What `make package` makes of the stage that runs."""
+    """The output of `make package` for the stage that runs."""
     return _packaged(stack.folder, "local")
 
 

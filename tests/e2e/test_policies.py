@@ -1,4 +1,4 @@
-"""Each function's policy is what the function calls, all of it and nothing else.
+"""Each function's policy allows exactly the calls that the function makes.
 
 What the functions of the tests' stack called is noted as they do; what no other test may have made
 them do, this one does. It comes last, to see all of it.
@@ -31,7 +31,7 @@ FUNCTIONS = {
     "eduflow-local-enrollment_emails": "enrollment_emails",
 }
 LAMBDAS_OWN = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
-"""What Lambda itself does with a function's rights when a queue calls it, as it writes its log."""
+"""The calls that Lambda makes with a function's role: it polls the queue and writes the log."""
 
 Right = tuple[str, str]
 
@@ -43,7 +43,7 @@ def document(policy: str) -> dict[str, Any]:
 
 
 def granted(policy: str) -> set[Right]:
-    """Each action of a policy with each resource."""
+    """Return the pairs of action and resource that a policy allows."""
     return {
         (action, resource.split(":", 5)[5])
         for statement in document(policy)["Statement"]
@@ -71,7 +71,7 @@ def unused(rights: set[Right], used: set[Right]) -> set[Right]:
 
 @pytest.fixture(scope="module")
 def toured(stack: RunningStack) -> RunningStack:
-    """The stack after everything that its functions can be made to do."""
+    """The stack after its functions made every call that they can make."""
     admin = log_in(stack.api, "admin", "learn-with-eduflow")
     _call_the_api(stack, admin)
     _lose_and_leave(stack, admin)
@@ -90,7 +90,7 @@ def toured(stack: RunningStack) -> RunningStack:
 
 
 def _call_the_api(stack: RunningStack, admin: Actor) -> None:
-    """What no other test may have called."""
+    """Make the calls that no other test is sure to make."""
     api = stack.api
     teacher, student = register(api, "instructor"), register(api, "student")
     course, draft = teacher.create_course(title="A tour"), teacher.create_course(is_published=False)
@@ -135,7 +135,7 @@ def _call_the_api(stack: RunningStack, admin: Actor) -> None:
 
 
 def _lose_and_leave(stack: RunningStack, admin: Actor) -> None:
-    """What the cleanup and the workers find: a lost email, what was deleted long ago, who is inactive for long."""
+    """Create work for the cleanup: a lost email, an old tombstone, and a student who is inactive for long."""
     api, dynamodb = stack.api, stack.aws("dynamodb")
     teacher, student, erased = (register(api, role) for role in ("instructor", "student", "student"))
     course, doomed, empty = teacher.create_course(), teacher.create_course(), teacher.create_course()
@@ -200,7 +200,7 @@ def _forget_that_it_was_mailed(dynamodb: Any) -> None:
 
 
 def _break_last_report(stack: RunningStack) -> None:
-    """A mail that can't be made."""
+    """Create an email that cannot be rendered."""
     dynamodb = stack.aws("dynamodb")
     rows = dynamodb.scan(TableName="eduflow-reports-local")["Items"]
     newest = max(rows, key=lambda row: str(row["date"]["S"]))
@@ -237,7 +237,7 @@ NEVER = {
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_moto_allows_only_the_calls_of_each_function(toured: RunningStack, function: str) -> None:
-    """Except for SES, the condition of whose statement moto does not know."""
+    """Without SES, because moto does not implement the condition of its statement."""
     used = {right for right in called(toured, function) if not right[0].startswith("ses:")}
     everything = {right for other in FUNCTIONS for right in called(toured, other) if not right[0].startswith("ses:")}
     rights = granted(FUNCTIONS[function])

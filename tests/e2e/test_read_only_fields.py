@@ -1,4 +1,4 @@
-"""Fields that are not a client's to set change nothing (OWASP API3:2023)."""
+"""Read-only fields in requests change nothing (OWASP API3:2023)."""
 
 from typing import Any
 

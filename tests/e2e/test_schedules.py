@@ -81,7 +81,7 @@ def test_queue_status_and_redrive(stack: RunningStack) -> None:
 
 
 def _newest(stack: RunningStack) -> str:
-    """The last day that can have a report, and has: one more than when the stack began, after one in the morning."""
+    """Return the last day that has a report. After 01:00 UTC, it is one day later than at the start of the stack."""
     assert stack.manage("run", "daily-report").returncode == 0
     return _dates(stack)[-1]
 

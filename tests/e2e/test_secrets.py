@@ -1,4 +1,4 @@
-"""Nothing secret is written: no password, token, hash or key, in logs, errors, URLs, mails or tables."""
+"""Logs, errors, URLs, emails and tables contain no password, token, hash or key."""
 
 import json
 import re
@@ -15,7 +15,7 @@ CANARY = "canary" + uuid.uuid4().hex
 
 
 def _drive(api: Api, actor: Actor, refresh: str) -> Iterator[str]:
-    """Call every route, well and badly, with secrets wherever a client could put them; gives the errors' bodies."""
+    """Call every route with valid and invalid requests that contain secrets; yield the bodies of errors."""
     bodies = [
         {"username": actor.username, "email": f"{actor.username}@example.org", "password": CANARY},
         {"username": CANARY, "password": CANARY},
@@ -43,7 +43,7 @@ def _drive(api: Api, actor: Actor, refresh: str) -> Iterator[str]:
 
 
 def _written(stack: RunningStack) -> Iterator[tuple[str, str]]:
-    """All that the stack wrote, since it runs: where, and what."""
+    """Return everything that the stack has written since its start, by place."""
     for file in [stack.log, *(stack.folder / ".local").glob("*.log")]:
         yield file.name, file.read_text(errors="replace")
     logs = stack.aws("logs")

@@ -1,4 +1,4 @@
-"""Health, schema, docs; errors and headers that every answer has; the log."""
+"""Health, schema and docs; the errors and headers of all responses; the log."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What ends a session, and what its access token can still do: nothing that reads or changes an account."""
+"""The end of a session: its access token can no longer read or change the account."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""API Gateway's stage cache, as the local stack enforces it: what may come out of it, to whom, and for how long."""
+"""API Gateway's stage cache, as the local stack emulates it: its responses, to which callers, and for how long."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor

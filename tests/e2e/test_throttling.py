@@ -1,4 +1,4 @@
-"""Crowds of logins, through the gateway; what each attempt costs and when it ends stands in the unit tests."""
+"""Concurrent logins through the gateway. The unit tests have the details of the throttling."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from tests.stack import RunningStack
 
 @pytest.fixture(autouse=True)
 def _fresh(stack: RunningStack) -> Iterator[None]:
-    """No test is throttled for what another one did."""
+    """Reset throttling, so that tests do not affect each other."""
     stack.forgets_failures()
     yield
     stack.forgets_failures()

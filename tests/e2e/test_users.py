@@ -11,7 +11,7 @@ pytestmark = pytest.mark.contract
 
 @pytest.fixture
 def someone(api: Api) -> Actor:
-    """A student with nothing else on them."""
+    """A student without data of other tests."""
     return register(api, "student")
 
 

@@ -1,4 +1,6 @@
-"""``python -m tests.fault_injection``: what faults come to, as tables; the exit status says whether nothing was lost.
+"""``python -m tests.fault_injection``: inject faults and print the results as tables.
+
+The exit status is 1 if data was lost.
 
 python -m tests.fault_injection emails                # 2,000 enrollments a fault
 python -m tests.fault_injection deletions             # 20,000
@@ -24,7 +26,7 @@ NUMBERS = {"emails": 2000, "deletions": 20_000, "reports": 0}
 
 
 def main() -> int:
-    """Run the faults of some kinds."""
+    """Run the named faults."""
     parser = argparse.ArgumentParser(prog="python -m tests.fault_injection", description=__doc__)
     parser.add_argument("faults", nargs="+", help=f"a kind ({', '.join(NUMBERS)}), or one fault: emails.killed")
     parser.add_argument("--number", type=int, help="of enrollments for each fault")
@@ -51,7 +53,7 @@ def main() -> int:
 
 
 def _wanted(names: list[str]) -> Iterator[tuple[str, str]]:
-    """Kind and fault, for each that is named or meant."""
+    """Yield the kind and name of each selected fault."""
     for name in names:
         kind, _, fault = name.partition(".")
         for each in [fault] if fault else importlib.import_module(f"tests.fault_injection.{kind}").FAULTS:
@@ -63,7 +65,7 @@ def _say(text: str) -> None:
 
 
 def _print(rows: list[dict[str, Any]]) -> None:
-    """A table, as Markdown."""
+    """Return a table in Markdown."""
     names = [*rows[0]]
     print(f"| {' | '.join(names)} |\n|{'---|' * len(names)}")
     for row in rows:

@@ -12,19 +12,19 @@ LONGEST = 1500
 
 @dataclass
 class Row:
-    """What a fault came to."""
+    """The result of a run with one fault."""
 
     fault: str
     rows: int
-    """What hung on the course or user when it was deleted."""
+    """The number of dependents of the course or user at its deletion."""
     concurrent: int
-    """How many enrolled elsewhere meanwhile."""
+    """The number of concurrent enrollments in other courses."""
     left: int
-    """Rows of it that are still there."""
+    """The number of dependents that were not deleted."""
     missing: int
-    """Rows of other entities that were deleted."""
+    """The number of deleted rows of other entities."""
     miscounted: int
-    """Enrollments whose end the reports do not know of, or know of twice."""
+    """The number of deletions that the ledger does not have exactly once."""
     dead: int
 
     @property
@@ -40,11 +40,11 @@ class Deletions:
         self.number = number
 
     def none(self) -> Row:
-        """Noentity_id fails."""
+        """No fault."""
         return self._delete_course("none")
 
     def thrice(self) -> Row:
-        """The message comes three times, at once."""
+        """The message is delivered three times at once."""
         self.school.front.rule = lambda call: Fault.THRICE if call.operation == "SendMessage" else None
         return self._delete_course("message three times")
 
@@ -59,16 +59,16 @@ class Deletions:
             return Fault.KILLED_AFTER if next(kinds) else Fault.KILLED_BEFORE
 
         self.school.aws.rule = rule
-        # Killed five times, the message is dead; the cleanup asks again, and in the end noentity_id is left.
+        # Killed five times, the message is a dead letter; the cleanup requeues it, and no dependent is left.
         return self._delete_course("worker killed up to 12 times", sweeps=True)
 
     def lost(self) -> Row:
-        """SQS refuses the message: the cleanup asks."""
+        """SQS rejects the message, and the cleanup requeues it."""
         self.school.front.rule = lambda call: Fault.REJECTED if call.operation == "SendMessage" else None
         return self._delete_course("message refused", sweeps=True)
 
     def user(self) -> Row:
-        """A student with many enrollments, an erasure that is killed once in a while."""
+        """A student with many enrollments is deleted, and the worker is killed repeatedly."""
         from chalicelib.models.enrollments import Enrollment
         from chalicelib.services import users
 
@@ -112,7 +112,7 @@ class Deletions:
         return Row(fault, self.number + 30, enrolled, left, missing, self._miscounted(doomed.id, self.number), dead)
 
     def _sweep(self, table: str) -> None:
-        """The cleanup an hour later, as often as it takes to find noentity_id: here by tombstones from yesterday."""
+        """Run the cleanup until it finds no tombstone; the tombstones are dated to yesterday."""
         self.school.stack.manage("redrive")
         self.school.comes_to_rest(DELETIONS, LONGEST)
         client = self.school.stack.aws("dynamodb")
@@ -143,7 +143,7 @@ class Deletions:
 
 
 class _Concurrent:
-    """Students who enroll elsewhere while someentity_id is deleted."""
+    """Students who enroll in other courses during a deletion."""
 
     def __init__(self, students: list[Any], course_id: str) -> None:
         self._end, self._enrolled = Event(), 0
@@ -159,14 +159,14 @@ class _Concurrent:
             self._end.wait(0.2)
 
     def end(self) -> int:
-        """How many enrolled."""
+        """The number of enrollments."""
         self._end.set()
         self._thread.join()
         return self._enrolled
 
 
 def _enroll_at_once(pairs: list[tuple[str, str]]) -> None:
-    """Rows of enrollments, whose emails are sent."""
+    """Create enrollments whose emails are sent."""
     from chalicelib.core import clock
     from chalicelib.models.enrollments import Enrollment
 
@@ -194,7 +194,7 @@ FAULTS = ["none", "thrice", "killed", "lost", "user"]
 
 
 def run(school: School, number: int, fault: str) -> list[Row]:
-    """One fault, from a well school to a well school."""
+    """Run one fault, from a state without faults to the next one."""
     school.works_well()
     school.again_after(DELETIONS, 4)
     try:

@@ -1,4 +1,4 @@
-"""Emails under faults: each enrollment has exactly one, and where that can't be, as many more as is said."""
+"""Emails under faults: each enrollment has exactly one, plus the documented duplicates."""
 
 import json
 import zlib
@@ -17,7 +17,7 @@ ATTEMPTS = 3  # of the client, at each write
 
 @dataclass
 class Row:
-    """What a fault came to."""
+    """The result of a run with one fault."""
 
     fault: str
     enrollments: int
@@ -28,7 +28,7 @@ class Row:
     window: int = 0
     """How often SES accepted an email without a response or record: so many duplicates are allowed."""
     poison: int = 0
-    """How many messages had to die."""
+    """The expected number of dead letters."""
 
     @property
     def is_good(self) -> bool:
@@ -36,14 +36,14 @@ class Row:
 
 
 class Emails:
-    """The faults, one method each; all with the same number of enrollments."""
+    """The faults, one method each, with the same number of enrollments."""
 
     def __init__(self, school: School, number: int) -> None:
         self.school = school
         self.number = number
 
     def none(self) -> Row:
-        """Nothing fails."""
+        """No fault."""
         return self._enroll_and_count("none")
 
     def thrice(self) -> Row:
@@ -52,7 +52,7 @@ class Emails:
         return self._enroll_and_count("every message three times")
 
     def killed(self) -> Row:
-        """The worker is killed before and after each of its steps, some times each."""
+        """The worker is killed before and after each of its steps, several times each."""
         steps = [("PutItem", "idempotency"), ("SendRawEmail", ""), ("UpdateItem", "idempotency")]
         steps += [("GetItem", "enrollments"), ("UpdateItem", "enrollments")]
         rounds = 1 + self.number // 400
@@ -72,17 +72,17 @@ class Emails:
         return row
 
     def ses_fails(self) -> Row:
-        """SES refuses a third of the calls."""
+        """SES rejects a third of the calls."""
         due = every(3)
         return self._with_ses("SES fails for a third", lambda to: Fault.REFUSED if next(due) else None)
 
     def ses_throttles(self) -> Row:
-        """SES throttles two of three calls."""
+        """SES throttles two thirds of the calls."""
         due = every(3)
         return self._with_ses("SES throttles two of three", lambda to: None if next(due) else Fault.THROTTLED)
 
     def ses_is_mute(self) -> Row:
-        """SES accepts each tenth email without a response: the window."""
+        """SES accepts each tenth email without a response, which causes duplicates."""
         due = every(10)
         row = self._with_ses("SES takes, and is not heard", lambda to: Fault.LOST if next(due) else None)
         row.window = len(self.school.aws.met)
@@ -105,7 +105,7 @@ class Emails:
         return [rejected, self._count("the same, redriven", students, before)]
 
     def dynamodb_fails(self) -> Row:
-        """DynamoDB refuses a fifth of the worker's calls."""
+        """DynamoDB rejects a fifth of the worker's calls."""
         due = every(5)
         self.school.aws.rule = lambda call: Fault.REFUSED if call.table and next(due) else None
         row = self._enroll_and_count("DynamoDB fails for a fifth")
@@ -114,7 +114,7 @@ class Emails:
         return row
 
     def sqs_refuses(self) -> Row:
-        """SQS refuses half of the messages at enrollment; two sweepers find them, at once."""
+        """SQS rejects half of the messages at enrollment; two concurrent cleanups requeue them."""
 
         def rule(call: Call) -> Fault | None:
             unlucky = zlib.crc32(call.body.get("MessageBody", "").encode()) % 2
@@ -131,7 +131,7 @@ class Emails:
         return self._count("SQS refuses half, two sweepers at once", students, before)
 
     def back_again(self) -> Row:
-        """Each left before the worker was there, and came back: the first enrollment has no email."""
+        """Each student leaves before the worker runs and enrolls again: the first enrollment has no email."""
         students = joins(self.number)
         before = self.school.mails()
         self.school.holds_back("enrollment_emails", True)
@@ -142,7 +142,7 @@ class Emails:
         return self._count("left and came back before the mail", students, before)
 
     def back_after_mail(self) -> Row:
-        """Each left after the email, and came back: another one."""
+        """Each student leaves after the email and enrolls again: a second email."""
         students = joins(self.number)
         before = self.school.mails()
         course_id = self._enroll(students)
@@ -204,7 +204,7 @@ FAULTS = [
 
 
 def run(school: School, number: int, fault: str) -> list[Row]:
-    """One fault, from a well school to a well school."""
+    """Run one fault, from a state without faults to the next one."""
     school.works_well()
     # What fails comes again so soon; but not while those who have it still wait for a free worker.
     school.again_after(EMAILS, 4 if number < 400 else 25)

@@ -1,4 +1,4 @@
-"""A way to the local AWS on which calls can be refused, lost, repeated, or cost their caller's life."""
+"""A proxy for the local AWS that can reject, lose or repeat calls, or kill their caller."""
 
 import contextlib
 import json
@@ -21,19 +21,19 @@ HOST = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Call:
-    """One call to AWS: its operation, and what it is about."""
+    """One call to AWS: its operation and parameters."""
 
     operation: str
     body: dict[str, Any]
 
     @property
     def table(self) -> str:
-        """The table of a call to DynamoDB, without project and stage."""
+        """Return the table of a call to DynamoDB, without project and stage."""
         return str(self.body.get("TableName", "")).removeprefix("eduflow-").removesuffix("-local")
 
 
 class Fault(Enum):
-    """What becomes of a call."""
+    """What the proxy does with a call."""
 
     REFUSED = "refused with 503"
     THROTTLED = "refused with 429"
@@ -61,7 +61,7 @@ _XML_ERROR = (
 
 
 class FaultyAws:
-    """An address of AWS that does what its rule says; without one it only passes on."""
+    """A proxy that applies its rule to each call; without a rule it forwards all calls."""
 
     def __init__(self, aws_url: str) -> None:
         self.rule: Rule = lambda call: None

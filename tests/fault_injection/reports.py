@@ -1,4 +1,4 @@
-"""Reports under faults: each whole day has its row, and the row is right, whatever happened in between."""
+"""Reports under faults: each completed day has its row, and the row is correct."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,14 +9,14 @@ from tests.fault_injection.school import School, every, in_parallel
 
 @dataclass
 class Row:
-    """What a fault came to."""
+    """The result of a run with one fault."""
 
     fault: str
     days: int
     missing: int
     wrong: int
     mails: int
-    """How many admins have the newest report, each once: there is one admin."""
+    """The number of admins who received the latest report once; the school has one admin."""
 
     @property
     def is_good(self) -> bool:
@@ -24,7 +24,7 @@ class Row:
 
 
 class Reports:
-    """The faults, one method each; on the demo school, which has had its reports for three weeks."""
+    """The faults, one method each, with the demo data, which has reports of three weeks."""
 
     def __init__(self, school: School) -> None:
         self.school = school
@@ -38,13 +38,13 @@ class Reports:
         return self._compare("schedule missed for three days")
 
     def twice(self) -> Row:
-        """Eight runs at once, for ten days."""
+        """Eight runs at once, with ten days missing."""
         self._forget(10)
         in_parallel(lambda _: self.school.invoke("daily_report"), range(8))
         return self._compare("eight runs at once, ten days missing")
 
     def killed(self) -> Row:
-        """Each run is killed before or after it stores a row, until all are there."""
+        """Each run is killed before or after it stores a row, until all rows exist."""
         self._forget(10)
         befores = every(2)
 
@@ -59,7 +59,7 @@ class Reports:
         return self._compare("each run killed next to a write")
 
     def refused(self) -> Row:
-        """DynamoDB refuses a third of the calls."""
+        """DynamoDB rejects a third of the calls."""
         self._forget(10)
         due = every(3)
         self.school.aws.rule = lambda call: Fault.REFUSED if call.table and next(due) else None
@@ -92,7 +92,7 @@ class Reports:
         return {day: {name: row[name] for name in row if name != "emailed_at"} for day, row in rows.items()}
 
     def _forget(self, days: int) -> None:
-        """As if the last days had had no run."""
+        """Delete the reports of the last days."""
         client = self.school.stack.aws("dynamodb")
         for day in sorted(self.right)[-days:]:
             client.delete_item(TableName="eduflow-reports-local", Key={"period": {"S": "daily"}, "date": {"S": day}})
@@ -113,7 +113,7 @@ FAULTS = ["missed", "twice", "killed", "refused", "deleted"]
 
 
 def run(school: School, number: int, fault: str) -> list[Row]:
-    """One fault, from a well school to a well school."""
+    """Run one fault, from a state without faults to the next one."""
     school.works_well()
     try:
         row: Row = getattr(Reports(school), fault)()

@@ -1,4 +1,4 @@
-"""A deployed EduFlow whose workers reach AWS by a way that can fail, and a school to put into it."""
+"""A deployed stage whose functions call AWS through a proxy that injects faults, and data to fill it with."""
 
 import json
 import os
@@ -16,20 +16,20 @@ from tests.stack import RunningStack
 
 WORKERS = ("enrollment_emails", "cascade_deletions", "daily_report", "cleanup")
 WORKER_SECONDS = 45
-"""The emails' timeout here: shorter than on a stage, so that less has to be waited for."""
+"""The timeout of the email worker, shorter than on a stage, so that the runs take less time."""
 EMAILS, DELETIONS = "enrollment-emails", "deletions"
 _THREADS = 12
 
 
 class School:
-    """The stage ``local`` of a running stack, as this process and its Lambdas see it."""
+    """The stage ``local`` of a running stack, with proxies for this process and for its functions."""
 
     def __init__(self, stack: RunningStack) -> None:
         self.stack = stack
         self.aws = FaultyAws(stack.aws_url)
-        """What the Lambdas reach AWS by."""
+        """The proxy between the functions and AWS."""
         self.front = FaultyAws(stack.aws_url)
-        """What this process, in the API's place, reaches AWS by."""
+        """The proxy between this process, which acts as the API, and AWS."""
         os.environ.update(aws_environment(self.front.url), STAGE="local", MAIL_FROM="eduflow@example.org")
         for worker in WORKERS:
             self._lead(worker)
@@ -39,7 +39,7 @@ class School:
         self.front.close()
 
     def works_well(self) -> None:
-        """No fault any more."""
+        """End all faults."""
         self.aws.rule = self.front.rule = lambda call: None
         self.aws.met, self.front.met = [], []
 
@@ -51,7 +51,7 @@ class School:
         client.update_function_configuration(FunctionName=name, Environment={"Variables": variables}, **timeout)
 
     def invoke(self, worker: str) -> dict[str, Any]:
-        """Run a scheduled Lambda now, and wait for its end."""
+        """Run a scheduled function and wait for its end."""
         event = dict.fromkeys(("version", "account", "region", "detail-type", "source", "time", "id"), "")
         answer = self.stack.aws("lambda").invoke(
             FunctionName=f"eduflow-local-{worker}", Payload=json.dumps(event | {"detail": {}, "resources": []})
@@ -60,23 +60,23 @@ class School:
         return found
 
     def again_after(self, queue: str, seconds: int) -> None:
-        """Let what failed come again so soon, instead of in six minutes."""
+        """Set the visibility timeout, so that failed messages return sooner than in six minutes."""
         attributes = {"VisibilityTimeout": str(seconds)}
         sqs = self.stack.aws("sqs")
         sqs.set_queue_attributes(QueueUrl=self.url(queue), Attributes=attributes)
 
     def url(self, queue: str) -> str:
-        """The address of a queue."""
+        """Return the URL of a queue."""
         return str(self.stack.aws("sqs").get_queue_url(QueueName=f"eduflow-{queue}-local")["QueueUrl"])
 
     def holds_back(self, worker: str, is_held: bool) -> None:
-        """Let the queue's messages wait, or come."""
+        """Disable or enable the event source of a queue."""
         client = self.stack.aws("lambda")
         [source] = client.list_event_source_mappings(FunctionName=f"eduflow-local-{worker}")["EventSourceMappings"]
         client.update_event_source_mapping(UUID=source["UUID"], Enabled=not is_held)
 
     def held(self, queue: str) -> int:
-        """How many messages a queue holds, in whatever state."""
+        """Return the number of messages in a queue, in all states."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         names.append("ApproximateNumberOfMessagesDelayed")
         sqs = self.stack.aws("sqs")
@@ -84,7 +84,7 @@ class School:
         return sum(map(int, found.values()))
 
     def comes_to_rest(self, queue: str, seconds: float) -> None:
-        """Wait until a queue holds nothing any more."""
+        """Wait until a queue is empty."""
         end = time.monotonic() + seconds
         while self.held(queue):
             if time.monotonic() > end:
@@ -92,25 +92,25 @@ class School:
             time.sleep(0.3)
 
     def mails(self) -> Counter[str]:
-        """How many mails each address got."""
+        """Return the number of emails by address."""
         answer = requests.get(f"{self.stack.aws_url}/_ministack/ses/messages", timeout=60).json()
         return Counter(mail["To"][0] for account in answer["messages"].values() for mail in account)
 
     def rows(self, table: str) -> list[dict[str, Any]]:
-        """All rows of a table, past the faults."""
+        """Return all rows of a table, without passing the proxy."""
         client = self.stack.aws("dynamodb")
         pages = client.get_paginator("scan").paginate(TableName=f"eduflow-{table}-local", ConsistentRead=True)
         return [row for page in pages for row in page["Items"]]
 
 
 def in_parallel(work: Callable[[Any], Any], items: Any) -> list[Any]:
-    """Return the results of work on items, in threads."""
+    """Return the results of calling a function for all items, in threads."""
     with ThreadPoolExecutor(_THREADS) as pool:
         return [*pool.map(work, items)]
 
 
 def joins(number: int) -> list[Any]:
-    """Students, as rows: registering them would be mostly hashing."""
+    """Create students as rows, because registering them would mostly hash passwords."""
     from chalicelib.core import clock, ids
     from chalicelib.core.caller import Caller
     from chalicelib.core.roles import Role
@@ -129,7 +129,7 @@ def joins(number: int) -> list[Any]:
 
 
 def teacher() -> Any:
-    """Who makes courses."""
+    """Return the instructor of all courses."""
     from chalicelib.core.caller import Caller
     from chalicelib.core.roles import Role
     from chalicelib.models.users import User
@@ -140,13 +140,13 @@ def teacher() -> Any:
 
 
 def course(owner: Any) -> Any:
-    """A published course."""
+    """Create a published course."""
     from chalicelib.services import courses
 
     return courses.create(owner, {"title": "Faults", "description": "", "price_cents": 0, "is_published": True})
 
 
 def every(number: int) -> Iterator[bool]:
-    """True each so-many-th time."""
+    """Return a function that is True at each n-th call."""
     while True:
         yield from [*[False] * (number - 1), True]

@@ -1,4 +1,4 @@
-"""A real Valkey that can be hurt: killed, hung, filled up; and a way to it that is slow or talks nonsense."""
+"""A real Valkey that can be killed, suspended or filled up, behind a proxy that can be slow or corrupt responses."""
 
 import contextlib
 import os
@@ -28,7 +28,7 @@ FAULTS = ["killed", "hung", "slow", "full", "random bytes", "another protocol", 
 
 
 class Valkey:
-    """A server, and a proxy in front of it that clients are given."""
+    """A server and the proxy that clients use."""
 
     def __init__(self, folder: Path) -> None:
         self._server = ValkeyServer(host=HOST, data_dir=folder)
@@ -68,11 +68,11 @@ class Valkey:
         self._proxy.delay = seconds
 
     def talk_nonsense(self, nonsense: bytes | None) -> None:
-        """Answer this, or random bytes if it is empty, to everything; None for the truth again."""
+        """Respond with these bytes to everything: random bytes if empty, the server's responses again if None."""
         self._proxy.nonsense = nonsense
 
     def suffer(self, how: str) -> None:
-        """Have one of FAULTS, until it is healed."""
+        """Inject one of FAULTS until `heal` is called."""
         match how:
             case "killed":
                 self.kill()
@@ -96,7 +96,7 @@ class Valkey:
                 raise ValueError(how)
 
     def heal(self) -> None:
-        """Well again, whatever it had."""
+        """End all faults."""
         self.slow_down(0)
         self.talk_nonsense(None)
         if self._server._process is None:
@@ -113,7 +113,7 @@ class Valkey:
 
 
 class Proxy:
-    """A way to a port of this machine; with a context, by TLS."""
+    """A proxy for a local port; with a context, by TLS."""
 
     def __init__(self, target: int, tls: ssl.SSLContext | None = None) -> None:
         self._tls = tls
@@ -163,7 +163,7 @@ class Proxy:
 
 @contextlib.contextmanager
 def cached_in(url: str) -> Iterator[None]:
-    """This process's reads go through the Valkey at an URL; through none if it is empty."""
+    """Let this process use the Valkey at a URL; none if the URL is empty."""
     before = os.environ.get("CACHE_URL")
     os.environ["CACHE_URL"] = url
     forget()
@@ -177,7 +177,7 @@ def cached_in(url: str) -> Iterator[None]:
 
 
 def forget() -> None:
-    """As a new process begins."""
+    """Reset the clients, as in a new process."""
     settings.cache_clear()
     client.client.cache_clear()
     read_through._extended_at.clear()
@@ -185,7 +185,7 @@ def forget() -> None:
 
 
 def tls_for_this_machine(folder: Path) -> tuple[ssl.SSLContext, Path]:
-    """A server's context, with a certificate of its own, and where that is."""
+    """Return a server's TLS context with its own certificate, and the certificate's path."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, HOST)])
     now = datetime.now(UTC)

@@ -8,9 +8,9 @@ from chalicelib.adapters import aws, sqs
 from chalicelib.models import base
 from chalicelib.security import signing_keys
 from devstack.stack import Stack, free_ports
-from infra.cloudformation import provision
 from infra.config import PROJECT
 from infra.local_stage import aws_environment
+from infra.stacks import provision
 from tests.stack import TEST_STAGE
 
 

@@ -31,7 +31,7 @@ LESSON = {"title": "A lesson", "content": "", "duration_min": 5, "order_index": 
 
 
 class _Killed(BaseException):
-    """The process ends here."""
+    """The process was killed at this point."""
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ _mortal = threading.local()
 
 @pytest.fixture
 def inconsistent_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What was read of courses and their lists by an index, or not consistently: such a read may show the past."""
+    """Return the reads of courses and lists that use an index or are eventually consistent."""
     found: list[str] = []
     call = base._SharedConnection._make_api_call
 
@@ -103,7 +103,7 @@ _long = [pytest.mark.long, pytest.mark.timeout(900)]
 def test_reads_are_never_older_than_an_acknowledged_write(
     valkey: Valkey, faults: None, inconsistent_reads: list[str], seconds: int, evicted: tuple[str, ...]
 ) -> None:
-    """Losing a writer's mark as well as its process is one fault more than reads among themselves survive."""
+    """Losing a writer's marker in addition to its process is one fault more than monotonic reads tolerate."""
     history = History(reads_agree="writers" not in evicted)
     teacher = create_user(Role.INSTRUCTOR)
     edited = [create_course(teacher, title="Edited") for _ in range(3)]
@@ -143,7 +143,7 @@ def test_reads_are_never_older_than_an_acknowledged_write(
 def test_cache_faults_cause_no_error_and_no_stale_read(
     local_aws: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, token_seconds: int
 ) -> None:
-    """Each fault under load, for so long, and then health for twice as long."""
+    """Inject each fault under load, then run without faults for twice as long."""
     monkeypatch.setattr(read_through, "GENERATION_TTL_SECONDS", token_seconds)
     history, teacher = History(), create_user(Role.INSTRUCTOR)
     edited = [create_course(teacher, title="Edited") for _ in range(3)]
@@ -188,7 +188,7 @@ def test_cache_faults_cause_no_error_and_no_stale_read(
 
 
 class _School:
-    """Who works until the end."""
+    """Run until the end."""
 
     def __init__(self, history: History, teacher: Caller, watched: frozenset[str], end: float) -> None:
         self.history = history

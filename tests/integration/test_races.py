@@ -1,4 +1,4 @@
-"""Many at once, on a real server: exactly one wins, and nothing is lost or left over."""
+"""Concurrent operations on a real server: exactly one succeeds, and no data is lost or left behind."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

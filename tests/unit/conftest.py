@@ -15,7 +15,7 @@ from chalicelib.adapters import sqs
 from chalicelib.core.config import settings
 from chalicelib.models.base import connection
 from chalicelib.security import signing_keys
-from infra.cloudformation import provision
+from infra.stacks import provision
 from tests.stack import TEST_STAGE
 
 # Each test's AWS is a new one, with new clients: the descriptions of AWS that these read from disk stay the same.

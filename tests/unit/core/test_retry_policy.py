@@ -10,8 +10,8 @@ import pytest
 from chalicelib.adapters import ses
 from chalicelib.core import retry_policy as policy
 from chalicelib.services import emails
-from infra.cloudformation import DATA
 from infra.config import PROJECT
+from infra.stacks import DATA
 
 RESOURCES = cfnlint.decode.cfn_yaml.load(str(DATA))["Resources"]
 CONFIG = json.loads((PROJECT / ".chalice" / "config.json").read_text())

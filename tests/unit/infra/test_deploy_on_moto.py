@@ -14,7 +14,7 @@ from botocore.awsrequest import AWSResponse
 from moto import mock_aws
 
 import manage
-from infra import cloudformation, email_sender, lambda_state
+from infra import email_sender, lambda_state, stacks
 from infra.chalice import deployed_resources, stage_settings
 from infra.chalice.api_definition import CACHED_ROUTES
 from infra.functions import API, FUNCTIONS, log_group
@@ -118,8 +118,8 @@ def test_logs_are_of_one_stage_and_of_the_last_hours(capsys: pytest.CaptureFixtu
 
 
 def test_access_log_role_is_created_unless_there_is_one() -> None:
-    assert cloudformation.account_stack() is not None
+    assert stacks.account_stack() is not None
     patch = [{"op": "replace", "path": "/cloudwatchRoleArn", "value": "arn:aws:iam::123456789012:role/theirs"}]
     boto3.client("apigateway").update_account(patchOperations=patch)
 
-    assert cloudformation.account_stack() is None
+    assert stacks.account_stack() is None

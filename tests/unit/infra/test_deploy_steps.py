@@ -8,13 +8,13 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from infra import cloudformation, config, email_sender, lambda_state, preflight, vpc
+from infra import cloudformation, config, email_sender, lambda_state, preflight, stacks, vpc
 from infra.chalice import stage_settings
 from infra.config import PROJECT
 from infra.platforms import SUPPORTED_REGIONS
 
 FUNCTION = "eduflow-dev"
-STACK = cloudformation.Stack("eduflow-dev", cloudformation.DATA, {"Stage": "dev"})
+STACK = cloudformation.Stack("eduflow-dev", stacks.DATA, {"Stage": "dev"}, has_data=True)
 STAGE = config.Stage("dev", {"MAIL_FROM": "school@eduflow.school"})
 
 
@@ -175,8 +175,8 @@ def test_custom_domain_sets_the_base_url_and_needs_a_certificate(tmp_path: Path)
 
     stage = load(domain_name="api.school.example", certificate_arn="arn")
     assert stage.variables["PUBLIC_BASE_URL"] == "https://api.school.example"
-    assert not cloudformation.stacks(stage)[2].is_ready, "the API has no ID yet"
-    assert cloudformation.stacks(stage, api_id="abc")[2].is_ready
+    assert not stacks.stage_stacks(stage)[2].is_ready, "the API has no ID yet"
+    assert stacks.stage_stacks(stage, api_id="abc")[2].is_ready
     with pytest.raises(config.StageConfigError, match="belong together"):
         load(domain_name="api.school.example")
     document["stages"]["dev"]["api_gateway_custom_domain"] = {}
@@ -189,6 +189,6 @@ def test_template_is_valid_in_every_supported_region(template: str) -> None:
     from cfnlint.api import lint_file
     from cfnlint.config import ManualArgs
 
-    file = cloudformation.TEMPLATES / f"{template}.yaml"
+    file = stacks.TEMPLATES / f"{template}.yaml"
 
     assert lint_file(file, config=ManualArgs(regions=list(SUPPORTED_REGIONS))) == []

@@ -20,8 +20,8 @@ from chalice.deploy.planner import RemoteState
 from chalice.deploy.swagger import SwaggerGenerator
 
 from infra.chalice import api_definition, packager
-from infra.cloudformation import DATA
 from infra.config import PROJECT
+from infra.stacks import DATA
 from tests.stack import copy_project
 
 RESOURCES = cfnlint.decode.cfn_yaml.load(str(DATA))["Resources"]

@@ -1,4 +1,4 @@
-"""What the templates promise, as far as a reader of them would check it by hand."""
+"""Properties of the CloudFormation templates."""
 
 import json
 import logging
@@ -8,11 +8,11 @@ import cfnlint.decode.cfn_yaml
 import pytest
 
 from chalicelib.observability import logs
-from infra import cloudformation, config
+from infra import config, stacks
 from infra.chalice import api_definition, stage_settings
-from infra.cloudformation import TEMPLATES
 from infra.config import PROJECT
 from infra.functions import FUNCTIONS, Function
+from infra.stacks import TEMPLATES
 
 
 def resources(name: str) -> dict[str, Any]:
@@ -117,7 +117,7 @@ def test_cache_admits_only_the_functions_that_use_it() -> None:
 def test_stage_has_the_stacks_of_its_parameters() -> None:
     def wanted(**parameters: Any) -> list[str]:
         stage = config.Stage("x", {"MAIL_FROM": "a@example.org"}, **parameters)
-        return [stack.name for stack in cloudformation.stacks(stage) if stack.is_wanted]
+        return [stack.name for stack in stacks.stage_stacks(stage) if stack.is_wanted]
 
     assert wanted() == ["eduflow-x"]
     assert wanted(cache=True) == ["eduflow-x", "eduflow-x-cache"]
@@ -127,7 +127,7 @@ def test_stage_has_the_stacks_of_its_parameters() -> None:
 
 def test_alarms_and_domain_follow_the_functions() -> None:
     stage = config.Stage("x", {"MAIL_FROM": "a@example.org"})
-    following = {stack.name for stack in cloudformation.stacks(stage) if stack.follows_functions}
+    following = {stack.name for stack in stacks.stage_stacks(stage) if stack.follows_functions}
 
     assert following == {"eduflow-x-domain", "eduflow-x-monitoring", "eduflow-x-budget"}
 

@@ -93,7 +93,7 @@ def test_course_tombstone_is_purged_a_day_later(teacher: Caller, course: Course,
     assert tombstone(), "younger than a day"
     Enrollment.new("0" * 16, course.id, clock.format_timestamp(NOW), "late").insert()
     assert sweep(NOW + timedelta(days=2)) == 1
-    assert tombstone(), "this sweep found someentity_id"
+    assert tombstone(), "this cleanup found dependents"
     assert sweep(NOW + timedelta(days=2)) == 0
     assert not tombstone()
     assert sweep(NOW + timedelta(days=2)) == 0
