@@ -118,7 +118,7 @@ def test_access_matrix(school: School, gateway: Api, method: str, path: str, who
     if (method == "DELETE" and path in ("/api/v1/auth/me", "/api/v1/users/{user_id}")) or (
         "enrollment_id" in path and whose in ("own", "another's") and role in ("admin", "student")
     ):
-        pytest.skip("it would take away what other cells stand on; test_users and test_enrollment_lists have it")
+        pytest.skip("it deletes what other cells need; test_users and test_enrollment_lists test it")
     actor = school.actors[role]
     parameter = path.partition("{")[2].partition("}")[0]
     called = path.replace(f"{{{parameter}}}", school.ids[parameter][whose]) if parameter else path

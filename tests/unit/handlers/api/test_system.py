@@ -1,0 +1,60 @@
+"""Health, OpenAPI document and Swagger UI in this process, and errors that every endpoint shares."""
+
+import pytest
+
+from chalicelib.core.roles import Role
+from tests.factories import create_user
+from tests.unit.handlers.conftest import HOST, ApiClient
+
+
+def test_health_names_the_stage(http: ApiClient) -> None:
+    response = http.call("GET", "/api/health/")
+
+    assert (response.status, response.json) == (200, {"status": "ok", "stage": "test"})
+
+
+def test_schema_and_docs_link_the_called_host(http: ApiClient) -> None:
+    schema = http.call("GET", "/api/schema/")
+    page = http.call("GET", "/api/docs/")
+
+    assert schema.json["servers"] == [{"url": f"http://{HOST}"}]
+    assert f'url: "http://{HOST}/api/schema/"' in page.body.decode()
+
+
+def test_docs_assets_are_cached_for_a_day(http: ApiClient) -> None:
+    script = http.call("GET", "/api/docs/swagger-ui.js")
+
+    assert (script.status, script.headers["cache-control"]) == (200, "public, max-age=86400")
+    assert http.call("GET", "/api/docs/other.js").status == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status", "text"),
+    [
+        (b"{", "application/json", 400, "The body is not JSON."),
+        (b"[]", "application/json", 400, "The body must be a JSON object."),
+        (b'{"title": 1}', "application/json", 400, '"title"'),
+        (b'{"title": "Knots", "price": "-1"}', "application/json", 400, '"price"'),
+        (b"title=x", "application/x-www-form-urlencoded", 415, "application/json"),
+        (b" " * (2 * 1024 * 1024 + 1), "application/json", 413, "2097152"),
+    ],
+)
+def test_invalid_body_is_a_problem(http: ApiClient, body: bytes, content_type: str, status: int, text: str) -> None:
+    caller = create_user(Role.INSTRUCTOR)
+
+    response = http.call("POST", "/courses/", caller, body, Content_Type=content_type)
+
+    assert (response.status, response.headers["content-type"]) == (status, "application/problem+json")
+    assert text in response.body.decode()
+
+
+@pytest.mark.parametrize("header", ["Bearer x", "Basic x", "Bearer"])
+def test_invalid_token_is_401_on_optional_routes(http: ApiClient, header: str) -> None:
+    assert http.call("GET", "/courses/", Authorization=header).status == 401
+
+
+def test_responses_carry_request_id_and_duration(http: ApiClient) -> None:
+    response = http.call("GET", "/api/health/")
+
+    assert response.headers["x-request-id"]
+    assert float(response.headers["x-response-time-ms"]) >= 0
