@@ -115,9 +115,8 @@ def test_export_contains_own_data_only(http: ApiClient) -> None:
 
 def test_password_change_revokes_sessions(http: ApiClient, tokens: dict[str, str]) -> None:
     passwords = {"current": PASSWORD, "new": "jackdaws love my sphinx"}
-    authorization = {"Authorization": f"Bearer {tokens['access']}"}
 
-    response = http.call("POST", "/auth/password/", body=passwords, **authorization)
+    response = http.call("POST", "/auth/password/", body=passwords, Authorization=f"Bearer {tokens['access']}")
 
     assert response.status == 204
     assert http.call("POST", "/auth/refresh/", body={"refresh": tokens["refresh"]}).status == 401
