@@ -49,7 +49,8 @@ def test_deployed_stage_is_updated_and_keeps_its_queue_workers(plans: dict[str, 
     plan = plans["all"]
 
     assert names(plan, "update_function") == ALL
-    assert [method for method, *_ in plan].count("update_lambda_event_source") == 2
+    queue_workers = [function for function in FUNCTIONS if function.queue]
+    assert [method for method, *_ in plan].count("update_lambda_event_source") == len(queue_workers)
     assert not calls(plan) & {"create_function", "import_rest_api", "create_lambda_event_source"}
     assert not calls(plan) & {"delete_function", "delete_role", "remove_lambda_event_source", "delete_rest_api"}
 

@@ -43,13 +43,15 @@ def deployed() -> str:
 
 
 def test_deployed_resources_are_found_without_chalices_file(deployed: str) -> None:
-    found = deployed_resources.resources(STAGE)
+    resources = deployed_resources.resources(STAGE)
 
-    kinds = [resource["resource_type"] for resource in found]
-    assert {one["name"] for one in found if one["resource_type"] == "lambda_function"} == {f.name for f in FUNCTIONS}
+    kinds = [resource["resource_type"] for resource in resources]
+    functions = {one["name"] for one in resources if one["resource_type"] == "lambda_function"}
+    assert functions == {function.name for function in FUNCTIONS}
     assert kinds.count("iam_role") == len(FUNCTIONS)
-    assert (kinds.count("sqs_event"), kinds.count("cloudwatch_event")) == (2, 2)
-    assert found[-1]["rest_api_id"] == deployed
+    assert kinds.count("sqs_event") == len([function for function in FUNCTIONS if function.queue])
+    assert kinds.count("cloudwatch_event") == len([function for function in FUNCTIONS if function.is_scheduled])
+    assert resources[-1]["rest_api_id"] == deployed
     assert deployed_resources.resources("prod") == []
 
 

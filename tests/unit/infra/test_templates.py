@@ -47,7 +47,13 @@ def test_queues_are_encrypted_and_have_dead_letters() -> None:
     queues = {name: one["Properties"] for name, one in STACK.items() if one["Type"] == "AWS::SQS::Queue"}
 
     assert all(properties["SqsManagedSseEnabled"] for properties in queues.values())
-    assert {name for name in queues if "RedrivePolicy" not in queues[name]} == {"EnrollmentEmailsDead", "DeletionsDead"}
+    dead_letter_queues = {
+        properties["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]
+        for properties in queues.values()
+        if "RedrivePolicy" in properties
+    }
+    assert {name for name in queues if "RedrivePolicy" not in queues[name]} == dead_letter_queues
+    assert len(dead_letter_queues) == len([function for function in FUNCTIONS if function.queue])
 
 
 def test_every_table_queue_and_function_has_alarms() -> None:
