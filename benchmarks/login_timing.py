@@ -33,9 +33,9 @@ def main() -> None:
 
 def _seconds(api: Api, name: str) -> float:
     started = time.perf_counter()
-    answer = api.call("POST", "/auth/login/", json={"username": name, "password": "not the password"})
+    response = api.call("POST", "/auth/login/", json={"username": name, "password": "not the password"})
     seconds = time.perf_counter() - started
-    assert answer.status_code == 401, answer.text
+    assert response.status_code == 401, response.text
     return seconds
 
 

@@ -29,9 +29,9 @@ def patch_ministack() -> None:
         on = stage.get("cacheClusterEnabled") and settings.get("cachingEnabled") and method == "GET"
         sources = {"querystring": query or {}, "header": headers, "path": path_parameters}
         key = (api_id, stage_name, resource["path"], *_values(integration.get("cacheKeyParameters") or [], sources))
-        until, answer = _kept.get(key, (0.0, None))
-        if on and answer is not None and time.monotonic() < until:
-            return answer
+        until, response = _kept.get(key, (0.0, None))
+        if on and response is not None and time.monotonic() < until:
+            return response
         new: Answer = await invoke(
             integration, api_id, stage_name, stage, resource, path, method, headers, body, query, path_parameters,
             **named,

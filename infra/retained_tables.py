@@ -30,17 +30,17 @@ def find(stack_name: str, template: Path, parameters: dict[str, str], is_new: bo
 
 def import_request(stack_name: str, template: Path, tables: dict[str, str], is_new: bool) -> dict[str, Any]:
     """Return what a change set needs to import tables: an import may add nothing else and change nothing."""
-    wanted = _load(template)
+    full_template = _load(template)
     current = {} if is_new else _current_template(stack_name)
-    imported = {key: wanted["Resources"][key] | {"DeletionPolicy": "Retain"} for key in tables}
-    body = {
-        **{key: value for key, value in wanted.items() if key not in ("Resources", "Outputs")},
+    imported = {key: full_template["Resources"][key] | {"DeletionPolicy": "Retain"} for key in tables}
+    document = {
+        **{key: value for key, value in full_template.items() if key not in ("Resources", "Outputs")},
         **current,
         "Resources": current.get("Resources", {}) | imported,
     }
     return {
         "ChangeSetType": "IMPORT",
-        "TemplateBody": json.dumps(body),
+        "TemplateBody": json.dumps(document),
         "ResourcesToImport": [
             {"ResourceType": _TABLE, "LogicalResourceId": key, "ResourceIdentifier": {"TableName": name}}
             for key, name in tables.items()
@@ -54,8 +54,8 @@ def _resources_in_stack(stack_name: str) -> set[str]:
 
 
 def _current_template(stack_name: str) -> dict[str, Any]:
-    body = boto3.client("cloudformation").get_template(StackName=stack_name)["TemplateBody"]
-    return dict(body) if isinstance(body, dict) else _parse(body)
+    document = boto3.client("cloudformation").get_template(StackName=stack_name)["TemplateBody"]
+    return dict(document) if isinstance(document, dict) else _parse(document)
 
 
 def _name(value: Any, parameters: dict[str, str]) -> str:

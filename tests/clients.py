@@ -54,16 +54,16 @@ class Actor:
 
     def create_course(self, **fields: Any) -> dict[str, Any]:
         """Create a course of this actor, published by default."""
-        answer = self.post("/courses/", {"title": unique("Course"), "is_published": True} | fields)
-        assert answer.status_code == 201, answer.text
-        course: dict[str, Any] = answer.json()
+        response = self.post("/courses/", {"title": unique("Course"), "is_published": True} | fields)
+        assert response.status_code == 201, response.text
+        course: dict[str, Any] = response.json()
         return course
 
     def enroll_in(self, course: dict[str, Any]) -> dict[str, Any]:
         """Enroll this actor in a course."""
-        answer = self.post("/enrollments/", {"course": course["id"]})
-        assert answer.status_code == 201, answer.text
-        enrollment: dict[str, Any] = answer.json()
+        response = self.post("/enrollments/", {"course": course["id"]})
+        assert response.status_code == 201, response.text
+        enrollment: dict[str, Any] = response.json()
         return enrollment
 
 
@@ -71,16 +71,16 @@ def register(api: Api, role: str) -> Actor:
     """Register a student or instructor and log in."""
     username = unique(role)
     account = {"username": username, "email": f"{username}@example.org", "password": PASSWORD, "role": role}
-    answer = api.call("POST", "/auth/register/", json=account)
-    assert answer.status_code == 201, answer.text
+    response = api.call("POST", "/auth/register/", json=account)
+    assert response.status_code == 201, response.text
     return log_in(api, username)
 
 
 def log_in(api: Api, username: str, password: str = PASSWORD) -> Actor:
     """Log in and return the user as an actor."""
-    answer = api.call("POST", "/auth/login/", json={"username": username, "password": password})
-    assert answer.status_code == 200, answer.text
-    return Actor(api, username, answer.json()["access"])
+    response = api.call("POST", "/auth/login/", json={"username": username, "password": password})
+    assert response.status_code == 200, response.text
+    return Actor(api, username, response.json()["access"])
 
 
 def call_concurrently(call: Callable[[int], requests.Response], clients: int) -> list[requests.Response]:

@@ -32,8 +32,8 @@ def create_user(role: Role, now: datetime | None = None, name: str | None = None
 
 def create_course(owner: Caller, now: datetime | None = None, **fields: Any) -> Course:
     """Create a course, published and free of charge by default."""
-    wanted = {"title": "A title", "description": "", "price_cents": 0, "is_published": True} | fields
-    return courses.create(owner, wanted, now or clock.now())
+    values = {"title": "A title", "description": "", "price_cents": 0, "is_published": True} | fields
+    return courses.create(owner, values, now or clock.now())
 
 
 def remove_enrollment(enrollment: Enrollment) -> bool:

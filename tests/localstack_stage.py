@@ -82,7 +82,7 @@ class LocalStackStage(RunningStack):
         keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
         return boto3.client(service, endpoint_url=self.aws_url, region_name="us-east-1", **keys)
 
-    def mails(self, words: str) -> list[dict[str, Any]]:
+    def emails(self, words: str) -> list[dict[str, Any]]:
         """Return the sent emails whose address or subject contains these words."""
         from email import message_from_string
         from email.policy import default

@@ -40,7 +40,7 @@ class RunningStack:
     def environment(self) -> dict[str, str]:
         return os.environ | {"PORT": str(self.port), "AWS_PORT": str(self.aws_port)}
 
-    def begin(self) -> None:
+    def launch(self) -> None:
         """Start the process that `make run` starts."""
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
@@ -54,8 +54,8 @@ class RunningStack:
 
     def start(self) -> None:
         """Start the process and wait until it serves the API."""
-        self.begin()
-        eventually(lambda: self.has_ended() or self.says("EduFlow is up"), _START_SECONDS)
+        self.launch()
+        eventually(lambda: self.has_ended() or self.has_logged("EduFlow is up"), _START_SECONDS)
         assert not self.has_ended(), self.output()
 
     def stop(self, number: int = signal.SIGINT) -> int:
@@ -70,7 +70,7 @@ class RunningStack:
     def output(self) -> str:
         return self.log.read_text(errors="replace")
 
-    def says(self, words: str) -> bool:
+    def has_logged(self, words: str) -> bool:
         return words in self.output()
 
     def manage(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -92,7 +92,7 @@ class RunningStack:
             aws_secret_access_key=settings["AWS_SECRET_ACCESS_KEY"],
         )
 
-    def forgets_failures(self) -> None:
+    def reset_throttling(self) -> None:
         """Delete all login throttles, as after 15 minutes."""
         client = self.aws("dynamodb")
         for row in client.scan(TableName=f"eduflow-throttles-{self.stage}", ConsistentRead=True)["Items"]:
@@ -104,7 +104,7 @@ class RunningStack:
         keys: dict[str, str] = json.loads(secret["SecretString"])
         return keys
 
-    def reports_failed_messages(self) -> bool:
+    def has_batch_item_failures(self) -> bool:
         """Return whether the email worker's event source reports batch item failures."""
         sources = self.aws("lambda").list_event_source_mappings()["EventSourceMappings"]
         [emails] = [source for source in sources if "enrollment-emails" in source["EventSourceArn"]]
@@ -116,10 +116,10 @@ class RunningStack:
         [api_id] = [api["id"] for api in apis if api["name"] == "eduflow"]
         return f"{api_id}.execute-api.localhost:{self.aws_port}"
 
-    def mails(self, words: str) -> list[dict[str, Any]]:
+    def emails(self, words: str) -> list[dict[str, Any]]:
         """Return the sent emails whose address or subject contains these words."""
-        answer = requests.get(f"{self.aws_url}/_ministack/ses/messages", timeout=10).json()
-        mails = [mail for account in answer["messages"].values() for mail in account]
+        response = requests.get(f"{self.aws_url}/_ministack/ses/messages", timeout=10).json()
+        mails = [mail for account in response["messages"].values() for mail in account]
         return [mail for mail in mails if words in mail["To"] or words in mail["Subject"]]
 
 

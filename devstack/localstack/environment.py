@@ -128,8 +128,8 @@ def install(folder: Path) -> Path:
     Raises PythonMissing, StackFailed.
     """
     python, done = folder / "bin" / "python", folder / ".installed"
-    wanted = f"{VERSION}\n{_REQUIREMENTS.read_text(encoding='utf-8')}"
-    if done.exists() and done.read_text(encoding="utf-8") == wanted:
+    expected = f"{VERSION}\n{_REQUIREMENTS.read_text(encoding='utf-8')}"
+    if done.exists() and done.read_text(encoding="utf-8") == expected:
         return python
     base = find_python()
     print(f"Installing LocalStack {VERSION} into {folder} (506 MB, about a minute, once) ...", flush=True)
@@ -143,7 +143,7 @@ def install(folder: Path) -> Path:
         finished = subprocess.run(command, capture_output=True, text=True, check=False)
         if finished.returncode:
             raise StackFailed(f"LocalStack could not be installed: {finished.stderr.strip()}")
-    done.write_text(wanted, encoding="utf-8")
+    done.write_text(expected, encoding="utf-8")
     return python
 
 

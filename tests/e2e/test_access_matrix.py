@@ -127,9 +127,9 @@ def test_access_matrix(school: School, gateway: Api, method: str, path: str, who
     if method in ("POST", "PUT", "PATCH"):
         options["json"] = BODIES.get(path, {"title": "Mine now"} if "course_id" in path or "lesson_id" in path else {})
 
-    answer = actor.call(method, called + "/", **options)
+    response = actor.call(method, called + "/", **options)
 
-    assert answer.status_code in expected(ROUTE_ACCESS[method, path], method, path, whose, role), answer.text
+    assert response.status_code in expected(ROUTE_ACCESS[method, path], method, path, whose, role), response.text
     may_read_secrets = role == "admin" or (role == "instructor" and whose in ("-", "draft of own"))
     if not may_read_secrets:
-        assert SECRET not in answer.text
+        assert SECRET not in response.text

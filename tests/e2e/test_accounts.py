@@ -15,10 +15,10 @@ def account(**fields: Any) -> dict[str, Any]:
 
 @EACH_API
 def test_registered_user_logs_in_and_gets_the_profile(anonymous: Actor, api: Api) -> None:
-    wanted = account(role="instructor")
+    account_fields = account(role="instructor")
 
-    registered = anonymous.post("/auth/register/", wanted)
-    tokens = anonymous.post("/auth/login/", {"username": wanted["username"], "password": PASSWORD}).json()
+    registered = anonymous.post("/auth/register/", account_fields)
+    tokens = anonymous.post("/auth/login/", {"username": account_fields["username"], "password": PASSWORD}).json()
     me = Actor(api, token=tokens["access"]).get("/auth/me/")
 
     assert registered.status_code == 201
@@ -34,13 +34,13 @@ def test_default_role_is_student(anonymous: Actor) -> None:
 
 
 def test_login_by_email_ignores_case(anonymous: Actor) -> None:
-    wanted = account()
-    shouted = wanted["email"].upper()
-    registered = anonymous.post("/auth/register/", wanted | {"email": shouted})
+    account_fields = account()
+    shouted = account_fields["email"].upper()
+    registered = anonymous.post("/auth/register/", account_fields | {"email": shouted})
 
     login = anonymous.post("/auth/login/", {"username": shouted, "password": PASSWORD})
 
-    assert registered.json()["email"] == wanted["email"]
+    assert registered.json()["email"] == account_fields["email"]
     assert login.status_code == 200
     assert set(login.json()) == {"access", "refresh"}
 
@@ -73,20 +73,20 @@ def test_identities_are_unique_without_case(anonymous: Actor, taken: str) -> Non
     ],
 )
 def test_invalid_fields_are_named(anonymous: Actor, field: str, value: str) -> None:
-    answer = anonymous.post("/auth/register/", account(**{field: value}))
+    response = anonymous.post("/auth/register/", account(**{field: value}))
 
-    assert answer.status_code == 400
-    assert {error["field"] for error in answer.json()["errors"]} == {field}
-    assert all(error["code"] and error["message"] for error in answer.json()["errors"])
+    assert response.status_code == 400
+    assert {error["field"] for error in response.json()["errors"]} == {field}
+    assert all(error["code"] and error["message"] for error in response.json()["errors"])
 
 
 def test_password_similar_to_username_is_rejected(anonymous: Actor) -> None:
-    wanted = account()
+    account_fields = account()
 
-    answer = anonymous.post("/auth/register/", wanted | {"password": wanted["username"] + "1"})
+    response = anonymous.post("/auth/register/", account_fields | {"password": account_fields["username"] + "1"})
 
-    assert answer.status_code == 400
-    assert "password_too_similar" in {error["code"] for error in answer.json()["errors"]}
+    assert response.status_code == 400
+    assert "password_too_similar" in {error["code"] for error in response.json()["errors"]}
 
 
 def test_unknown_user_and_wrong_password_get_the_same_response(anonymous: Actor, student: Actor) -> None:

@@ -93,9 +93,9 @@ def test_at_most_two_of_200_misses_query_the_database(teacher: Actor, gateway: A
 
     def loads() -> int:
         path = f"/courses/{teacher.create_course()['id']}/"
-        answers = call_concurrently(lambda _: Actor(gateway).get(path), 200)
-        assert Counter(answer.status_code for answer in answers) == {200: 200}
-        return 200 - Counter(answer.headers["X-Cache"] for answer in answers)["hit"]
+        responses = call_concurrently(lambda _: Actor(gateway).get(path), 200)
+        assert Counter(response.status_code for response in responses) == {200: 200}
+        return 200 - Counter(response.headers["X-Cache"] for response in responses)["hit"]
 
     assert any(loads() <= 2 for _ in range(3))
 
@@ -125,22 +125,22 @@ def test_api_is_correct_during_cache_faults(
 
     def reads(visitor: Actor) -> None:
         while running:
-            wanted = random.choice([*watched, ""])
-            with history.read(watched if not wanted else frozenset({wanted})) as versions:
-                answer = visitor.get(f"/courses/{wanted}/" if wanted else "/courses/?limit=100")
-                statuses[answer.status_code] += 1
-                found = answer.json()["results"] if not wanted else [answer.json()]
+            course_id = random.choice([*watched, ""])
+            with history.read(watched if not course_id else frozenset({course_id})) as versions:
+                response = visitor.get(f"/courses/{course_id}/" if course_id else "/courses/?limit=100")
+                statuses[response.status_code] += 1
+                found = response.json()["results"] if not course_id else [response.json()]
                 versions |= {course["id"]: _version(course) for course in found if course["id"] in watched}
-            served[answer.headers["X-Cache"]] += 1
+            served[response.headers["X-Cache"]] += 1
 
     def edits(course: dict[str, Any]) -> None:
         number = 0
         while running:
             number += 1
             with history.write() as versions:
-                answer = teacher.call("PATCH", f"/courses/{course['id']}/", json={"description": f"edit {number}"})
-                statuses[answer.status_code] += 1
-                versions[course["id"]] = _version(answer.json())
+                response = teacher.call("PATCH", f"/courses/{course['id']}/", json={"description": f"edit {number}"})
+                statuses[response.status_code] += 1
+                versions[course["id"]] = _version(response.json())
             time.sleep(random.uniform(0, 1))
 
     with ThreadPoolExecutor(CLIENTS) as pool:

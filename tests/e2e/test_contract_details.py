@@ -48,8 +48,8 @@ def test_missing_token_is_401_with_www_authenticate(gateway: Api, student: Actor
         {"Authorization": "Bearer"},
         {"Authorization": f"Token {student.token}"},
     ):
-        answer = gateway.call("GET", "/enrollments/", headers=headers)
-        assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, 'Bearer realm="EduFlow"'), headers
+        response = gateway.call("GET", "/enrollments/", headers=headers)
+        assert (response.status_code, response.headers["WWW-Authenticate"]) == (401, 'Bearer realm="EduFlow"'), headers
 
 
 def test_authentication_scheme_ignores_case(gateway: Api, student: Actor) -> None:

@@ -93,7 +93,7 @@ def test_etags(teacher: Actor, anonymous: Actor, api: Api) -> None:
 
     assert (unchanged.status_code, unchanged.text, unchanged.headers["ETag"]) == (304, "", tag)
     assert written.status_code == 200
-    assert {answer.status_code for answer in stale} == {412}
+    assert {response.status_code for response in stale} == {412}
     assert (after.status_code, after.json()["title"]) == (200, "Second")
     assert after.headers["ETag"] == written.headers["ETag"] != tag
     assert teacher.call("DELETE", path, headers={"If-Match": "*"}).status_code == 204

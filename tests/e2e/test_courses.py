@@ -81,10 +81,10 @@ def test_malformed_id_is_404(anonymous: Actor, course_id: str) -> None:
     ],
 )
 def test_invalid_fields_are_named(teacher: Actor, field: str, value: object) -> None:
-    answer = teacher.post("/courses/", {"title": "A title", field: value})
+    response = teacher.post("/courses/", {"title": "A title", field: value})
 
-    assert answer.status_code == 400
-    assert [error["field"] for error in answer.json()["errors"]] == [field]
+    assert response.status_code == 400
+    assert [error["field"] for error in response.json()["errors"]] == [field]
 
 
 @EACH_API

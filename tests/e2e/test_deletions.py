@@ -43,7 +43,7 @@ def test_dependents_are_deleted_during_other_enrollments(teacher: Actor, admin: 
 
     *enrolled, deleted = call_concurrently(deletes_or_enrolls, 21)
     assert deleted.status_code == 204
-    assert {answer.status_code for answer in enrolled} <= {201, 400}
+    assert {response.status_code for response in enrolled} <= {201, 400}
     assert leaver.call("DELETE", "/auth/me/").status_code == 204
 
     assert teacher.get(f"/lessons/{lesson['id']}/").status_code == 404

@@ -14,7 +14,7 @@ from tests.waiting import eventually
 
 def test_make_run_prints_all_urls(stack: RunningStack) -> None:
     for words in (f"{stack.api.url}/api/v1/", f"{stack.api.url}/api/docs/", "/_ministack/ses/messages", "grace.h"):
-        assert stack.says(words)
+        assert stack.has_logged(words)
 
 
 def test_demo_data_is_complete(stack: RunningStack) -> None:
@@ -39,7 +39,7 @@ def test_restart_keeps_data_and_leaves_no_process(own_copy: RunningStack) -> Non
     try:
         assert Actor(own_copy.api).get(f"/courses/{course['id']}/").json() == course
         assert log_in(own_copy.api, teacher.username, PASSWORD).get("/auth/me/").status_code == 200
-        assert own_copy.reports_failed_messages(), "after a redeploy"
+        assert own_copy.has_batch_item_failures(), "after a redeploy"
         _keys_that_others_know_are_replaced(own_copy)
     finally:
         assert own_copy.stop(signal.SIGTERM) == 0
@@ -72,8 +72,8 @@ def test_failed_deploy_leaves_no_process(own_copy: RunningStack) -> None:
 
 def test_interrupted_start_leaves_no_process(own_copy: RunningStack) -> None:
     (own_copy.folder / "app.py").write_text("import time; time.sleep(600)")
-    own_copy.begin()
-    eventually(lambda: own_copy.says("Deploying"))
+    own_copy.launch()
+    eventually(lambda: own_copy.has_logged("Deploying"))
 
     assert own_copy.stop(signal.SIGTERM) == 0
     assert processes_of(own_copy.folder) == []

@@ -16,7 +16,7 @@ def test_enrolled_student_gets_one_email(teacher: Actor, student: Actor, stack: 
     me = student.get("/auth/me/").json()
 
     enrolled = student.post("/enrollments/", {"course": course["id"], "student": "another student"})
-    [mail] = eventually(lambda: stack.mails(me["email"]))
+    [mail] = eventually(lambda: stack.emails(me["email"]))
 
     enrollment = enrolled.json()
     assert enrolled.status_code == 201
@@ -41,9 +41,9 @@ def test_enrolling_in_drafts_or_unknown_courses_is_rejected(teacher: Actor, stud
     draft = teacher.create_course(is_published=False)
 
     for course_id in (draft["id"], "0000000000000000", "nope"):
-        answer = student.post("/enrollments/", {"course": course_id})
-        assert answer.status_code == 400
-        assert [error["field"] for error in answer.json()["errors"]] == ["course"]
+        response = student.post("/enrollments/", {"course": course_id})
+        assert response.status_code == 400
+        assert [error["field"] for error in response.json()["errors"]] == ["course"]
 
 
 def test_only_students_can_enroll(teacher: Actor, admin: Actor) -> None:
@@ -56,18 +56,18 @@ def test_only_students_can_enroll(teacher: Actor, admin: Actor) -> None:
 def test_repeated_message_sends_no_second_email(teacher: Actor, student: Actor, stack: RunningStack) -> None:
     enrollment = student.enroll_in(teacher.create_course())
     address = student.get("/auth/me/").json()["email"]
-    eventually(lambda: stack.mails(address))
+    eventually(lambda: stack.emails(address))
 
     for _ in range(3):
         _send(stack, {"enrollment": enrollment["id"], "request_id": "again"})
     _send(stack, {"enrollment": "unknown", "request_id": "the last one"})
 
-    eventually(lambda: stack.says('"request_id": "the last one"'))
-    assert len(stack.mails(address)) == 1
+    eventually(lambda: stack.has_logged('"request_id": "the last one"'))
+    assert len(stack.emails(address)) == 1
 
 
 def test_only_failed_messages_of_a_batch_are_redelivered(stack: RunningStack) -> None:
-    assert stack.reports_failed_messages()
+    assert stack.has_batch_item_failures()
 
 
 def _send(stack: RunningStack, message: dict[str, str]) -> None:

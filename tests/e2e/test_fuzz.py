@@ -29,8 +29,8 @@ def test_generated_requests_match_the_schema(stack: RunningStack, name: str, exa
     if examples == 3:
         command += ["--phases", "examples,coverage,fuzzing", "--seed", "2026"]  # the same requests every time
 
-    stack.forgets_failures()
+    stack.reset_throttling()
     run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
-    stack.forgets_failures()  # it is all from one address
+    stack.reset_throttling()  # it is all from one address
 
     assert run.returncode == 0, run.stdout[-20_000:]

@@ -157,9 +157,9 @@ def test_hostile_token_is_a_401(stack: RunningStack, user_id: str, api: Api, nam
     optional = api.call("GET", "/courses/", headers=header)
     refreshed, left = (api.call("POST", f"/auth/{name}/", json=body) for name in ("refresh", "logout"))
 
-    for answer in (guarded, optional, refreshed, left):
-        assert answer.status_code == answer.json()["status"] == 401, answer.text
-        assert answer.headers["Content-Type"] == "application/problem+json"
+    for response in (guarded, optional, refreshed, left):
+        assert response.status_code == response.json()["status"] == 401, response.text
+        assert response.headers["Content-Type"] == "application/problem+json"
     assert guarded.headers["WWW-Authenticate"] == 'Bearer realm="EduFlow"'
 
 

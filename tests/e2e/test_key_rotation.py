@@ -73,8 +73,8 @@ def _works(api: Api, ends: float) -> tuple[Counter[int], str]:
         actor = Actor(api, token=tokens["access"])
         refreshed = actor.post("/auth/refresh/", {"refresh": tokens["refresh"]})
         page = actor.get(url)
-        answers = [refreshed, page, actor.get("/auth/me/"), actor.get("/enrollments/")]
-        statuses.update(answer.status_code for answer in answers)
+        responses = [refreshed, page, actor.get("/auth/me/"), actor.get("/enrollments/")]
+        statuses.update(response.status_code for response in responses)
         if refreshed.ok:
             tokens = refreshed.json()
         if page.ok:

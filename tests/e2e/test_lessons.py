@@ -9,9 +9,9 @@ pytestmark = pytest.mark.contract
 
 
 def makes_lesson(teacher: Actor, course: dict[str, Any], **fields: Any) -> dict[str, Any]:
-    answer = teacher.post("/lessons/", {"course": course["id"], "title": "A lesson"} | fields)
-    assert answer.status_code == 201, answer.text
-    lesson: dict[str, Any] = answer.json()
+    response = teacher.post("/lessons/", {"course": course["id"], "title": "A lesson"} | fields)
+    assert response.status_code == 201, response.text
+    lesson: dict[str, Any] = response.json()
     return lesson
 
 
@@ -76,10 +76,10 @@ def test_lesson_put_patch_delete_use_etags(teacher: Actor, anonymous: Actor, api
 def test_invalid_fields_are_named(teacher: Actor, field: str, value: object) -> None:
     course = teacher.create_course()
 
-    answer = teacher.post("/lessons/", {"course": course["id"], "title": "Fine", field: value})
+    response = teacher.post("/lessons/", {"course": course["id"], "title": "Fine", field: value})
 
-    assert answer.status_code == 400
-    assert [error["field"] for error in answer.json()["errors"]] == [field]
+    assert response.status_code == 400
+    assert [error["field"] for error in response.json()["errors"]] == [field]
 
 
 @EACH_API

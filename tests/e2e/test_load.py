@@ -24,13 +24,13 @@ def test_opening_hour_loses_no_enrollment_and_no_email(stack: RunningStack, teac
         addresses, statuses = [], Counter[int]()
         while time.monotonic() < end:
             student = register(stack.api, "student")
-            answers = [
+            responses = [
                 student.get("/courses/"),
                 student.get(f"/courses/{course['id']}/"),
                 student.post("/enrollments/", {"course": course["id"]}),
                 student.post("/enrollments/", {"course": course["id"]}),
             ]
-            statuses.update(answer.status_code for answer in answers)
+            statuses.update(response.status_code for response in responses)
             addresses.append(f"{student.username}@example.org")
         return addresses, statuses
 
@@ -40,5 +40,5 @@ def test_opening_hour_loses_no_enrollment_and_no_email(stack: RunningStack, teac
     students = [address for addresses, _ in results for address in addresses]
     statuses = sum((found for _, found in results), Counter[int]())
     assert statuses == {200: 2 * len(students), 201: len(students), 409: len(students)}
-    eventually(lambda: len(stack.mails("Opening hour")) >= len(students), 60 + seconds)
-    assert Counter(mail["To"][0] for mail in stack.mails("Opening hour")) == Counter(students)
+    eventually(lambda: len(stack.emails("Opening hour")) >= len(students), 60 + seconds)
+    assert Counter(mail["To"][0] for mail in stack.emails("Opening hour")) == Counter(students)

@@ -143,7 +143,7 @@ def _lose_and_leave(stack: RunningStack, admin: Actor) -> None:
     erased.enroll_in(doomed)
     student.enroll_in(course)
     names = {actor: actor.get("/auth/me/").json()["id"] for actor in (student, erased, teacher)}
-    eventually(lambda: stack.mails(f"{student.username}@example.org"))
+    eventually(lambda: stack.emails(f"{student.username}@example.org"))
     _change(dynamodb, "enrollments", {"student": names[student], "course": course["id"]}, email_pending="0", sort_key=(
         f"2026-01-01T00:00:00.000000Z#{names[student]}{course['id']}"
     ))  # fmt: skip

@@ -9,8 +9,8 @@ from tests.clients import PASSWORD, Actor, Api, call_concurrently, register, uni
 CLIENTS = 24
 
 
-def statuses(answers: list[Response]) -> Counter[int]:
-    return Counter(answer.status_code for answer in answers)
+def statuses(responses: list[Response]) -> Counter[int]:
+    return Counter(response.status_code for response in responses)
 
 
 def test_one_of_concurrent_registrations_succeeds(gateway: Api) -> None:
@@ -22,18 +22,18 @@ def test_one_of_concurrent_registrations_succeeds(gateway: Api) -> None:
             mine = {"username": unique("ada"), "email": f"{name}@example.org"}
         return anonymous.post("/auth/register/", mine | {"password": PASSWORD})
 
-    answers = call_concurrently(register, CLIENTS)
+    responses = call_concurrently(register, CLIENTS)
 
-    for half in (answers[: CLIENTS // 2], answers[CLIENTS // 2 :]):
+    for half in (responses[: CLIENTS // 2], responses[CLIENTS // 2 :]):
         assert statuses(half) == {201: 1, 409: CLIENTS // 2 - 1}
 
 
 def test_one_of_concurrent_enrollments_of_a_student_wins(teacher: Actor, student: Actor, gateway: Api) -> None:
     course = teacher.create_course()
 
-    answers = call_concurrently(lambda _: student.post("/enrollments/", {"course": course["id"]}), CLIENTS)
+    responses = call_concurrently(lambda _: student.post("/enrollments/", {"course": course["id"]}), CLIENTS)
 
-    assert statuses(answers) == {201: 1, 409: CLIENTS - 1}
+    assert statuses(responses) == {201: 1, 409: CLIENTS - 1}
     assert len(student.get("/enrollments/").json()["results"]) == 1
 
 
@@ -42,9 +42,9 @@ def test_concurrent_course_updates_lose_nothing(teacher: Actor, gateway: Api) ->
     path = f"/courses/{course['id']}/"
     fields = [("title", "New title"), ("description", "New description"), ("price", "7.00")]
 
-    answers = call_concurrently(lambda number: teacher.call("PATCH", path, json=dict([fields[number % 3]])), 21)
+    responses = call_concurrently(lambda number: teacher.call("PATCH", path, json=dict([fields[number % 3]])), 21)
 
-    assert statuses(answers) == {200: 21}
+    assert statuses(responses) == {200: 21}
     assert teacher.get(path).json() == course | dict(fields) | {"updated_at": teacher.get(path).json()["updated_at"]}
 
 
@@ -52,12 +52,12 @@ def test_one_of_concurrent_if_match_updates_succeeds(teacher: Actor, gateway: Ap
     path = f"/courses/{teacher.create_course()['id']}/"
     match = {"If-Match": teacher.get(path).headers["ETag"]}
 
-    answers = call_concurrently(
+    responses = call_concurrently(
         lambda n: teacher.call("PATCH", path, json={"title": f"Title {n}"}, headers=match), CLIENTS
     )
 
-    assert statuses(answers) == {200: 1, 412: CLIENTS - 1}
-    [winner] = [answer.json() for answer in answers if answer.ok]
+    assert statuses(responses) == {200: 1, 412: CLIENTS - 1}
+    [winner] = [response.json() for response in responses if response.ok]
     assert teacher.get(path).json() == winner
 
 
@@ -78,10 +78,10 @@ def test_at_most_one_of_concurrent_refreshes_succeeds(gateway: Api) -> None:
     anonymous, student = Actor(gateway), register(gateway, "student")
     tokens = anonymous.post("/auth/login/", {"username": student.username, "password": PASSWORD}).json()
 
-    answers = call_concurrently(lambda _: anonymous.post("/auth/refresh/", {"refresh": tokens["refresh"]}), 20)
+    responses = call_concurrently(lambda _: anonymous.post("/auth/refresh/", {"refresh": tokens["refresh"]}), 20)
 
-    assert statuses(answers)[200] <= 1
-    assert statuses(answers)[401] >= 19
-    for answer in answers:
-        if answer.ok:
-            assert anonymous.post("/auth/refresh/", {"refresh": answer.json()["refresh"]}).status_code == 401
+    assert statuses(responses)[200] <= 1
+    assert statuses(responses)[401] >= 19
+    for response in responses:
+        if response.ok:
+            assert anonymous.post("/auth/refresh/", {"refresh": response.json()["refresh"]}).status_code == 401

@@ -77,7 +77,7 @@ def test_queue_status_and_redrive(stack: RunningStack) -> None:
     redriven = stack.manage("redrive")
     assert json.loads(redriven.stdout.splitlines()[0]) == {"queue": "enrollment-emails", "redriven": 1}
     assert held() == {"enrollment-emails": 0, "deletions": 0}
-    eventually(lambda: stack.says('"request_id": "redriven"'))
+    eventually(lambda: stack.has_logged('"request_id": "redriven"'))
 
 
 def _newest(stack: RunningStack) -> str:

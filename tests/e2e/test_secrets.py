@@ -33,9 +33,9 @@ def _drive(api: Api, actor: Actor, refresh: str) -> Iterator[str]:
         called = re.sub(r"\{\w+\}", "0" * 16, path) + "/"
         for token in (actor.token, None, f"{actor.token}{CANARY}", CANARY):
             for body in bodies if method in ("POST", "PUT", "PATCH") else [None]:
-                answer = api.call(method, called, token, json=body)
-                if not answer.ok:
-                    yield answer.text + str(answer.headers)
+                response = api.call(method, called, token, json=body)
+                if not response.ok:
+                    yield response.text + str(response.headers)
         yield api.call(
             method, called, actor.token, data=f'{{"password": "{CANARY}"', headers={"X-Api-Key": CANARY}
         ).text
@@ -55,17 +55,17 @@ def _written(stack: RunningStack) -> Iterator[tuple[str, str]]:
         for page in database.get_paginator("scan").paginate(TableName=table):
             rows = [{k: v for k, v in row.items() if k != "password_hash"} for row in page["Items"]]
             yield table, json.dumps(rows, default=str)
-    yield "mails", json.dumps(stack.mails(""))
+    yield "mails", json.dumps(stack.emails(""))
 
 
 def test_nothing_secret_is_written(stack: RunningStack, gateway: Api) -> None:
-    stack.forgets_failures()
+    stack.reset_throttling()
     said: list[str] = []
     for role in ("student", "instructor"):
         name = register(gateway, role).username
         pair = gateway.call("POST", "/auth/login/", json={"username": name, "password": PASSWORD}).json()
         said += _drive(gateway, Actor(gateway, name, pair["access"]), pair["refresh"])
-        stack.forgets_failures()
+        stack.reset_throttling()
         again = log_in(gateway, name)
         assert again.post("/auth/password/", {"current": PASSWORD, "new": CANARY}).status_code == 204
         assert log_in(gateway, name, CANARY).call("DELETE", "/auth/me/").status_code == 204

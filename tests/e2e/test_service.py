@@ -46,38 +46,38 @@ def test_paths_work_with_and_without_the_trailing_slash(anonymous: Actor, api: A
 
 @EACH_API
 def test_every_response_has_id_duration_and_cors(anonymous: Actor, api: Api) -> None:
-    answers = [
+    responses = [
         anonymous.get("/api/health/"),
         anonymous.get("/courses/nope/"),
         anonymous.call("DELETE", "/courses/"),
         anonymous.post("/auth/login/", {}),
     ]
 
-    assert [answer.status_code for answer in answers] == [200, 404, 405, 400]
-    for answer in answers:
-        uuid.UUID(answer.headers["X-Request-ID"])
-        assert float(answer.headers["X-Response-Time-ms"]) >= 0
-        assert answer.headers["Access-Control-Allow-Origin"] == "*"
-    assert len({answer.headers["X-Request-ID"] for answer in answers}) == len(answers)
+    assert [response.status_code for response in responses] == [200, 404, 405, 400]
+    for response in responses:
+        uuid.UUID(response.headers["X-Request-ID"])
+        assert float(response.headers["X-Response-Time-ms"]) >= 0
+        assert response.headers["Access-Control-Allow-Origin"] == "*"
+    assert len({response.headers["X-Request-ID"] for response in responses}) == len(responses)
 
 
 @EACH_API
 def test_preflight_is_answered(anonymous: Actor, api: Api) -> None:
-    answer = anonymous.call("OPTIONS", "/courses/")
+    response = anonymous.call("OPTIONS", "/courses/")
 
-    assert answer.status_code == 200
-    assert {"GET", "POST"} <= set(answer.headers["Access-Control-Allow-Methods"].split(","))
-    assert "Authorization" in answer.headers["Access-Control-Allow-Headers"]
+    assert response.status_code == 200
+    assert {"GET", "POST"} <= set(response.headers["Access-Control-Allow-Methods"].split(","))
+    assert "Authorization" in response.headers["Access-Control-Allow-Headers"]
 
 
-def _is_problem(answer: requests.Response, status: int) -> bool:
-    problem = answer.json()
-    assert answer.status_code == problem["status"] == status, answer.text
-    assert answer.headers["Content-Type"] == "application/problem+json"
+def _is_problem(response: requests.Response, status: int) -> bool:
+    problem = response.json()
+    assert response.status_code == problem["status"] == status, response.text
+    assert response.headers["Content-Type"] == "application/problem+json"
     assert {"type", "title", "detail", "instance", "request_id"} <= set(problem)
-    assert problem["request_id"] == answer.headers["X-Request-ID"]
+    assert problem["request_id"] == response.headers["X-Request-ID"]
     assert isinstance(problem["detail"], str)
-    assert requests.compat.urlparse(answer.url).path == problem["instance"]
+    assert requests.compat.urlparse(response.url).path == problem["instance"]
     return True
 
 
@@ -118,8 +118,8 @@ def test_gateway_renames_www_authenticate_of_the_function(gateway: Api) -> None:
 
 
 def test_log_follows_a_request_through_the_functions(stack: RunningStack, teacher: Actor, student: Actor) -> None:
-    answer = student.post("/enrollments/", {"course": teacher.create_course()["id"]})
-    request_id = answer.headers["X-Request-ID"]
+    response = student.post("/enrollments/", {"course": teacher.create_course()["id"]})
+    request_id = response.headers["X-Request-ID"]
 
     eventually(lambda: stack.output().count(request_id) >= 2)
     listed = stack.manage("logs", "--request-id", request_id)
@@ -132,5 +132,5 @@ def test_log_follows_a_request_through_the_functions(stack: RunningStack, teache
     access = lines[0]["extra"]
     path = urlsplit(f"{stack.api.url}/api/v1/enrollments/").path
     assert (access["method"], access["path"], access["status"]) == ("POST", path, 201)
-    assert access["user_id"] == answer.json()["student"]
+    assert access["user_id"] == response.json()["student"]
     assert access["duration_ms"] > 0

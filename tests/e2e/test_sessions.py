@@ -17,20 +17,20 @@ def _end(ending: str, someone: Actor, tokens: dict[str, str], admin: Actor) -> N
     user = f"/users/{someone.get('/auth/me/').json()['id']}/"
     match ending:
         case "logout":
-            answer = anonymous.post("/auth/logout/", {"refresh": tokens["refresh"]})
+            response = anonymous.post("/auth/logout/", {"refresh": tokens["refresh"]})
         case "replay":
-            answer = anonymous.post("/auth/refresh/", {"refresh": tokens["refresh"]})
+            response = anonymous.post("/auth/refresh/", {"refresh": tokens["refresh"]})
             assert anonymous.post("/auth/refresh/", {"refresh": tokens["refresh"]}).status_code == 401
-            tokens |= {"refresh": answer.json()["refresh"]}
+            tokens |= {"refresh": response.json()["refresh"]}
         case "password":
-            answer = someone.post("/auth/password/", {"current": PASSWORD, "new": NEW_PASSWORD})
+            response = someone.post("/auth/password/", {"current": PASSWORD, "new": NEW_PASSWORD})
         case "deactivation":
-            answer = admin.call("PATCH", user, json={"is_active": False})
+            response = admin.call("PATCH", user, json={"is_active": False})
         case "role":
-            answer = admin.call("PATCH", user, json={"role": "instructor"})
+            response = admin.call("PATCH", user, json={"role": "instructor"})
         case _:
-            answer = someone.call("DELETE", "/auth/me/")
-    assert answer.ok, answer.text
+            response = someone.call("DELETE", "/auth/me/")
+    assert response.ok, response.text
 
 
 @pytest.mark.parametrize("ending", ENDINGS)

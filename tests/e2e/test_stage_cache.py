@@ -137,9 +137,9 @@ def test_client_headers_do_not_reach_cached_links(stack: RunningStack, gateway: 
     evil = '"></script><script src=//evil.example></script>'
     for path in ("/api/docs/", "/api/schema/", "/api/v1/courses-public/?limit=1"):
         for headers in ({"X-Forwarded-Proto": evil}, {"Host": 'evil"><script>'}, {"X-Forwarded-Proto": "javascript"}):
-            answer = requests.get(stack.api.url + path, headers=headers, timeout=30)
-            assert "evil" not in answer.text
-            assert "javascript://" not in answer.text
+            response = requests.get(stack.api.url + path, headers=headers, timeout=30)
+            assert "evil" not in response.text
+            assert "javascript://" not in response.text
         assert stack.api.url in gateway.call("GET", path).text
 
 

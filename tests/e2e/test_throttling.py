@@ -13,13 +13,13 @@ from tests.stack import RunningStack
 @pytest.fixture(autouse=True)
 def _fresh(stack: RunningStack) -> Iterator[None]:
     """Reset throttling, so that tests do not affect each other."""
-    stack.forgets_failures()
+    stack.reset_throttling()
     yield
-    stack.forgets_failures()
+    stack.reset_throttling()
 
 
-def statuses(answers: list[Response]) -> Counter[int]:
-    return Counter(answer.status_code for answer in answers)
+def statuses(responses: list[Response]) -> Counter[int]:
+    return Counter(response.status_code for response in responses)
 
 
 def test_ten_of_1000_concurrent_guesses_are_verified(gateway: Api, stack: RunningStack) -> None:
@@ -29,30 +29,30 @@ def test_ten_of_1000_concurrent_guesses_are_verified(gateway: Api, stack: Runnin
         password = PASSWORD if number == 999 else f"guess number {number}"
         return anonymous.post("/auth/login/", {"username": student.username, "password": password})
 
-    answers = call_concurrently(guess, 1000)
+    responses = call_concurrently(guess, 1000)
 
-    found = statuses(answers)
+    found = statuses(responses)
     assert found[200] <= 1  # the good one, if it was among the first
     assert found == {401: 10, 429: 990 - found[200]} | ({200: 1} if found[200] else {})
-    for answer in answers:
-        if answer.status_code == 429:
-            assert 1 <= int(answer.headers.get("Retry-After", 0)) <= 900, (answer.headers, answer.text)
-            assert answer.json()["status"] == 429
+    for response in responses:
+        if response.status_code == 429:
+            assert 1 <= int(response.headers.get("Retry-After", 0)) <= 900, (response.headers, response.text)
+            assert response.json()["status"] == 429
     good = {"username": student.username, "password": PASSWORD}
     assert anonymous.post("/auth/login/", good).status_code == 429
     assert student.get("/auth/me/").status_code == 200  # who is logged in stays so
-    stack.forgets_failures()
+    stack.reset_throttling()
     assert anonymous.post("/auth/login/", good).status_code == 200
 
 
 def test_300_guesses_from_one_address_are_verified(gateway: Api) -> None:
     anonymous, word = Actor(gateway), unique("x")
 
-    answers = call_concurrently(
+    responses = call_concurrently(
         lambda n: anonymous.post("/auth/login/", {"username": f"{word}.{n}", "password": "guess"}), 400
     )
 
-    assert statuses(answers) == {401: 300, 429: 100}
+    assert statuses(responses) == {401: 300, 429: 100}
 
 
 def test_forwarded_for_header_is_ignored(gateway: Api) -> None:

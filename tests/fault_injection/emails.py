@@ -94,7 +94,7 @@ class Emails:
         bad = students[:3]
         addresses = {_address(student) for student in bad}
         self.school.aws.rule = _ses(lambda to: Fault.REJECTED if to in addresses else None)
-        before = self.school.mails()
+        before = self.school.emails()
         self._enroll(students)
         rejected = self._count("SES rejects 3 addresses for ever", students, before)
         rejected.poison, rejected.lost = len(bad), rejected.lost - len(bad)
@@ -122,7 +122,7 @@ class Emails:
 
         self.school.front.rule = rule
         students = joins(self.number)
-        before = self.school.mails()
+        before = self.school.emails()
         self._enroll(students, ago=timedelta(hours=1))  # as long ago as the sweepers look
         self.school.comes_to_rest(EMAILS, LONGEST)
         self.school.works_well()
@@ -133,7 +133,7 @@ class Emails:
     def back_again(self) -> Row:
         """Each student leaves before the worker runs and enrolls again: the first enrollment has no email."""
         students = joins(self.number)
-        before = self.school.mails()
+        before = self.school.emails()
         self.school.holds_back("enrollment_emails", True)
         course_id = self._enroll(students)
         self._leave(students, course_id)
@@ -144,7 +144,7 @@ class Emails:
     def back_after_mail(self) -> Row:
         """Each student leaves after the email and enrolls again: a second email."""
         students = joins(self.number)
-        before = self.school.mails()
+        before = self.school.emails()
         course_id = self._enroll(students)
         self.school.comes_to_rest(EMAILS, LONGEST)
         self._leave(students, course_id)
@@ -157,7 +157,7 @@ class Emails:
 
     def _enroll_and_count(self, name: str, students: list[Any] | None = None) -> Row:
         students = students or joins(self.number)
-        before = self.school.mails()
+        before = self.school.emails()
         self._enroll(students)
         return self._count(name, students, before)
 
@@ -180,7 +180,7 @@ class Emails:
 
     def _count(self, name: str, students: list[Any], before: Counter[str], each: int = 1) -> Row:
         self.school.comes_to_rest(EMAILS, LONGEST)
-        after = self.school.mails()
+        after = self.school.emails()
         got = [after[to] - before[to] for to in map(_address, students)]
         return Row(
             name,

@@ -116,7 +116,7 @@ class FaultyAws:
         if fault is not Fault.KILLED_BEFORE:
             headers = {k: v for k, v in request.headers.items() if k.lower() not in ("connection", "content-length")}
             for _ in range(3 if fault is Fault.THRICE else 1):
-                answer = self._aws.request(
+                response = self._aws.request(
                     request.command, self._aws_url + request.path, body=body, headers=headers, preload_content=True
                 )
         if fault in (Fault.KILLED_BEFORE, Fault.KILLED_AFTER):
@@ -125,13 +125,13 @@ class FaultyAws:
             request.close_connection = True
             request.connection.close()
             return
-        request.send_response_only(answer.status)
-        for name, value in answer.headers.items():
+        request.send_response_only(response.status)
+        for name, value in response.headers.items():
             if name.lower() not in ("connection", "content-length", "transfer-encoding", "content-encoding"):
                 request.send_header(name, value)
-        request.send_header("Content-Length", str(len(answer.data)))
+        request.send_header("Content-Length", str(len(response.data)))
         request.end_headers()
-        request.wfile.write(answer.data)
+        request.wfile.write(response.data)
 
 
 def _call(request: BaseHTTPRequestHandler, body: bytes) -> Call:
@@ -167,10 +167,10 @@ def _owners(port: int, to_port: int) -> set[int]:
         return {int(process) for process in found.stdout.split()}
     rows = (line.split() for line in table.read_text().splitlines()[1:])
     inodes = {row[9] for row in rows if row[1].endswith(f":{port:04X}") and row[2].endswith(f":{to_port:04X}")}
-    wanted = {f"socket:[{inode}]" for inode in inodes}
+    expected = {f"socket:[{inode}]" for inode in inodes}
     owners = set()
     for link in Path("/proc").glob("[0-9]*/fd/*"):
         with contextlib.suppress(OSError):
-            if str(link.readlink()) in wanted:
+            if str(link.readlink()) in expected:
                 owners.add(int(link.parts[2]))
     return owners

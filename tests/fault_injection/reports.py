@@ -106,7 +106,7 @@ class Reports:
 
     def _mails(self) -> int:
         newest = max(self.right)
-        return sum(1 for mail in self.school.stack.mails("EduFlow:") if newest in mail["Subject"])
+        return sum(1 for mail in self.school.stack.emails("EduFlow:") if newest in mail["Subject"])
 
 
 FAULTS = ["missed", "twice", "killed", "refused", "deleted"]

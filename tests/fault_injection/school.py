@@ -53,10 +53,10 @@ class School:
     def invoke(self, worker: str) -> dict[str, Any]:
         """Run a scheduled function and wait for its end."""
         event = dict.fromkeys(("version", "account", "region", "detail-type", "source", "time", "id"), "")
-        answer = self.stack.aws("lambda").invoke(
+        response = self.stack.aws("lambda").invoke(
             FunctionName=f"eduflow-local-{worker}", Payload=json.dumps(event | {"detail": {}, "resources": []})
         )
-        found: dict[str, Any] = json.loads(answer["Payload"].read() or "null") or {}
+        found: dict[str, Any] = json.loads(response["Payload"].read() or "null") or {}
         return found
 
     def again_after(self, queue: str, seconds: int) -> None:
@@ -91,10 +91,10 @@ class School:
                 raise TimeoutError(f"{queue} holds {self.held(queue)} messages after {seconds} s")
             time.sleep(0.3)
 
-    def mails(self) -> Counter[str]:
+    def emails(self) -> Counter[str]:
         """Return the number of emails by address."""
-        answer = requests.get(f"{self.stack.aws_url}/_ministack/ses/messages", timeout=60).json()
-        return Counter(mail["To"][0] for account in answer["messages"].values() for mail in account)
+        response = requests.get(f"{self.stack.aws_url}/_ministack/ses/messages", timeout=60).json()
+        return Counter(mail["To"][0] for account in response["messages"].values() for mail in account)
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         """Return all rows of a table, without passing the proxy."""

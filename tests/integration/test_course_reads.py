@@ -246,10 +246,10 @@ class _School:
 
     def reads_one(self, visitor: Caller | None) -> None:
         while self.goes_on():
-            wanted = random.choice([*self.watched, *[*self._passing][-3:]])
-            looked_for = frozenset({wanted}) if visitor is None or wanted in self._passing else frozenset()
+            course_id = random.choice([*self.watched, *[*self._passing][-3:]])
+            looked_for = frozenset({course_id}) if visitor is None or course_id in self._passing else frozenset()
             with self.history.read(looked_for) as versions, contextlib.suppress(NotFound):
-                versions[wanted] = courses.get(visitor, wanted).version
+                versions[course_id] = courses.get(visitor, course_id).version
             self.served[read_through.cache_status.get()] += 1
 
     def reads_lists(self) -> None:

@@ -21,8 +21,10 @@ def policy_of(role: Role) -> dict[str, Any]:
     token, _ = tokens.issue(
         tokens.TokenType.ACCESS, user_id="u", username="ada", role=role, session_id="s", now=clock.now()
     )
-    answer: dict[str, Any] = authorizer.func(AuthRequest("TOKEN", f"Bearer {token}", f"{API}/dev/GET/api/v1/auth/me/"))
-    return answer
+    response: dict[str, Any] = authorizer.func(
+        AuthRequest("TOKEN", f"Bearer {token}", f"{API}/dev/GET/api/v1/auth/me/")
+    )
+    return response
 
 
 def allows(policy: dict[str, Any], arn: str) -> bool:
@@ -50,11 +52,11 @@ def test_policy_allows_its_own_stage_and_api_only(aws: None) -> None:
 
 
 def test_authorizer_context_has_the_caller_as_text(aws: None) -> None:
-    answer = policy_of(Role.STUDENT)
+    response = policy_of(Role.STUDENT)
 
-    assert answer["principalId"] == "u"
-    assert set(answer["context"]) == {"username", "role", "session_id", "expires_at"}
-    assert all(isinstance(value, str) for value in answer["context"].values())
+    assert response["principalId"] == "u"
+    assert set(response["context"]) == {"username", "role", "session_id", "expires_at"}
+    assert all(isinstance(value, str) for value in response["context"].values())
 
 
 def counted(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:

@@ -61,9 +61,9 @@ class School:
 
     def get(self, client: Any, who: str, route: str) -> tuple[int, Any, str]:
         """Status, body without what differs from request to request, and X-Cache."""
-        answer = client.http.get(f"/api/v1{route}", headers=self._headers[who])
-        body = {k: v for k, v in answer.json_body.items() if k not in ("timestamp", "request_id")}
-        return answer.status_code, body, answer.headers["X-Cache"]
+        response = client.http.get(f"/api/v1{route}", headers=self._headers[who])
+        body = {k: v for k, v in response.json_body.items() if k not in ("timestamp", "request_id")}
+        return response.status_code, body, response.headers["X-Cache"]
 
 
 def _authorization(caller: Caller) -> dict[str, str]:
@@ -109,8 +109,8 @@ def test_cache_shows_no_caller_the_drafts_of_others(
         valkey.client.flushall()
         for who in (*order, *order):
             for route in school.routes:
-                *answer, how = school.get(client, who, route)
-                assert answer == [*expected[who, route][:2]], (order, who, route)
+                *response, how = school.get(client, who, route)
+                assert response == [*expected[who, route][:2]], (order, who, route)
                 served[how] += 1
 
     assert served["hit"] > served["miss"] > 0

@@ -52,9 +52,9 @@ def test_shipped_requirements_are_complete() -> None:
     lines = (PROJECT / "requirements.txt").read_text().splitlines()
     pinned = {Requirement(line).name: Requirement(line) for line in lines if line and line[0] != "#"}
     for name in (name for name, one in pinned.items() if one.marker is None or one.marker.evaluate()):
-        for wanted in map(Requirement, requires(name) or []):
-            if wanted.marker is None or wanted.marker.evaluate({"extra": ""}):
-                assert wanted.name.lower().replace("_", "-") in pinned, f"{name} needs {wanted}"
+        for requirement in map(Requirement, requires(name) or []):
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+                assert requirement.name.lower().replace("_", "-") in pinned, f"{name} needs {requirement}"
 
 
 @pytest.fixture(scope="session")

@@ -19,11 +19,11 @@ def test_export_pages_have_everything_once(aws: None, monkeypatch: pytest.Monkey
     teacher, rival = create_user(Role.INSTRUCTOR), create_user(Role.INSTRUCTOR)
     made = [create_course(teacher, is_published=number != 1) for number in range(3)]
     theirs = create_course(rival)
-    wanted = {course.id for course in made}
+    expected = {course.id for course in made}
     for owner, course in ((teacher, made[1]), (teacher, made[2]), (rival, theirs)):
         for number in (3, 1, 2):
             lesson = lessons.create(owner, course.id, LESSON | {"content": "", "order_index": number})
-            wanted |= {lesson.id} if owner is teacher else set()
+            expected |= {lesson.id} if owner is teacher else set()
 
     held, place, first = [], None, True
     while first or place:
@@ -32,7 +32,7 @@ def test_export_pages_have_everything_once(aws: None, monkeypatch: pytest.Monkey
         held += [item.id for item in part.items]
         place, first = part.next_cursor, False
 
-    assert sorted(held) == sorted(wanted | {"s"})
+    assert sorted(held) == sorted(expected | {"s"})
 
 
 def test_export_has_own_enrollments_only(aws: None) -> None:

@@ -109,13 +109,13 @@ def test_lessons_across_courses_are_newest_course_first(
     teacher: Caller, limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lesson_listing, "MAX_COURSES_PER_PAGE", 2)
-    wanted: list[list[str]] = []
+    expected: list[list[str]] = []
     for count in (2, 0, 0, 0, 3, 1):
         course = create_course(teacher)
-        wanted.insert(0, [add(teacher, course.id, order).id for order in range(count)])
+        expected.insert(0, [add(teacher, course.id, order).id for order in range(count)])
     draft = create_course(teacher, is_published=False)
     secret = add(teacher, draft.id).id
-    published = [*itertools.chain(*wanted)]
+    published = [*itertools.chain(*expected)]
 
     assert walk(None, limit=limit) == walk(create_user(Role.STUDENT), limit=limit) == published
     assert walk(teacher, limit=limit) == [secret, *published]

@@ -47,9 +47,9 @@ def test_account_is_throttled_after_ten_failures(aws: None, monkeypatch: pytest.
     student = create_user(Role.STUDENT)
     started = time.time()
 
-    answers = [tries(student.username, address=f"192.0.2.{number}") for number in range(12)]
+    responses = [tries(student.username, address=f"192.0.2.{number}") for number in range(12)]
 
-    assert answers == ["NotAuthenticated"] * 10 + ["TooManyAttempts"] * 2
+    assert responses == ["NotAuthenticated"] * 10 + ["TooManyAttempts"] * 2
     assert len(quick) == 10
     assert tries(student.username, PASSWORD, "198.51.100.1") == "TooManyAttempts"
     with pytest.raises(TooManyAttempts) as throttled:
@@ -62,18 +62,18 @@ def test_account_is_throttled_after_ten_failures(aws: None, monkeypatch: pytest.
 
 @pytest.mark.parametrize("name", ["unknown", "unknown@example.org"])
 def test_unknown_username_is_throttled_alike(aws: None, name: str) -> None:
-    answers = [tries(name.upper() if number % 2 else name) for number in range(12)]
+    responses = [tries(name.upper() if number % 2 else name) for number in range(12)]
 
-    assert answers == ["NotAuthenticated"] * 10 + ["TooManyAttempts"] * 2
+    assert responses == ["NotAuthenticated"] * 10 + ["TooManyAttempts"] * 2
 
 
 def test_username_and_email_share_the_account_limit(aws: None) -> None:
     student = create_user(Role.STUDENT)
     names = [student.username, f"{student.username}@example.org"]
 
-    answers = [tries(names[number % 2]) for number in range(12)]
+    responses = [tries(names[number % 2]) for number in range(12)]
 
-    assert answers == ["NotAuthenticated"] * 10 + ["TooManyAttempts"] * 2
+    assert responses == ["NotAuthenticated"] * 10 + ["TooManyAttempts"] * 2
 
 
 def test_successful_login_releases_its_attempt(aws: None) -> None:
@@ -89,9 +89,9 @@ def test_address_is_throttled_after_its_limit(aws: None, monkeypatch: pytest.Mon
     monkeypatch.setattr(login_throttling, "ADDRESS_LIMIT", 20)  # the same, in less time
     student = create_user(Role.STUDENT)
 
-    answers = [tries(unique("x")) for _ in range(21)]
+    responses = [tries(unique("x")) for _ in range(21)]
 
-    assert answers == ["NotAuthenticated"] * 20 + ["TooManyAttempts"]
+    assert responses == ["NotAuthenticated"] * 20 + ["TooManyAttempts"]
     assert tries(student.username, PASSWORD) == "TooManyAttempts"
     assert tries(student.username, PASSWORD, "192.0.2.8") == "in"
     window = Throttle.find(f"user#{student.id}")

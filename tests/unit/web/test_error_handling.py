@@ -29,16 +29,16 @@ def test_unhandled_exception_is_a_500_without_details(
     monkeypatch.setattr(Course, "find", fail)
     logs.configure()  # to the standard output that this test reads
 
-    answer = client.http.get("/api/v1/courses/0000000000000000")
+    response = client.http.get("/api/v1/courses/0000000000000000")
 
-    assert answer.status_code == answer.json_body["status"] == 500
-    assert answer.headers["Content-Type"] == "application/problem+json"
-    assert answer.json_body["request_id"] == answer.headers["X-Request-ID"]
-    assert "swordfish" not in answer.body.decode()
+    assert response.status_code == response.json_body["status"] == 500
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert response.json_body["request_id"] == response.headers["X-Request-ID"]
+    assert "swordfish" not in response.body.decode()
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
     [error] = [line for line in lines if line["logger"] == "app.error"]
     assert "swordfish" in error["stack_trace"]
-    assert (error["level"], error["request_id"]) == ("ERROR", answer.headers["X-Request-ID"])
+    assert (error["level"], error["request_id"]) == ("ERROR", response.headers["X-Request-ID"])
     [access] = [line for line in lines if line["logger"] == "app.access"]
     assert access["extra"]["status"] == 500
 
@@ -66,6 +66,6 @@ def test_lasting_write_contention_is_429_with_retry_after(client: Any, monkeypat
 
     monkeypatch.setattr(Course, "find", fail)
 
-    answer = client.http.get("/api/v1/courses/0000000000000000")
+    response = client.http.get("/api/v1/courses/0000000000000000")
 
-    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "1")
+    assert (response.status_code, response.headers["Retry-After"]) == (429, "1")
