@@ -13,6 +13,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 PROJECT = Path(__file__).parents[1]
 CONFIG = PROJECT / ".chalice" / "config.json"
@@ -93,6 +94,16 @@ def configure_aws_endpoint(stage_name: str) -> None:
         os.environ.setdefault("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
         os.environ.update(AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test")  # noqa: S106  LocalStack's own
         os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
+
+
+def require_local_endpoint(stage_name: str) -> None:
+    """Reject the stage of `make run` unless AWS_ENDPOINT_URL points to this machine: it never belongs to an account.
+
+    Raises OperatorError.
+    """
+    host = urlsplit(os.environ.get("AWS_ENDPOINT_URL", "")).hostname
+    if stage_name == LOCAL and host not in ("127.0.0.1", "localhost"):
+        raise OperatorError("The stage local is the one of `make run`; choose another one: `make deploy STAGE=dev`.")
 
 
 def host_variables(stage: Stage) -> dict[str, str]:

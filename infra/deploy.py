@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
 from infra import cloudformation, config, email_sender, lambda_state, preflight, smoke_test, stacks, vpc
 from infra.chalice import deployed_resources
@@ -27,10 +27,10 @@ def deploy(stage: config.Stage, confirm: bool, new_runtime: bool = False) -> Non
     Raises OperatorError.
     """
     _check_account(stage, new_runtime)
-    stacks = _stacks(stage)
-    unwanted = [stack for stack in stacks if not stack.is_wanted and cloudformation.status(stack)]
-    plans = [cloudformation.plan(stack) for stack in stacks if stack.is_wanted and stack.is_ready]
-    _preview(stage, plans, unwanted, [stack for stack in stacks if stack.is_wanted and not stack.is_ready])
+    own = _stacks(stage)
+    unwanted = [stack for stack in own if not stack.is_wanted and cloudformation.status(stack)]
+    plans = [cloudformation.plan(stack) for stack in own if stack.is_wanted and stack.is_ready]
+    _preview(stage, plans, unwanted, [stack for stack in own if stack.is_wanted and not stack.is_ready])
     if confirm and not _confirm("Go on?"):
         for plan in plans:
             cloudformation.discard(plan)
@@ -61,7 +61,7 @@ def destroy(stage: config.Stage, confirmed: str) -> None:
     if confirmed != stage.name:
         print(f"This deletes the stage {stage.name}: its API, functions, queues with their messages, keys and alarms.")
         print("Its tables stay, and a later deploy of the same stage uses them. Its logs expire after 30 days.")
-        if input(f"Type {stage.name} to go on: ") != stage.name:
+        if _ask(f"Type {stage.name} to go on: ") != stage.name:
             raise config.OperatorError("Nothing was deleted.")
     data, *others = stacks.stage_stacks(stage)
     for stack in reversed(others):
@@ -150,7 +150,22 @@ def _run_chalice(command: str, stage_name: str) -> None:
 
 
 def _confirm(question: str) -> bool:
-    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    return _ask(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+
+
+def _ask(question: str) -> str:
+    """Return the typed line, or nothing at Ctrl-D or the end of the input."""
+    try:
+        return input(question)
+    except EOFError:
+        print()
+        return ""
+
+
+def _require_terminal(confirmed: bool) -> None:
+    """Reject a deploy that cannot ask: a script or scheduler must confirm it explicitly."""
+    if not confirmed and not sys.stdin.isatty():
+        raise config.OperatorError("There is no terminal to confirm the changes on: use `make deploy ... YES=1`.")
 
 
 def main() -> None:
@@ -167,12 +182,18 @@ def main() -> None:
     try:
         stage = config.load_stage(options.stage)
         config.configure_aws_endpoint(stage.name)
+        config.require_local_endpoint(stage.name)
         if options.command == "deploy":
-            deploy(stage, confirm=sys.stdin.isatty() and not options.yes, new_runtime=options.new_runtime)
+            _require_terminal(options.yes)
+            deploy(stage, confirm=not options.yes, new_runtime=options.new_runtime)
         else:
             destroy(stage, options.confirm)
+    except (NoRegionError, NoCredentialsError) as error:
+        sys.exit(f"{error} Set AWS_DEFAULT_REGION and AWS_PROFILE: docs/deploying.md.")
     except (config.OperatorError, BotoCoreError, ClientError) as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit("\nInterrupted. Run the same command again to go on.")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from http import HTTPStatus
 from typing import Any, Literal
 
 from chalice.app import Chalice
@@ -15,6 +14,7 @@ from pydantic.json_schema import models_json_schema
 from chalicelib.core.resources import OPENAPI_FILE
 from chalicelib.schemas.problems import Problem
 from chalicelib.security.access import AccessRule, AuthMode
+from chalicelib.web import problems
 from chalicelib.web.endpoint import API_PREFIX, EndpointSpec
 
 VERSION = "0.1.0"
@@ -175,7 +175,7 @@ def _response(status: int, schema: Any, content_type: str = "application/json") 
         headers["Location"] = _header("The URL of the new resource.")
     if status == 429:
         headers["Retry-After"] = _header("Seconds until a retry can succeed.")
-    response: dict[str, Any] = {"description": HTTPStatus(status).phrase, "headers": headers}
+    response: dict[str, Any] = {"description": problems.title(status), "headers": headers}
     if schema:
         response["content"] = {content_type: {"schema": schema}}
     return response

@@ -45,7 +45,11 @@ class InvalidInput(DomainError):
 
 
 class NotAuthenticated(DomainError):
-    """The token is missing or invalid."""
+    """The token is missing or invalid; ``is_token_invalid`` if a token was sent."""
+
+    def __init__(self, detail: str, *, is_token_invalid: bool = False) -> None:
+        super().__init__(detail)
+        self.is_token_invalid = is_token_invalid
 
 
 class Forbidden(DomainError):

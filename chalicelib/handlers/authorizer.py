@@ -79,4 +79,6 @@ def _unauthorized() -> Exception:
 
     logs.request_id.set(str(uuid.uuid4()))
     headers = {"Content-Type": problems.CONTENT_TYPE, "X-Request-ID": logs.request_id.get()}
-    return Unauthorized(headers | problems.WWW_AUTHENTICATE, problems.from_status(401, "Invalid token.", "").encode())
+    return Unauthorized(
+        headers | problems.WWW_AUTHENTICATE_INVALID_TOKEN, problems.from_status(401, "Invalid token.", "").encode()
+    )

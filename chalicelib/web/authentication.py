@@ -56,7 +56,7 @@ def _caller_of_authorizer(request_context: Mapping[str, Any]) -> Caller | None:
     except (KeyError, ValueError, TypeError):
         return None
     if expires_at <= time.time():
-        raise NotAuthenticated("The token has expired.")
+        raise NotAuthenticated("The token has expired.", is_token_invalid=True)
     return caller
 
 
@@ -67,5 +67,5 @@ def _authenticate_bearer(header: str, request: Request) -> Caller:
     try:
         claims = tokens.verify(tokens.parse_bearer_header(header), TokenType.ACCESS)
     except InvalidToken as error:
-        raise NotAuthenticated("Invalid token.") from error
+        raise NotAuthenticated("Invalid token.", is_token_invalid=True) from error
     return Caller(claims.user_id, claims.username, claims.role, claims.session_id)

@@ -6,11 +6,13 @@ from typing import Any
 from chalice.app import Response
 from pydantic import BaseModel
 
+from chalicelib.core.errors import InvalidInput
 from chalicelib.core.versions import ExpectedVersions
 from chalicelib.web.endpoint import ApiRequest
 from chalicelib.web.responses import json_response
 
 _TAG = re.compile(r'(W/)?"([^"]*)"')
+_TAG_LIST = re.compile(r'(W/)?"[^"]*"(\s*,\s*(W/)?"[^"]*")*')
 _VERSION = re.compile(r"[1-9][0-9]{0,9}")
 
 
@@ -29,10 +31,16 @@ def updated_response(body: BaseModel, version: float) -> Response:
 
 
 def if_match_versions(request: ApiRequest[Any, Any]) -> ExpectedVersions:
-    """Return the versions of ``If-Match``, or None for any. A weak tag matches nothing (RFC 9110 §13.1.1)."""
+    """Return the versions of ``If-Match``, or None for any. A weak tag matches nothing (RFC 9110 §13.1.1).
+
+    Raises:
+        InvalidInput: The header is neither ``*`` nor a list of entity tags.
+    """
     header = request.request.headers.get("if-match")
     if header is None or header.strip() == "*":
         return None
+    if not _TAG_LIST.fullmatch(header.strip()):
+        raise InvalidInput('If-Match must be * or ETags with their quotes, such as "3".')
     return frozenset(int(value) for weak, value in _TAG.findall(header) if not weak and _VERSION.fullmatch(value))
 
 

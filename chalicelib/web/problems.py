@@ -12,6 +12,11 @@ from chalicelib.observability import logs
 CONTENT_TYPE = "application/problem+json"
 # RFC 9110 §11.6.1, RFC 6750 §3: a 401 names the authentication scheme.
 WWW_AUTHENTICATE = {"WWW-Authenticate": 'Bearer realm="EduFlow"'}
+# RFC 6750 §3.1: it has an error code only if the request has a token.
+WWW_AUTHENTICATE_INVALID_TOKEN = {"WWW-Authenticate": 'Bearer realm="EduFlow", error="invalid_token"'}
+
+# RFC 9110 renamed it; http.HTTPStatus has the new phrase since Python 3.13.
+_RENAMED_PHRASES = {413: "Content Too Large"}
 
 STATUS_BY_ERROR: Mapping[type[DomainError], int] = {
     errors.InvalidInput: 400,
@@ -29,7 +34,7 @@ STATUS_BY_ERROR: Mapping[type[DomainError], int] = {
 
 def title(status: int) -> str:
     """Return the title of a status, the same for all problems of its type (RFC 9457 §3.1.4)."""
-    return HTTPStatus(status).phrase
+    return _RENAMED_PHRASES.get(status) or HTTPStatus(status).phrase
 
 
 def document(status: int, detail: str, instance: str, fields: tuple[errors.FieldError, ...] = ()) -> dict[str, Any]:

@@ -26,6 +26,8 @@ def parse_body(model: type[BaseModel] | None, request: Request) -> Any:
     raw = request.raw_body or b""
     if len(raw) > MAX_BODY_BYTES:
         raise PayloadTooLarge(f"The body is larger than {MAX_BODY_BYTES} bytes.")
+    if not raw.strip():
+        raise InvalidInput("The body is empty.")
     try:
         return model.model_validate_json(raw)
     except ValidationError as error:
@@ -49,8 +51,9 @@ def parse_query(model: type[BaseModel] | None, request: Request) -> Any:
 
 def _invalid_input(error: ValidationError) -> InvalidInput:
     violations = error.errors(include_url=False, include_context=False, include_input=False)
-    if any(violation["type"] == "json_invalid" for violation in violations):
-        return InvalidInput("The body is not JSON.")
+    for violation in violations:
+        if violation["type"] == "json_invalid":  # its message names line and column
+            return InvalidInput(_sentence(violation["msg"].replace("Invalid JSON", "The body is not JSON", 1)))
     if any(not violation["loc"] for violation in violations):
         return InvalidInput("The body must be a JSON object.")
     fields = tuple(

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from chalice.app import CORSConfig, Response
 from pydantic import BaseModel
 
-from chalicelib.core.errors import DomainError, TooManyAttempts, WriteContention
+from chalicelib.core.errors import DomainError, NotAuthenticated, TooManyAttempts, WriteContention
 from chalicelib.web import problems
 
 CORS = CORSConfig(
@@ -40,8 +40,8 @@ def error_response(error: DomainError, instance: str) -> Response:
     """Return the problem document of a domain error, for the path ``instance``."""
     status, body = problems.from_error(error, instance)
     headers: dict[str, str | list[str]] = {"Content-Type": problems.CONTENT_TYPE}
-    if status == 401:
-        headers |= problems.WWW_AUTHENTICATE
+    if isinstance(error, NotAuthenticated):
+        headers |= problems.WWW_AUTHENTICATE_INVALID_TOKEN if error.is_token_invalid else problems.WWW_AUTHENTICATE
     if isinstance(error, WriteContention | TooManyAttempts):
         headers["Retry-After"] = str(error.retry_after)
     return Response(body, status_code=status, headers=headers)

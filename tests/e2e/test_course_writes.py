@@ -87,7 +87,7 @@ def test_etags(teacher: Actor, anonymous: Actor, api: Api) -> None:
     stale = [
         teacher.call(method, path, json={"title": "Third"}, headers={"If-Match": match})
         for method in ("PUT", "PATCH", "DELETE")
-        for match in (tag, f"W/{written.headers['ETag']}", '"x"', "nonsense")
+        for match in (tag, f"W/{written.headers['ETag']}", '"x"')
     ]
     after = anonymous.get(path, headers={"If-None-Match": tag})
 

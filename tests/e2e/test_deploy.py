@@ -36,7 +36,7 @@ class Empty:
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", *command],
-            cwd=self.project, env=self.environment, capture_output=True, text=True, check=False,
+            cwd=self.project, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
         )  # fmt: skip
 
     def run_plain_chalice_deploy(self) -> subprocess.CompletedProcess[str]:
@@ -72,7 +72,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Empty]:
 
 
 DOMAIN = "api.school.example"
-DEPLOY = ("infra.deploy", "deploy", "local")
+DEPLOY = ("infra.deploy", "deploy", "local", "--yes")
 
 
 def test_smoke_test_names_a_missing_stage(empty: Empty) -> None:
@@ -80,6 +80,14 @@ def test_smoke_test_names_a_missing_stage(empty: Empty) -> None:
 
     assert missing.returncode == 1
     assert "is not deployed" in missing.stderr
+
+
+def test_deploy_without_terminal_and_yes_is_refused(empty: Empty) -> None:
+    refused = empty.run("infra.deploy", "deploy", "local")
+
+    assert refused.returncode == 1
+    assert "YES=1" in refused.stderr
+    assert empty.client("cloudformation").describe_stacks()["Stacks"] == []
 
 
 def test_killed_deploy_is_completed_by_the_next(empty: Empty) -> None:

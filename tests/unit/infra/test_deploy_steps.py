@@ -192,3 +192,12 @@ def test_template_is_valid_in_every_supported_region(template: str) -> None:
     file = stacks.TEMPLATES / f"{template}.yaml"
 
     assert lint_file(file, config=ManualArgs(regions=list(SUPPORTED_REGIONS))) == []
+
+
+@pytest.mark.parametrize("endpoint", ["", "https://dynamodb.us-east-1.amazonaws.com"])
+def test_stage_of_make_run_is_not_deployed_to_aws(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+
+    with pytest.raises(config.OperatorError, match="make run"):
+        config.require_local_endpoint("local")
+    config.require_local_endpoint("dev")

@@ -114,3 +114,13 @@ def test_writes_require_the_owner(http: ApiClient) -> None:
         assert http.call("PATCH", f"/courses/{course.id}/", create_user(role), {"title": "Links"}).status == 403
     assert http.call("POST", "/courses/", create_user(Role.STUDENT), {"title": "Links"}).status == 403
     assert http.call("POST", "/courses/", body={"title": "Links"}).status == 401
+
+
+def test_if_match_without_quotes_is_400(http: ApiClient) -> None:
+    owner = create_user(Role.INSTRUCTOR)
+    course = create_course(owner)
+
+    response = http.call("PATCH", f"/courses/{course.id}/", owner, {"title": "Links"}, If_Match="1")
+
+    assert (response.status, "quotes" in response.json["detail"]) == (400, True)
+    assert http.call("PATCH", f"/courses/{course.id}/", owner, {"title": "Links"}, If_Match='"9", "1"').status == 200
