@@ -36,7 +36,8 @@ class Empty:
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", *command],
-            cwd=self.project, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+            cwd=self.project, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            check=False,
         )  # fmt: skip
 
     def run_plain_chalice_deploy(self) -> subprocess.CompletedProcess[str]:
