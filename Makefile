@@ -72,4 +72,4 @@ package: .venv/.installed  ## write the stage's functions as a CloudFormation (S
 	@AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} $(BIN)/python -m infra.sam_template $(STAGE) build/$(STAGE)
 
 clean:  ## delete the virtual environment, the local data and all build results
-	@$(PYTHON) -c 'import shutil; [shutil.rmtree(p, ignore_errors=True) for p in (".local", ".venv", ".chalice/deployed", ".chalice/deployments", "build", ".mypy_cache", ".ruff_cache", ".pytest_cache")]'
+	@$(PYTHON) -m devstack.clean

@@ -29,8 +29,15 @@ def main() -> int:
     try:
         _load_stage_environment(options.stage)
         _run(options)
+        sys.stdout.flush()
     except CommandError as error:
         print(error, file=sys.stderr)
+        return 1
+    except (KeyboardInterrupt, EOFError):
+        print("\nInterrupted.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `manage.py ... | head`: https://docs.python.org/3/library/signal.html#note-on-sigpipe
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return 0
 
@@ -75,12 +82,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     admin.add_argument("username")
     admin.add_argument("email")
-    add("demo", _demo, "Create demo data, once per stage.")
+    add("demo", _demo, "Create demo data, once per stage. After an interruption, run it again.")
     job = add("run", lambda options: _JOBS[options.job](options), "Run a scheduled job now.")
     job.add_argument("job", choices=_JOBS)
     job.add_argument(
         "--date",
-        type=date.fromisoformat,
+        type=_date,
         metavar="YYYY-MM-DD",
         help="daily-report: regenerate the report of this day and of the days after it",
     )
@@ -149,8 +156,7 @@ def _demo(options: argparse.Namespace) -> None:
     try:
         seed.seed(password, lambda step: print(f"  {step} ...", file=sys.stderr))
     except seed.AlreadySeededError:
-        print("The demo data exists already.")
-        return
+        print("The demo data exists already.", file=sys.stderr)
     shown = password if password == DEMO_PASSWORD else "EDUFLOW_PASSWORD"
     print(f"Demo accounts (password: {shown})")
     for role, name in (("admin", seed.ADMIN), ("instructor", "grace.h"), ("student", "ada")):
@@ -244,8 +250,11 @@ def _show_enrollment(options: argparse.Namespace) -> None:
 
 
 def _logs(options: argparse.Namespace) -> None:
-    for line in sorted(_log_lines(options), key=lambda line: str(line["timestamp"])):
+    lines = sorted(_log_lines(options), key=lambda line: str(line["timestamp"]))
+    for line in lines:
         print(json.dumps(line))
+    if not lines:
+        print("No log lines were found.", file=sys.stderr)
 
 
 def _log_lines(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -264,6 +273,13 @@ def _log_lines(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
                 # Without Lambda's own START, END and REPORT lines. LocalStack ignores the filter pattern.
                 if event["message"].startswith("{") and (options.request_id or "") in event["message"]:
                     yield json.loads(event["message"])
+
+
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a date such as 2026-11-25") from None
 
 
 def _duration(text: str) -> timedelta:

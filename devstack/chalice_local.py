@@ -14,7 +14,7 @@ from typing import Any
 import chalice.cli
 from chalice.cli.filewatch.stat import StatFileWatcher
 
-from devstack.stack import StackFailed, port_setting
+from devstack.stack import StackFailed, check_port_free, port_setting
 from infra.config import LOCAL, PROJECT
 from infra.local_stage import HOME, HOST, running_environment
 
@@ -28,6 +28,7 @@ def main() -> int:
         port = port_setting("LOCAL_PORT", 8001)
         if environment is None:
             raise StackFailed("`chalice local` needs the local AWS: start it with `make run` in another terminal.")
+        check_port_free("LOCAL_PORT", port, target="local")
     except StackFailed as error:
         print(error, file=sys.stderr)
         return 1

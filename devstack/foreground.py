@@ -39,7 +39,7 @@ def run_until_interrupted(create: Callable[[], Server], start: Callable[..., Non
     except _Interrupted:
         print(f"\n{farewell}")
         return 0
-    except StackFailed as error:
+    except (StackFailed, OSError) as error:  # OSError: such as a read-only folder
         print(f"\n{error}", file=sys.stderr)
         return 1
 

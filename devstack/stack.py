@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from infra.config import LOCAL, PROJECT
-from infra.local_stage import HOST, STATE_FILE, aws_environment
+from infra.local_stage import HOST, LOCK_FILE, STATE_FILE, aws_environment
 
 _DATA_FORMAT = "2"  # of tables, queues and function names; change it when `make run` cannot read older data
 _START_SECONDS = 60
@@ -57,6 +58,8 @@ class Stack:
         self.home.mkdir(parents=True, exist_ok=True)
         self._acquire_lock()
         self._check_data_format()
+        if len(set(self._ports.values())) < len(self._ports):
+            raise StackFailed("PORT and AWS_PORT are equal: choose different ports.")
         for name, port in self._ports.items():
             check_port_free(name, port)
         command = [sys.executable, "-m", "devstack.server", "--stage", LOCAL, "--home", str(self.home)]
@@ -118,7 +121,7 @@ class Stack:
         self._lock = None
 
     def _acquire_lock(self) -> None:
-        lock = (self.home / "lock").open("w")
+        lock = (self.home / LOCK_FILE).open("w")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -207,7 +210,7 @@ def step(title: str) -> Iterator[None]:
     print(f" {time.monotonic() - started:.1f} s", flush=True)
 
 
-def check_port_free(name: str, port: int) -> None:
+def check_port_free(name: str, port: int, target: str = "run") -> None:
     """Raise StackFailed if a process listens on the port, which the variable ``name`` sets."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -215,10 +218,14 @@ def check_port_free(name: str, port: int) -> None:
             probe.bind((HOST, port))
         except OSError:
             raise StackFailed(
-                f"Port {port} is in use: choose another one, as in `make run {name}={port + 1}`."
+                f"Port {port} is in use: choose another one, as in `make {target} {name}={port + 1}`."
             ) from None
 
 
 def _last_line(log: Path) -> str:
+    """Return the last line of a log; of a traceback, with the file and line of the error."""
     lines = log.read_text(errors="replace").split("\n") if log.exists() else []
-    return next((line.strip() for line in reversed(lines) if line.strip()), "no log")
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "no log")
+    places = re.findall(r'^  File "(.+)", line (\d+)', "\n".join(lines), re.MULTILINE)
+    is_error = re.match(r"\w+(\.\w+)*(Error|Exception)\b", last)
+    return f"{last} ({places[-1][0]}, line {places[-1][1]})" if is_error and places else last

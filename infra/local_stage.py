@@ -1,6 +1,7 @@
 """How commands on this machine reach the local stage: the AWS that `make run` starts."""
 
 import contextlib
+import fcntl
 import json
 import os
 from pathlib import Path
@@ -10,6 +11,7 @@ from infra.config import PROJECT
 HOST = "127.0.0.1"
 HOME = PROJECT / ".local"  # data, logs and state of a `make run`
 STATE_FILE = "stack.json"
+LOCK_FILE = "lock"  # locked while a `make run` uses the home; the kernel releases it when the process is killed
 
 
 def aws_environment(aws_url: str) -> dict[str, str]:
@@ -25,8 +27,22 @@ def aws_environment(aws_url: str) -> dict[str, str]:
     }
 
 
+def is_running(home: Path) -> bool:
+    """Return whether a `make run` uses a home."""
+    try:
+        with (home / LOCK_FILE).open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def running_environment(home: Path) -> dict[str, str] | None:
     """Return the environment for the AWS and the cache that run from a home, or None if none runs."""
+    if not is_running(home):
+        return None  # a killed stack leaves its state file
     with contextlib.suppress(OSError, ValueError):
         environment: dict[str, str] = json.loads((home / STATE_FILE).read_text())
         return environment

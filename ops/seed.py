@@ -6,9 +6,12 @@ from datetime import datetime, timedelta
 
 from chalicelib.core import clock
 from chalicelib.core.caller import Caller
-from chalicelib.core.errors import Conflict
 from chalicelib.core.roles import Role
+from chalicelib.models.course_listings import CourseListing
+from chalicelib.models.courses import Course
 from chalicelib.models.enrollments import Enrollment
+from chalicelib.models.identities import Identity
+from chalicelib.models.lessons import Lesson
 from chalicelib.models.users import User
 from chalicelib.services import accounts, courses, lessons, reports
 
@@ -73,17 +76,17 @@ class AlreadySeededError(Exception):
 
 
 def seed(password: str, say: Callable[[str], object]) -> None:
-    """Create the demo data. All accounts have this password. ``say`` is called with each step.
+    """Create the demo data, or what an interrupted call has not created.
+
+    All accounts have this password. ``say`` is called with each step.
 
     Raises:
-        AlreadySeededError: The stage has the demo data.
+        AlreadySeededError: The stage has all of the demo data.
     """
+    if Identity.find_user_id(ADMIN):
+        raise AlreadySeededError
     generator = random.Random(2026)  # the same data on every stage
     opening = clock.now() - timedelta(days=_DAYS)
-    try:
-        accounts.create_admin(ADMIN, "admin@example.org", password)
-    except Conflict as error:
-        raise AlreadySeededError from error
     say("instructors and students")
     instructors = [_register(name, Role.INSTRUCTOR, password, opening) for name in _INSTRUCTORS]
     students = [_register(name, Role.STUDENT, password, _random_time(generator, opening)) for name in _STUDENTS]
@@ -94,10 +97,13 @@ def seed(password: str, say: Callable[[str], object]) -> None:
     say("daily reports")
     for _ in reports.generate_missing(clock.now()):
         pass
+    accounts.create_admin(ADMIN, "admin@example.org", password)  # last: it marks the data as complete
 
 
 def _register(name: str, role: Role, password: str, now: datetime) -> User:
-    return accounts.register(name, f"{name}@example.org", password, role, now)
+    user_id = Identity.find_user_id(name)
+    existing = User.find(user_id) if user_id else None
+    return existing or accounts.register(name, f"{name}@example.org", password, role, now)
 
 
 def _random_time(generator: random.Random, since: datetime) -> datetime:
@@ -111,7 +117,8 @@ def _create_courses(generator: random.Random, instructors: list[User], opening: 
         caller = Caller(owner.id, owner.username, Role.INSTRUCTOR, session_id="demo")
         created_at = opening + timedelta(days=number, hours=generator.uniform(1, 9))
         fields = {"title": title, "description": description, "price_cents": cents, "is_published": is_published}
-        course = courses.create(caller, fields, created_at)
+        course = _find_course(owner.id, title) or courses.create(caller, fields, created_at)
+        existing = {lesson.title for lesson in Lesson.all_of_course(course.id)}
         for order, lesson in enumerate(titles, start=1):
             fields = {
                 "title": lesson,
@@ -119,10 +126,16 @@ def _create_courses(generator: random.Random, instructors: list[User], opening: 
                 "duration_min": generator.randrange(10, _LONGEST_LESSON, 5),
                 "order_index": order,
             }
-            lessons.create(caller, course.id, fields, created_at + timedelta(minutes=order))
+            if lesson not in existing:
+                lessons.create(caller, course.id, fields, created_at + timedelta(minutes=order))
         if is_published:
             published.append(course.id)
     return published
+
+
+def _find_course(owner_id: str, title: str) -> Course | None:
+    candidates = (Course.find(row.course_id) for row in CourseListing.of_owner(owner_id, ""))
+    return next((course for course in candidates if course and course.title == title), None)
 
 
 def _enroll(generator: random.Random, students: list[User], course_ids: list[str]) -> None:

@@ -25,7 +25,8 @@ def test_demo_data_is_complete(stack: RunningStack) -> None:
 
     assert [actor.get("/auth/me/").json()["role"] for actor in accounts] == ["admin", "instructor", "student"]
     assert [course["lessons_count"] for course in courses if course["title"] == "Compilers by hand"] == [6]
-    assert (again.returncode, again.stdout) == (0, "The demo data exists already.\n")
+    assert (again.returncode, again.stderr) == (0, "The demo data exists already.\n")
+    assert "learn-with-eduflow" in again.stdout
 
 
 def test_restart_keeps_data_and_leaves_no_process(own_copy: RunningStack) -> None:
@@ -67,6 +68,7 @@ def test_failed_deploy_leaves_no_process(own_copy: RunningStack) -> None:
     assert failed.stderr.count("\n") <= 2
     assert "`chalice deploy` failed" in failed.stderr
     assert "half a line of code" in failed.stderr
+    assert f"{own_copy.folder}/app.py, line 1" in failed.stderr
     assert processes_of(own_copy.folder) == []
 
 
@@ -105,6 +107,23 @@ def test_used_port_is_named(own_copy: RunningStack) -> None:
         f"Port {own_copy.port} is in use: choose another one, as in `make run PORT={own_copy.port + 1}`."
     )
     assert processes_of(own_copy.folder) == []
+
+
+def test_equal_ports_are_rejected(own_copy: RunningStack) -> None:
+    own_copy.aws_port = own_copy.port
+
+    failed = _run(own_copy)
+
+    assert (failed.returncode, "PORT and AWS_PORT are equal" in failed.stderr) == (1, True)
+
+
+def test_clean_is_refused_while_the_stack_runs(stack: RunningStack) -> None:
+    refused = subprocess.run(
+        [sys.executable, "-m", "devstack.clean"], cwd=stack.folder, capture_output=True, text=True, check=False
+    )
+
+    assert (refused.returncode, "stop it first" in refused.stderr) == (1, True)
+    assert (stack.folder / ".local" / "stack.json").exists()
 
 
 def test_second_run_from_a_folder_is_rejected(stack: RunningStack) -> None:

@@ -1,0 +1,51 @@
+"""The demo data is completed after an interruption."""
+
+import pytest
+
+from chalicelib.models.courses import Course
+from chalicelib.models.enrollments import Enrollment
+from chalicelib.models.lessons import Lesson
+from chalicelib.models.users import User
+from chalicelib.security import passwords
+from chalicelib.services import lessons
+from ops import seed
+from tests.clients import PASSWORD
+
+
+class Interruption(BaseException):
+    """Ctrl-C."""
+
+
+def counts() -> list[int]:
+    users = [user for user in User.scan() if user.username]  # without the row that counts admins
+    return [len(users), *(len([*model.scan()]) for model in (Course, Lesson, Enrollment))]
+
+
+def create_demo() -> None:
+    seed.seed(PASSWORD, lambda step: None)
+
+
+@pytest.mark.parametrize("created_lessons", [0, 7])
+def test_interrupted_demo_is_completed(aws: None, monkeypatch: pytest.MonkeyPatch, created_lessons: int) -> None:
+    monkeypatch.setattr(passwords, "hash_password", lambda password: "no hash")
+    create, created = lessons.create, 0
+
+    def interrupted(*arguments: object) -> object:
+        nonlocal created
+        if created == created_lessons:
+            raise Interruption
+        created += 1
+        return create(*arguments)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch, pytest.raises(Interruption):
+        patch.setattr(lessons, "create", interrupted)
+        create_demo()
+    assert counts()[3] == 0
+
+    create_demo()
+
+    users, courses, lesson_count, enrollments = counts()
+    assert (users, courses, lesson_count) == (27, 8, 32)
+    assert enrollments > 22
+    with pytest.raises(seed.AlreadySeededError):
+        create_demo()
