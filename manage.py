@@ -91,6 +91,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="YYYY-MM-DD",
         help="daily-report: regenerate the report of this day and of the days after it",
     )
+    job.add_argument(
+        "--email", action="store_true", help="daily-report: send the latest report to all admins, even if it was sent"
+    )
     queue = add("queue", _queue_status, "Show the number of messages of each queue by state, as JSON lines.")
     queue.add_argument("what", choices=["status"])
     add("redrive", _redrive, "Move the dead letters of all queues back into their queues.")
@@ -173,14 +176,29 @@ def _daily_report(options: argparse.Namespace) -> None:
         print(json.dumps({"date": report.date, **report.numbers}))
     if not stored:
         print("All completed days have a report.", file=sys.stderr)
+    if options.email:
+        _email_report()
+
+
+def _email_report() -> None:
+    from chalicelib.models.reports import Report
+    from chalicelib.models.users import User
+    from chalicelib.services import report_emails
+
+    latest = Report.latest(date.max.isoformat())
+    if latest is None:
+        raise CommandError("There is no report yet: the first one is of the day after the first registration.")
+    for admin in User.active_admins():
+        report_emails.send(latest.date, admin.email)
+        print(f"Sent the report of {latest.date} to {admin.email}.", file=sys.stderr)
 
 
 def _cleanup(options: argparse.Namespace) -> None:
     from chalicelib.core import clock
     from chalicelib.services import cleanup
 
-    if options.date:
-        raise CommandError("--date is an option of daily-report.")
+    if options.date or options.email:
+        raise CommandError("--date and --email are options of daily-report.")
 
     def show_progress(step: str, number: int) -> bool:
         _progress(f"{step}: {number}")

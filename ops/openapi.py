@@ -24,8 +24,10 @@ _Schemas = Mapping[Any, Any]
 
 _DESCRIPTION = """Courses, lessons, enrollments and users of an online school.
 
-Log in at `/auth/login/` and send the access token as `Authorization: Bearer <token>`. Unknown fields in bodies and
-unknown query parameters are ignored. Errors are problem details (RFC 9457)."""
+Log in at `/auth/login/` and send the access token as `Authorization: Bearer <token>`. In Swagger UI, run
+`POST /api/v1/auth/login/`, copy `access` from the response, and paste it at "Authorize". `make run` creates the account
+`ada` with the password `learn-with-eduflow`. Unknown fields in bodies and unknown query parameters are ignored. Errors
+are problem details (RFC 9457)."""
 _TAGS = {
     "auth": "Registration, login, and the caller's own account.",
     "courses": "Courses. Published courses are public.",

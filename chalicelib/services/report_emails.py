@@ -22,6 +22,7 @@ _COLUMNS = {
     "published_courses": "Published courses",
     "courses": "Courses",
 }
+_TABLE_COLUMNS = ("new_enrollments", "new_users", "enrollments", "users")  # as many as a phone is wide
 
 
 def pending() -> tuple[Report, list[User]] | None:
@@ -53,7 +54,9 @@ def render(day: str, to: str) -> ses.EmailMessage:
         "enrollments_chart": _chart("new_enrollments", "#2563eb", month),
         "users_chart": _chart("new_users", "#059669", month),
         "rows": "".join(_row(report) for report in reversed(month[-_WEEK:])),
-        "header": "".join(f'<th align="right" style="padding:6px 4px">{label}</th>' for label in _COLUMNS.values()),
+        "header": "".join(
+            f'<th align="right" style="padding:6px 4px">{label}</th>' for label in map(_COLUMNS.get, _TABLE_COLUMNS)
+        ),
     }
     lines = "\n".join(f"{label + ':':<20}{today[name]:>10,}" for name, label in _COLUMNS.items())
     return ses.EmailMessage(
@@ -98,5 +101,8 @@ def _bar(report: Report, value: int, highest: int, color: str) -> str:
 
 
 def _row(report: Report) -> str:
-    cells = "".join(f'<td align="right" style="padding:6px 4px">{report.numbers[name]:,}</td>' for name in _COLUMNS)
-    return f'<tr style="border-top:1px solid #e5e7eb"><td style="padding:6px 4px">{report.date}</td>{cells}</tr>'
+    cells = "".join(
+        f'<td align="right" style="padding:6px 4px">{report.numbers[name]:,}</td>' for name in _TABLE_COLUMNS
+    )
+    day = f'<td style="padding:6px 4px;white-space:nowrap">{report.date}</td>'
+    return f'<tr style="border-top:1px solid #e5e7eb">{day}{cells}</tr>'

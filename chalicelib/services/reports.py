@@ -35,11 +35,13 @@ def regenerate_from(day: date, now: datetime) -> Iterator[Report]:
     """Store a day's report again, and those of the days after it, whose totals depend on it; missing ones first.
 
     Raises:
-        InvalidInput: The day is not completed.
+        InvalidInput: The day is not completed, or before the first registration.
     """
-    last = _last_completed_day(now)
+    last, first = _last_completed_day(now), _first_day()
     if day > last:
         raise InvalidInput.for_field("date", "not_completed", f"{day} is not completed yet (UTC).")
+    if first is None or day < first:
+        raise InvalidInput.for_field("date", "too_early", f"The first account was created on {first}.")
     for _ in generate_missing(now, until=day - timedelta(days=1)):
         pass
     while day <= last:

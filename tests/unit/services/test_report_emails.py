@@ -1,11 +1,13 @@
 """The daily report by mail: once for each admin, whatever fails in between."""
 
+import argparse
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
 
+import manage
 from chalicelib.adapters import ses
 from chalicelib.core import clock
 from chalicelib.core.config import settings
@@ -102,3 +104,23 @@ def test_report_email_has_numbers_and_a_bar_per_day(box: Box) -> None:
     assert mail.html.count(f'title="{day}: 1"') == 1
     assert mail.html.count('title="') == 2 * 2
     assert "New enrollments:             1\n" in mail.text
+
+
+def test_operator_sends_the_latest_report_again(box: Box) -> None:
+    options = argparse.Namespace(date=None, email=True)
+
+    manage._daily_report(options)
+    manage._daily_report(options)
+
+    assert box.to == {"ada@example.org": 2, "bob@example.org": 2}
+
+
+def test_table_is_as_wide_as_a_phone(box: Box) -> None:
+    [*reports.generate_missing(NOW)]
+    latest = Report.latest("9999-12-31")
+    assert latest is not None
+
+    mail = report_emails.render(latest.date, "ada@example.org")
+
+    assert mail.html.count("<th ") == 5
+    assert f'white-space:nowrap">{latest.date}' in mail.html

@@ -64,6 +64,14 @@ def test_current_day_has_no_report(three_days: datetime) -> None:
         [*reports.regenerate_from(three_days.date(), three_days)]
 
 
+def test_report_before_the_first_account_is_refused(three_days: datetime) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        [*reports.regenerate_from(date(2019, 1, 1), three_days)]
+
+    assert "2026-10-30" in refused.value.fields[0].message
+    assert stored() == {}
+
+
 def test_stage_without_users_has_no_report(aws: None) -> None:
     assert [*reports.generate_missing(FIRST)] == []
 
