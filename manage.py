@@ -1,22 +1,25 @@
 """The operator's command line: ``python manage.py --help``."""
 
 import argparse
-import contextlib
 import getpass
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
 from infra import config
 from infra.config import LOCAL
 from infra.local_stage import HOME, HOST, aws_environment, running_environment
+from ops import arguments
 
 DEMO_PASSWORD = "learn-with-eduflow"  # noqa: S105  of the local stage only; `make run` prints it
 
-# chalicelib and ops are imported by the commands: they read the environment that _load_stage_environment sets.
+_FOLLOW_SECONDS = 2
+_LOG_DELAY = timedelta(minutes=1)  # how late CloudWatch may show a line
+
+# chalicelib and most of ops are imported by the commands: they read the environment that _load_stage_environment sets.
 
 
 class CommandError(Exception):
@@ -87,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     job.add_argument("job", choices=_JOBS)
     job.add_argument(
         "--date",
-        type=_date,
+        type=arguments.parse_date,
         metavar="YYYY-MM-DD",
         help="daily-report: regenerate the report of this day and of the days after it",
     )
@@ -107,8 +110,13 @@ def _parser() -> argparse.ArgumentParser:
     logs = add("logs", _logs, "Show the log lines of all functions, oldest first, as JSON lines.")
     logs.add_argument("--request-id", metavar="ID", help="only the lines of this request, in all functions")
     logs.add_argument(
-        "--since", type=_duration, default="1h", metavar="AGE", help="such as 30m, 2h or 7d (default: %(default)s)"
+        "--since",
+        type=arguments.parse_duration,
+        default="1h",
+        metavar="AGE",
+        help="such as 30m, 2h or 7d (default: %(default)s)",
     )
+    logs.add_argument("--follow", action="store_true", help="continue with new lines until Ctrl-C")
     return parser
 
 
@@ -268,44 +276,20 @@ def _show_enrollment(options: argparse.Namespace) -> None:
 
 
 def _logs(options: argparse.Namespace) -> None:
-    lines = sorted(_log_lines(options), key=lambda line: str(line["timestamp"]))
-    for line in lines:
-        print(json.dumps(line))
-    if not lines:
+    from ops import function_logs
+
+    start, shown = datetime.now(UTC) - options.since, set[str]()
+    while True:
+        messages = function_logs.messages(options.stage, start, options.request_id)
+        for message in (message for message in messages if message not in shown):
+            print(message, flush=True)
+        shown.update(messages)
+        if not options.follow:
+            break
+        start = max(start, datetime.now(UTC) - _LOG_DELAY)
+        time.sleep(_FOLLOW_SECONDS)
+    if not shown:
         print("No log lines were found.", file=sys.stderr)
-
-
-def _log_lines(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    import boto3
-
-    from infra.functions import FUNCTIONS, log_group
-
-    client = boto3.client("logs")
-    request: dict[str, Any] = {"startTime": int((datetime.now(UTC) - options.since).timestamp() * 1000)}
-    if options.request_id:
-        request["filterPattern"] = f'"{options.request_id}"'
-    for group in (log_group(function, options.stage) for function in FUNCTIONS):
-        pages = client.get_paginator("filter_log_events").paginate(logGroupName=group, **request)
-        with contextlib.suppress(client.exceptions.ResourceNotFoundException):  # the function has not run yet
-            for event in (event for page in pages for event in page["events"]):
-                # Without Lambda's own START, END and REPORT lines. LocalStack ignores the filter pattern.
-                if event["message"].startswith("{") and (options.request_id or "") in event["message"]:
-                    yield json.loads(event["message"])
-
-
-def _date(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a date such as 2026-11-25") from None
-
-
-def _duration(text: str) -> timedelta:
-    """Return the duration of a number of minutes, hours or days: 30m, 2h, 7d."""
-    units = {"m": "minutes", "h": "hours", "d": "days"}
-    if not text[:-1].isdigit() or text[-1:] not in units:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a duration such as 30m, 2h or 7d")
-    return timedelta(**{units[text[-1]]: int(text[:-1])})
 
 
 if __name__ == "__main__":

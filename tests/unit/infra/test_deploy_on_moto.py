@@ -114,7 +114,7 @@ def test_logs_are_of_one_stage_and_of_the_last_hours(capsys: pytest.CaptureFixtu
         line = json.dumps({"timestamp": "t", "message": message})
         client.put_log_events(**group, **stream, logEvents=[{"timestamp": now - age, "message": line}])
 
-    manage._logs(argparse.Namespace(stage="dev", request_id=None, since=timedelta(hours=2)))
+    manage._logs(argparse.Namespace(stage="dev", request_id=None, since=timedelta(hours=2), follow=False))
 
     assert [json.loads(line)["message"] for line in capsys.readouterr().out.splitlines()] == ["new"]
 

@@ -11,6 +11,7 @@ import pytest
 import manage
 from infra import config
 from infra.config import PROJECT
+from ops import arguments
 
 
 def _manage(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -42,8 +43,8 @@ def test_demo_is_refused_on_a_stage_with_a_cache(monkeypatch: pytest.MonkeyPatch
 
 
 def test_age_of_log_lines_is_a_duration() -> None:
-    assert manage._duration("30m") == timedelta(minutes=30)
-    assert manage._duration("7d") == timedelta(days=7)
+    assert arguments.parse_duration("30m") == timedelta(minutes=30)
+    assert arguments.parse_duration("7d") == timedelta(days=7)
     for wrong in ("", "m", "7", "1w", "-1h"):
         with pytest.raises(argparse.ArgumentTypeError, match="is not a duration"):
-            manage._duration(wrong)
+            arguments.parse_duration(wrong)
