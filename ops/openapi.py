@@ -16,6 +16,7 @@ from chalicelib.schemas.problems import Problem
 from chalicelib.security.access import AccessRule, AuthMode
 from chalicelib.web import problems
 from chalicelib.web.endpoint import API_PREFIX, EndpointSpec
+from chalicelib.web.etags import IF_MATCH_PATTERN
 
 VERSION = "0.1.0"
 _REF = "#/components/schemas/{model}"
@@ -49,8 +50,12 @@ _HEADERS = {
     "X-Response-Time-ms": {"description": "The duration in milliseconds.", "schema": {"type": "string"}},
 }
 _PRECONDITIONS = {
-    "If-None-Match": (304, "The ETag that the client has. If it is current, the response is 304."),
-    "If-Match": (412, "The ETag that the change is based on. If it is not current, the response is 412."),
+    "If-None-Match": (304, {"type": "string"}, "The ETag that the client has. If it is current, the response is 304."),
+    "If-Match": (
+        412,
+        {"type": "string", "pattern": IF_MATCH_PATTERN},
+        "The ETag that the change is based on, with its quotes. If it is not current, the response is 412.",
+    ),
 }
 
 
@@ -139,9 +144,9 @@ def _parameters(endpoint: EndpointSpec) -> Iterable[dict[str, Any]]:
         if part.startswith("{"):
             name = part.strip("{}")
             yield _parameter("path", name, {"type": "string"}, _PATH_PARAMETERS[name], required=True)
-    for name, (status, description) in _PRECONDITIONS.items():
+    for name, (status, schema, description) in _PRECONDITIONS.items():
         if status in {*endpoint.responses, *endpoint.error_statuses}:
-            yield _parameter("header", name, {"type": "string"}, description)
+            yield _parameter("header", name, schema, description)
     if endpoint.query:
         for name, schema in endpoint.query.model_json_schema()["properties"].items():
             yield _parameter("query", name, schema, schema.pop("description", ""))
@@ -191,7 +196,7 @@ def _error_statuses(endpoint: EndpointSpec) -> set[int]:
     statuses = {429, 500} | set(endpoint.error_statuses)
     if endpoint.body:
         statuses |= {400, 413, 415}
-    if endpoint.query:
+    if endpoint.query or 412 in statuses:
         statuses |= {400}
     if endpoint.access is not AuthMode.PUBLIC:
         statuses |= {401}

@@ -12,7 +12,8 @@ from chalicelib.web.endpoint import ApiRequest
 from chalicelib.web.responses import json_response
 
 _TAG = re.compile(r'(W/)?"([^"]*)"')
-_TAG_LIST = re.compile(r'(W/)?"[^"]*"(\s*,\s*(W/)?"[^"]*")*')
+_ENTITY_TAG = r'(W/)?"[!#-~\u0080-\u00ff]*"'  # RFC 9110 §8.8.3
+IF_MATCH_PATTERN = rf"^(\*|{_ENTITY_TAG}(\s*,\s*{_ENTITY_TAG})*)$"
 _VERSION = re.compile(r"[1-9][0-9]{0,9}")
 
 
@@ -39,7 +40,7 @@ def if_match_versions(request: ApiRequest[Any, Any]) -> ExpectedVersions:
     header = request.request.headers.get("if-match")
     if header is None or header.strip() == "*":
         return None
-    if not _TAG_LIST.fullmatch(header.strip()):
+    if not re.fullmatch(IF_MATCH_PATTERN, header.strip()):
         raise InvalidInput('If-Match must be * or ETags with their quotes, such as "3".')
     return frozenset(int(value) for weak, value in _TAG.findall(header) if not weak and _VERSION.fullmatch(value))
 

@@ -114,7 +114,7 @@ def test_gateway_renames_www_authenticate_of_the_function(gateway: Api) -> None:
 
     assert refused.status_code == 401
     assert "WWW-Authenticate" not in refused.headers
-    assert refused.headers["x-amzn-Remapped-WWW-Authenticate"] == 'Bearer realm="EduFlow"'
+    assert refused.headers["x-amzn-Remapped-WWW-Authenticate"] == 'Bearer realm="EduFlow", error="invalid_token"'
 
 
 def test_log_follows_a_request_through_the_functions(stack: RunningStack, teacher: Actor, student: Actor) -> None:
