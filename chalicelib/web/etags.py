@@ -13,7 +13,7 @@ from chalicelib.web.responses import json_response
 
 _TAG = re.compile(r'(W/)?"([^"]*)"')
 _ENTITY_TAG = r'(W/)?"[!#-~\u0080-\u00ff]*"'  # RFC 9110 §8.8.3
-IF_MATCH_PATTERN = rf"^(\*|{_ENTITY_TAG}(\s*,\s*{_ENTITY_TAG})*)$"
+IF_MATCH_PATTERN = rf"^(\*|{_ENTITY_TAG}(\s*,\s*{_ENTITY_TAG})*)?$"  # RFC 9110 §13.1.1: the list may be empty
 _VERSION = re.compile(r"[1-9][0-9]{0,9}")
 
 
