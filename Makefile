@@ -5,7 +5,7 @@ BIN := .venv/bin
 
 STAGE ?= dev
 BACKEND ?= embedded
-WORKERS ?= 2
+WORKERS ?= 3
 RUN_embedded := devstack
 RUN_localstack := devstack.localstack
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
