@@ -27,7 +27,7 @@ from tests.factories import create_course, create_user
 from tests.fault_injection.valkey import FAULTS, Valkey, cached_in
 
 ORDERINGS = ["-created_at", "created_at", "price", "-price"]
-KINDS = ("entry", "token", "lease")
+KINDS = ("entry", "generation", "lease")
 LESSON = {"title": "A lesson", "content": "", "duration_min": 5, "order_index": 1}
 
 
@@ -43,30 +43,43 @@ def valkey(local_aws: None, tmp_path: Path) -> Iterator[Valkey]:
     valkey.close()
 
 
+# Sets a writer's marker to expire after the given seconds, if the marker is still there.
+_SHORTEN = "return redis.call('ZADD', KEYS[1], 'XX', redis.call('TIME')[1] + ARGV[2], ARGV[1])"
+
+
 @pytest.fixture
-def faults(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Readers pause in the middle of a fill, writers die between database and cache.
+def faults(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Readers pause during a fill, writers before and after their write; some writers die between database and cache.
 
     Only those that left their mark: to be cut off from the cache and then die is the window that docs/caches.md names.
+    The marker of a dead writer is shortened, or nothing would be cached any more. That of a living writer is not: as
+    in production, it outlives the write, however slow the machine is.
     """
     settle, tell = read_through._store_and_release, read_through._run_for_scopes
 
-    def paused_settle(*arguments: Any) -> None:
+    def pause() -> None:
         if random.random() < 0.1:
             time.sleep(random.uniform(0, 0.5))
+
+    def paused_settle(*arguments: Any) -> None:
+        pause()
         settle(*arguments)
 
-    def killed_tell(script: str, *arguments: Any) -> bool:
+    def killed_tell(script: str, scopes: tuple[str, ...], writer: str, *arguments: str | int) -> bool:
         if script == read_through._END and getattr(_mortal, "now", False) and _mortal.marked and random.random() < 0.2:
+            for scope in scopes:
+                valkey.client.eval(_SHORTEN, 1, read_through._writers_key(scope), writer, 1)
             raise _Killed
-        acknowledged = tell(script, *arguments)
+        if script == read_through._END:
+            pause()
+        acknowledged = tell(script, scopes, writer, *arguments)
         if script == read_through._BEGIN:
             _mortal.marked = acknowledged
+            pause()
         return acknowledged
 
     monkeypatch.setattr(read_through, "_store_and_release", paused_settle)
     monkeypatch.setattr(read_through, "_run_for_scopes", killed_tell)
-    monkeypatch.setattr(read_through, "CACHE_WRITE_MARKER_TTL_SECONDS", 1)  # or nothing would be cached any more
 
 
 _mortal = threading.local()
