@@ -66,10 +66,11 @@ async def _serve(aws_port: int, api_port: int, stage: str, home: Path) -> None:
     from hypercorn.asyncio import serve
     from hypercorn.config import Config
 
-    from devstack import apigateway, iam_recorder, lambda_patches
+    from devstack import access_log, apigateway, iam_recorder, lambda_patches
 
     apigateway.patch_ministack()
     lambda_patches.patch_ministack()
+    access_log.patch_ministack()
     iam_recorder.patch_ministack(home)
     config = Config()
     config.bind = [f"{HOST}:{aws_port}", f"{HOST}:{api_port}"]
