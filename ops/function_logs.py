@@ -19,7 +19,7 @@ def messages(stage_name: str, start: datetime) -> list[str]:
 def messages_of_request(stage_name: str, start: datetime, request_id: str) -> list[str]:
     """Return the JSON lines of one request since a time, oldest first: also of API Gateway and its authorizer.
 
-    The authorizer is not told the request's ID. API Gateway's access log has the ID of the authorizer's own invocation.
+    The authorizer does not know the request's ID. API Gateway's access log has the ID of the authorizer's invocation.
     """
     found = {line for group in _groups(stage_name) for line in _lines(group, start, request_id)}
     for line in _lines(access_log_group(stage_name), start, request_id):
