@@ -44,42 +44,42 @@ def valkey(local_aws: None, tmp_path: Path) -> Iterator[Valkey]:
 
 
 # Sets a writer's marker to expire after the given seconds, if the marker is still there.
-_SHORTEN = "return redis.call('ZADD', KEYS[1], 'XX', redis.call('TIME')[1] + ARGV[2], ARGV[1])"
+_SHORTEN_MARKER = "return redis.call('ZADD', KEYS[1], 'XX', redis.call('TIME')[1] + ARGV[2], ARGV[1])"
 
 
 @pytest.fixture
 def faults(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
     """Readers pause during a fill, writers before and after their write; some writers die between database and cache.
 
-    Only those that left their mark: to be cut off from the cache and then die is the window that docs/caches.md names.
+    Only a writer whose marker was stored dies: docs/caches.md names the window of one that cannot reach the cache.
     The marker of a dead writer is shortened, or nothing would be cached any more. That of a living writer is not: as
     in production, it outlives the write, however slow the machine is.
     """
-    settle, tell = read_through._store_and_release, read_through._run_for_scopes
+    store, run = read_through._store_and_release, read_through._run_for_scopes
 
     def pause() -> None:
         if random.random() < 0.1:
             time.sleep(random.uniform(0, 0.5))
 
-    def paused_settle(*arguments: Any) -> None:
+    def pausing_store(*arguments: Any) -> None:
         pause()
-        settle(*arguments)
+        store(*arguments)
 
-    def killed_tell(script: str, scopes: tuple[str, ...], writer: str, *arguments: str | int) -> bool:
+    def pausing_or_killed_run(script: str, scopes: tuple[str, ...], writer: str, *arguments: str | int) -> bool:
         if script == read_through._END and getattr(_mortal, "now", False) and _mortal.marked and random.random() < 0.2:
             for scope in scopes:
-                valkey.client.eval(_SHORTEN, 1, read_through._writers_key(scope), writer, 1)
+                valkey.client.eval(_SHORTEN_MARKER, 1, read_through._writers_key(scope), writer, 1)
             raise _Killed
         if script == read_through._END:
             pause()
-        acknowledged = tell(script, scopes, writer, *arguments)
+        acknowledged = run(script, scopes, writer, *arguments)
         if script == read_through._BEGIN:
             _mortal.marked = acknowledged
             pause()
         return acknowledged
 
-    monkeypatch.setattr(read_through, "_store_and_release", paused_settle)
-    monkeypatch.setattr(read_through, "_run_for_scopes", killed_tell)
+    monkeypatch.setattr(read_through, "_store_and_release", pausing_store)
+    monkeypatch.setattr(read_through, "_run_for_scopes", pausing_or_killed_run)
 
 
 _mortal = threading.local()

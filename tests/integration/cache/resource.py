@@ -1,0 +1,38 @@
+"""A cached resource whose reads of the database are counted."""
+
+import itertools
+import threading
+import time
+
+from chalicelib.adapters.cache import read_through
+from chalicelib.adapters.cache.read_through import Entry
+
+_numbers = itertools.count()
+
+
+class Resource:
+    """The cached resource: a number in a database that counts its reads."""
+
+    def __init__(self) -> None:
+        self.scope = f"resource:{next(_numbers)}"
+        self.entry = Entry(self.scope, "it", str, int)
+        self.number = 1
+        self.loads = 0
+        self.load_seconds = 0.0
+        self._lock = threading.Lock()
+
+    def load(self) -> int:
+        with self._lock:
+            self.loads += 1
+        number = self.number
+        time.sleep(self.load_seconds)
+        return number
+
+    def read(self) -> tuple[int, str]:
+        value = read_through.get_or_load(self.entry, self.load)
+        assert value is not None
+        return value, read_through.cache_status.get()
+
+    def raise_to(self, number: int) -> None:
+        with read_through.invalidating(self.scope):
+            self.number = number

@@ -1,0 +1,97 @@
+"""Reads and writes while the cache is dead, hung, slow, full or returns invalid replies."""
+
+import threading
+import time
+
+import pytest
+
+from chalicelib.adapters.cache import read_through
+from tests.fault_injection.valkey import FAULTS, Valkey
+from tests.integration.cache.resource import Resource
+from tests.waiting import eventually
+
+
+@pytest.mark.parametrize("seconds", [0.5, 2.5], ids=["shorter than a generation lives", "longer"])
+def test_write_during_a_hung_cache_is_visible_afterwards(valkey: Valkey, resource: Resource, seconds: float) -> None:
+    assert resource.read() == (1, "miss")
+    valkey.hang()
+    backward = threading.Timer(seconds, valkey.resume)
+    backward.start()
+    started = time.monotonic()
+
+    resource.raise_to(2)
+
+    assert time.monotonic() - started < read_through.GENERATION_TTL_SECONDS + 3
+    for _ in range(20):
+        assert resource.read()[0] == 2
+        time.sleep(0.05)
+    backward.join()
+    eventually(lambda: resource.read() == (2, "hit"), 10)
+
+
+def test_write_during_a_dead_cache_is_visible_afterwards(valkey: Valkey, resource: Resource) -> None:
+    resource.read()
+    valkey.client.save()  # as a replica would, it comes back with what it had
+    valkey.kill()
+    threading.Timer(1, valkey.restart).start()
+
+    resource.raise_to(2)
+
+    assert resource.read()[0] == 2
+    eventually(lambda: resource.read() == (2, "hit"), 10)
+
+
+@pytest.mark.parametrize("how", FAULTS)
+def test_reads_during_a_cache_fault_are_correct_and_fast(valkey: Valkey, resource: Resource, how: str) -> None:
+    resource.read()
+    valkey.suffer(how)
+    times = []
+    for _ in range(60):
+        started = time.monotonic()
+        assert resource.read()[0] == 1
+        times.append(time.monotonic() - started)
+        time.sleep(0.01)
+
+    assert sorted(times)[-2] < 1
+    assert sum(times) < 5
+    valkey.heal()
+    eventually(lambda: resource.read() == (1, "hit"), 10)
+
+
+@pytest.mark.parametrize("how", FAULTS)
+def test_write_during_a_cache_fault_is_visible_afterwards(valkey: Valkey, resource: Resource, how: str) -> None:
+    resource.read()
+    valkey.suffer(how)
+    started = time.monotonic()
+    resource.raise_to(2)
+    assert time.monotonic() - started < read_through.GENERATION_TTL_SECONDS + 3
+    assert resource.read()[0] == 2
+    valkey.heal()
+
+    assert [resource.read()[0] for _ in range(10)] == [2] * 10
+    eventually(lambda: resource.read() == (2, "hit"), 10)
+
+
+def test_circuit_opens_after_a_failure(valkey: Valkey, resource: Resource) -> None:
+    resource.read()
+    valkey.hang()
+    resource.read()
+    started = time.monotonic()
+
+    assert [resource.read() for _ in range(100)] == [(1, "bypass")] * 100
+    assert time.monotonic() - started < 0.5
+
+
+def test_long_write_waits_after_its_end(valkey: Valkey, resource: Resource, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(read_through, "_begin_write", lambda *_: False)  # its mark got lost on its way
+    resource.read()
+    with read_through.invalidating(resource.scope):
+        end = time.monotonic() + read_through.GENERATION_TTL_SECONDS + 2  # a crowd can take so long
+        while time.monotonic() < end:
+            assert resource.read() == (1, "hit")
+            time.sleep(0.1)
+        valkey.hang()
+        resource.number = 2
+        threading.Timer(0.7, valkey.resume).start()
+
+    assert [resource.read()[0] for _ in range(10)] == [2] * 10
