@@ -108,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     enrollment.add_argument("what", choices=["show"])
     enrollment.add_argument("id", metavar="ID")
     logs = add("logs", _logs, "Show the log lines of all functions, oldest first, as JSON lines.")
-    logs.add_argument("--request-id", metavar="ID", help="only the lines of this request, in all functions")
+    logs.add_argument("--request-id", metavar="ID", help="only the lines of this request, and API Gateway's")
     logs.add_argument(
         "--since",
         type=arguments.parse_duration,
@@ -280,7 +280,10 @@ def _logs(options: argparse.Namespace) -> None:
 
     start, shown = datetime.now(UTC) - options.since, set[str]()
     while True:
-        messages = function_logs.messages(options.stage, start, options.request_id)
+        if options.request_id:
+            messages = function_logs.messages_of_request(options.stage, start, options.request_id)
+        else:
+            messages = function_logs.messages(options.stage, start)
         for message in (message for message in messages if message not in shown):
             print(message, flush=True)
         shown.update(messages)

@@ -78,21 +78,21 @@ def patch_ministack() -> None:
 _path: ContextVar[str] = ContextVar("path", default="")
 
 
-def front(api_port: int, stage: str) -> Asgi:
-    """Return an ASGI app: ministack, and at ``api_port`` the API that is deployed to ``stage``."""
+def front(api_port: int, stage: str, is_deployed: Callable[[], bool]) -> Asgi:
+    """Return an ASGI app: ministack, and at ``api_port`` the API of ``stage``, once it is deployed."""
 
     async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] == "http":
             _path.set(quote(scope["raw_path"].decode("latin-1").partition("?")[0], safe=_IN_PATHS))
             if scope["server"][1] == api_port:
-                await _serve_api(scope, receive, send, stage)
+                await _serve_api(scope, receive, send, _api_of(stage) if is_deployed() else None)
                 return
         await ministack.app.app(scope, receive, send)
 
     return app
 
 
-async def _serve_api(scope: dict[str, Any], receive: Any, send: Any, stage: str) -> None:
+async def _serve_api(scope: dict[str, Any], receive: Any, send: Any, api: tuple[str, str] | None) -> None:
     body = b""
     while True:
         message = await receive()
@@ -101,7 +101,6 @@ async def _serve_api(scope: dict[str, Any], receive: Any, send: Any, stage: str)
         body += message.get("body", b"")
         if not message.get("more_body"):
             break
-    api = _api_of(stage)
     if api is None:
         content = json.dumps(_NOT_DEPLOYED).encode()
         answer: Answer = 503, {"Content-Type": "application/problem+json", "Retry-After": "5"}, content
@@ -115,7 +114,7 @@ async def _serve_api(scope: dict[str, Any], receive: Any, send: Any, stage: str)
         query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         path = unquote(scope["raw_path"].decode("latin-1").partition("?")[0])
         _at_root.set(True)
-        answer = await gateway.handle_execute(api, stage, scope["method"], path, headers, body, query)
+        answer = await gateway.handle_execute(*api, scope["method"], path, headers, body, query)
     await _send(send, *answer)
 
 
@@ -129,8 +128,11 @@ async def _send(send: Any, status: int, headers: dict[str, Any], body: bytes) ->
     await send({"type": "http.response.body", "body": body})
 
 
-def _api_of(stage: str) -> str | None:
-    return next((api_id for (_, _, api_id), stages in gateway._stages_v1._data.items() if stage in stages), None)
+def _api_of(stage: str) -> tuple[str, str] | None:
+    """Return the ID of the API that has the stage, and the stage."""
+    return next(
+        ((api_id, stage) for (_, _, api_id), stages in gateway._stages_v1._data.items() if stage in stages), None
+    )
 
 
 def _import(swagger: dict[str, Any]) -> Answer:

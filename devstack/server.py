@@ -1,7 +1,7 @@
 """The local AWS in one process: patched ministack, Valkey, and the API at its stable address.
 
-It stops when its standard input ends, and so with its parent, however that ends. Its standard output has the
-functions' log lines.
+A line on its standard input says that the API is deployed: until then, its stable address answers 503. It stops when
+its standard input ends, and so with its parent, however that ends. Its standard output has the functions' log lines.
 """
 
 import argparse
@@ -13,12 +13,14 @@ import sys
 import threading
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from devstack.stack import cache_url
 from devstack.valkey import running_valkey
 from infra.local_stage import HOST
 
 MINISTACK = "1.5.33"  # devstack.apigateway, stage_cache, iam_recorder and lambda_patches depend on its internals
+_deployed = threading.Event()
 
 
 def main() -> None:
@@ -66,10 +68,11 @@ async def _serve(aws_port: int, api_port: int, stage: str, home: Path) -> None:
     from hypercorn.asyncio import serve
     from hypercorn.config import Config
 
-    from devstack import apigateway, iam_recorder, lambda_patches
+    from devstack import access_log, apigateway, iam_recorder, lambda_patches
 
     apigateway.patch_ministack()
     lambda_patches.patch_ministack()
+    access_log.patch_ministack()
     iam_recorder.patch_ministack(home)
     config = Config()
     config.bind = [f"{HOST}:{aws_port}", f"{HOST}:{api_port}"]
@@ -78,7 +81,8 @@ async def _serve(aws_port: int, api_port: int, stage: str, home: Path) -> None:
     config.graceful_timeout = 2
     config.accesslog = None
     try:
-        await serve(apigateway.front(api_port, stage), config, shutdown_trigger=_end_of_run)  # type: ignore[arg-type]
+        app: Any = apigateway.front(api_port, stage, _deployed.is_set)
+        await serve(app, config, shutdown_trigger=_end_of_run)
     finally:
         lambda_patches.end()
 
@@ -90,6 +94,8 @@ async def _end_of_run() -> None:
         loop.add_signal_handler(number, end.set)
 
     def wait_for_parent() -> None:
+        if sys.stdin.readline():
+            _deployed.set()
         sys.stdin.read()
         loop.call_soon_threadsafe(end.set)
 

@@ -85,11 +85,15 @@ class Stack:
         self._run("CloudFormation failed", sys.executable, "-m", "infra.stacks", LOCAL)
 
     def deploy(self) -> None:
-        """Run `chalice deploy`.
+        """Run `chalice deploy`, then let the API respond: a restart would else show the code of the last run.
 
         Raises StackFailed.
         """
         self._run("`chalice deploy` failed", str(Path(sys.executable).with_name("chalice")), "deploy", "--stage", LOCAL)
+        assert self._server is not None
+        assert self._server.stdin is not None
+        self._server.stdin.write(b"deployed\n")
+        self._server.stdin.flush()
 
     def warm_up(self) -> None:
         """Wait for the first response of the API.

@@ -40,3 +40,8 @@ FUNCTIONS = (
 def log_group(function: Function, stage_name: str) -> str:
     """Return the name of a function's log group."""
     return f"/aws/lambda/{function.lambda_name(stage_name)}"
+
+
+def access_log_group(stage_name: str) -> str:
+    """Return the name of the log group of API Gateway's access log."""
+    return f"/eduflow/{stage_name}/access"

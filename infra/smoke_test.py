@@ -3,6 +3,7 @@
 ``python -m infra.smoke_test STAGE`` only reads. What a platform cannot do is printed with the reason, not checked.
 """
 
+import argparse
 import json
 import os
 import sys
@@ -269,8 +270,11 @@ def _lower(headers: Any) -> dict[str, str]:
 
 def main() -> None:
     """Run ``python -m infra.smoke_test STAGE``."""
+    parser = argparse.ArgumentParser(prog="python -m infra.smoke_test", description="Send test requests to a stage.")
+    parser.add_argument("stage", help="a stage of .chalice/config.json, such as dev")
+    options = parser.parse_args()
     try:
-        stage = config.load_stage(sys.argv[1])
+        stage = config.load_stage(options.stage)
         config.configure_aws_endpoint(stage.name)
         run(stage, say=print)
     except (config.OperatorError, BotoCoreError, ClientError) as error:

@@ -1,31 +1,65 @@
-"""The log lines of a stage's functions, from CloudWatch Logs."""
+"""The log lines of a stage's functions and of its API Gateway, from CloudWatch Logs."""
 
 import contextlib
-import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
 import boto3
 
-from infra.functions import FUNCTIONS, log_group
+from infra.functions import AUTHORIZER, FUNCTIONS, access_log_group, log_group
+
+# Not by a JSON parser: API Gateway does not escape the quotes of a client's User-Agent.
+_AUTHORIZER_REQUEST_ID = re.compile(r'"authorizer_request_id": "([\w-]{2,})"')
+
+_Event = dict[str, Any]
 
 
-def messages(stage_name: str, start: datetime, request_id: str | None = None) -> list[str]:
-    """Return the JSON lines since a time, oldest first; only those of one request if its ID is given."""
-    found = set(_messages(stage_name, start, request_id or ""))
-    return sorted(found, key=lambda message: str(json.loads(message)["timestamp"]))
+def messages(stage_name: str, start: datetime) -> list[str]:
+    """Return the functions' JSON lines since a time, oldest first."""
+    return _lines(event for group in _groups(stage_name) for event in _events(group, start))
 
 
-def _messages(stage_name: str, start: datetime, request_id: str) -> Iterator[str]:
+def messages_of_request(stage_name: str, start: datetime, request_id: str) -> list[str]:
+    """Return the JSON lines of one request since a time, oldest first: also of API Gateway and its authorizer.
+
+    The authorizer does not know the request's ID. API Gateway's access log has the ID of the authorizer's invocation.
+    """
+    found = [event for group in _groups(stage_name) for event in _events(group, start, request_id)]
+    for event in _events(access_log_group(stage_name), start, request_id):
+        found.append(event)
+        if invocation := _AUTHORIZER_REQUEST_ID.search(event["message"]):
+            found += _events_of_invocation(log_group(AUTHORIZER, stage_name), start, invocation[1])
+    return _lines(found)
+
+
+def _groups(stage_name: str) -> list[str]:
+    return [log_group(function, stage_name) for function in FUNCTIONS]
+
+
+def _events_of_invocation(group: str, start: datetime, invocation: str) -> list[_Event]:
+    """Return the events between the START and the END of an invocation: a log stream has one at a time."""
+    platform = list(_events(group, start, invocation))
+    if not platform:
+        return []
+    times = [event["timestamp"] for event in platform]
+    stream = _events(group, start, logStreamNames=[platform[0]["logStreamName"]], endTime=max(times))
+    return [event for event in stream if event["timestamp"] >= min(times)]
+
+
+def _events(group: str, start: datetime, text: str = "", **criteria: Any) -> Iterator[_Event]:
+    """Yield the events of a log group since a time that contain a text."""
     client = boto3.client("logs")
-    request: dict[str, Any] = {"startTime": int(start.timestamp() * 1000)}
-    if request_id:
-        request["filterPattern"] = f'"{request_id}"'
-    for group in (log_group(function, stage_name) for function in FUNCTIONS):
-        pages = client.get_paginator("filter_log_events").paginate(logGroupName=group, **request)
-        with contextlib.suppress(client.exceptions.ResourceNotFoundException):  # the function has not run yet
-            for event in (event for page in pages for event in page["events"]):
-                # Without Lambda's own START, END and REPORT lines. LocalStack ignores the filter pattern.
-                if event["message"].startswith("{") and request_id in event["message"]:
-                    yield event["message"].strip()
+    criteria |= {"startTime": int(start.timestamp() * 1000)} | ({"filterPattern": f'"{text}"'} if text else {})
+    pages = client.get_paginator("filter_log_events").paginate(logGroupName=group, **criteria)
+    with contextlib.suppress(client.exceptions.ResourceNotFoundException):  # nothing was logged yet
+        for event in (event for page in pages for event in page["events"]):
+            if text in event["message"]:  # LocalStack ignores the filter pattern
+                yield event
+
+
+def _lines(events: Iterable[_Event]) -> list[str]:
+    """Return the JSON lines among the events, oldest first, without Lambda's own START, END and REPORT lines."""
+    lines = {(event["timestamp"], event["message"].strip()) for event in events if event["message"].startswith("{")}
+    return [message for _, message in sorted(lines)]

@@ -3,6 +3,7 @@
 API Gateway caches its policy per token for all routes, so the policy always covers the whole API.
 """
 
+import sys
 import uuid
 from typing import Any
 
@@ -16,6 +17,7 @@ from chalicelib.security.tokens import TokenType
 from chalicelib.web import problems
 
 CACHE_SECONDS = 300
+_TRACEBACK_LIMIT = 1000  # the default (https://docs.python.org/3/library/sys.html#sys.tracebacklimit)
 
 logs.configure()
 blueprint = Blueprint(__name__)
@@ -28,6 +30,7 @@ def authorizer(request: AuthRequest) -> dict[str, Any]:
 
     Raises the exception that the gateway turns into a 401 when the token is invalid.
     """
+    sys.tracebacklimit = _TRACEBACK_LIMIT
     try:
         claims = tokens.verify(tokens.parse_bearer_header(request.token), TokenType.ACCESS)
     except tokens.InvalidToken as error:
@@ -72,6 +75,7 @@ def _unauthorized() -> Exception:
     try:
         from chalice.local import NotAuthorizedError  # not in the package that runs on Lambda
     except ImportError:
+        sys.tracebacklimit = 0  # Lambda logs the exception, and a 401 is no fault
         return HandledError("Unauthorized")
 
     class Unauthorized(NotAuthorizedError, HandledError):

@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 
 from infra import config
 from infra.chalice.api_definition import CACHED_ROUTES
+from infra.functions import access_log_group
 
 MAX_CACHE_SECONDS = 60  # how old the public list may be
 LOG_DAYS = 30
@@ -44,6 +45,7 @@ ACCESS_LOG = json.dumps(
             "function_ms": "$context.integration.latency",
             "length": "$context.responseLength",
             "gateway_error": "$context.error.responseType",
+            "authorizer_request_id": "$context.authorizer.requestId",
         },
     }
 )
@@ -137,7 +139,7 @@ def access_log_arn(stage: str) -> str:
 
     Raises StageSettingsError when there is none.
     """
-    name = f"/eduflow/{stage}/access"
+    name = access_log_group(stage)
     groups = boto3.client("logs").describe_log_groups(logGroupNamePrefix=name)["logGroups"]
     arns = [str(group["arn"]).removesuffix(":*") for group in groups if group["logGroupName"] == name]
     if not arns:

@@ -1,13 +1,19 @@
 """`make run` itself: its output, its data, and that it leaves no process."""
 
+import contextlib
 import signal
 import socket
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import requests
+
 from devstack.stack import free_ports
-from tests.clients import PASSWORD, Actor, log_in, register
+from tests.clients import PASSWORD, Actor, Api, log_in, register
 from tests.stack import RunningStack, processes_of
 from tests.waiting import eventually
 
@@ -36,8 +42,10 @@ def test_restart_keeps_data_and_leaves_no_process(own_copy: RunningStack) -> Non
     assert own_copy.stop(signal.SIGINT) == 0
     assert processes_of(own_copy.folder) == []
 
-    own_copy.start()
+    statuses = _statuses_during(own_copy.start, own_copy.api)
     try:
+        assert statuses[-1] == 200
+        assert statuses[0] == 503, "before the deploy"
         assert Actor(own_copy.api).get(f"/courses/{course['id']}/").json() == course
         assert log_in(own_copy.api, teacher.username, PASSWORD).get("/auth/me/").status_code == 200
         assert own_copy.has_batch_item_failures(), "after a redeploy"
@@ -45,6 +53,19 @@ def test_restart_keeps_data_and_leaves_no_process(own_copy: RunningStack) -> Non
     finally:
         assert own_copy.stop(signal.SIGTERM) == 0
     assert processes_of(own_copy.folder) == []
+
+
+def _statuses_during(start: Callable[[], None], api: Api) -> list[int]:
+    """Return the statuses of the API's health while the stack starts, and after it."""
+    statuses = []
+    with ThreadPoolExecutor(1) as pool:
+        starting = pool.submit(start)
+        while not starting.done():
+            time.sleep(0.2)
+            with contextlib.suppress(requests.ConnectionError):
+                statuses.append(requests.get(f"{api.url}/api/health/", timeout=60).status_code)
+        starting.result()
+    return [*statuses, requests.get(f"{api.url}/api/health/", timeout=60).status_code]
 
 
 def _keys_that_others_know_are_replaced(stack: RunningStack) -> None:

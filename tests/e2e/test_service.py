@@ -117,6 +117,22 @@ def test_gateway_renames_www_authenticate_of_the_function(gateway: Api) -> None:
     assert refused.headers["x-amzn-Remapped-WWW-Authenticate"] == 'Bearer realm="EduFlow", error="invalid_token"'
 
 
+@pytest.mark.embedded  # LocalStack invokes no authorizer and writes no access log
+def test_log_has_the_reason_of_a_401_of_the_authorizer(stack: RunningStack) -> None:
+    before = len(stack.output())
+    refused = stack.api.call("GET", "/auth/me/", "no.such.token")
+
+    listed = stack.manage("logs", "--request-id", refused.headers["X-Request-ID"])
+
+    lines = [json.loads(line) for line in listed.stdout.splitlines()]
+    by_logger = {line["logger"]: line for line in lines}
+    assert by_logger["app.error"]["extra"]["reason"]
+    assert by_logger["gateway.access"]["message"].endswith("/auth/me/ 401")
+    assert by_logger["gateway.access"]["extra"]["gateway_error"] == "UNAUTHORIZED"
+    eventually(lambda: "HandledError: Unauthorized" in stack.output()[before:])
+    assert "Traceback" not in stack.output()[before:]
+
+
 def test_log_follows_a_request_through_the_functions(stack: RunningStack, teacher: Actor, student: Actor) -> None:
     response = student.post("/enrollments/", {"course": teacher.create_course()["id"]})
     request_id = response.headers["X-Request-ID"]
@@ -125,6 +141,7 @@ def test_log_follows_a_request_through_the_functions(stack: RunningStack, teache
     listed = stack.manage("logs", "--request-id", request_id)
 
     lines = [json.loads(line) for line in listed.stdout.splitlines()]
+    lines = [line for line in lines if line["logger"] != "gateway.access"]  # LocalStack writes no access log
     assert [line["logger"] for line in lines] == ["app.access", "app.event"]
     for line in lines:
         assert set(line) == {"timestamp", "level", "logger", "message", "request_id", "extra"}

@@ -31,6 +31,10 @@ def main() -> int:
     parser.add_argument("faults", nargs="+", help=f"a kind ({', '.join(NUMBERS)}), or one fault: emails.killed")
     parser.add_argument("--number", type=int, help="of enrollments for each fault")
     options = parser.parse_args()
+    try:
+        wanted = list(_wanted(options.faults))
+    except ValueError as error:
+        parser.error(str(error))
     tables: dict[str, list[dict[str, Any]]] = {}
     with tempfile.TemporaryDirectory() as folder:
         stack = RunningStack(copy_project(Path(folder)))
@@ -38,7 +42,7 @@ def main() -> int:
         stack.start()
         school = School(stack)
         try:
-            for kind, fault in _wanted(options.faults):
+            for kind, fault in wanted:
                 number = NUMBERS[kind] if options.number is None else options.number
                 started = time.monotonic()
                 for row in importlib.import_module(f"tests.fault_injection.{kind}").run(school, number, fault):
@@ -53,10 +57,18 @@ def main() -> int:
 
 
 def _wanted(names: list[str]) -> Iterator[tuple[str, str]]:
-    """Yield the kind and name of each selected fault."""
+    """Yield the kind and name of each selected fault.
+
+    Raises ValueError for an unknown one.
+    """
     for name in names:
         kind, _, fault = name.partition(".")
-        for each in [fault] if fault else importlib.import_module(f"tests.fault_injection.{kind}").FAULTS:
+        if kind not in NUMBERS:
+            raise ValueError(f"unknown kind '{kind}' (choose from {', '.join(NUMBERS)})")
+        faults = importlib.import_module(f"tests.fault_injection.{kind}").FAULTS
+        if fault and fault not in faults:
+            raise ValueError(f"unknown fault '{name}' (choose from {', '.join(f'{kind}.{each}' for each in faults)})")
+        for each in [fault] if fault else faults:
             yield kind, each
 
 

@@ -104,19 +104,42 @@ def test_sender_is_verified_once() -> None:
 
 
 def test_logs_are_of_one_stage_and_of_the_last_hours(capsys: pytest.CaptureFixture[str]) -> None:
-    now = int(time.time() * 1000)
-    client = boto3.client("logs")
-    for function, age, message in (("dev", 60_000, "new"), ("dev", 7_300_000, "old"), ("dev2", 60_000, "other stage")):
-        group, stream = {"logGroupName": f"/aws/lambda/eduflow-{function}"}, {"logStreamName": message}
-        with contextlib.suppress(client.exceptions.ResourceAlreadyExistsException):
-            client.create_log_group(**group)
-        client.create_log_stream(**group, **stream)
-        line = json.dumps({"timestamp": "t", "message": message})
-        client.put_log_events(**group, **stream, logEvents=[{"timestamp": now - age, "message": line}])
+    for group, age, message in (("dev", 60, "new"), ("dev", 7300, "old"), ("dev2", 60, "other stage")):
+        line = json.dumps({"timestamp": "2026-01-01T12:00:00Z", "message": message})
+        _log(f"/aws/lambda/eduflow-{group}", message, [(age, line)])
 
     manage._logs(argparse.Namespace(stage="dev", request_id=None, since=timedelta(hours=2), follow=False))
 
     assert [json.loads(line)["message"] for line in capsys.readouterr().out.splitlines()] == ["new"]
+
+
+def test_logs_of_a_request_include_its_authorizer_invocation(capsys: pytest.CaptureFixture[str]) -> None:
+    """One log stream has the lines of one environment, which runs one invocation at a time."""
+    gateway = stage_settings.ACCESS_LOG
+    values = {"requestId": "wanted", "authorizer.requestId": "invocation-2", "identity.userAgent": 'a "quoted" client'}
+    for variable, value in values.items():
+        gateway = gateway.replace(f'"$context.{variable}"', f'"{value}"')
+    _log("/eduflow/dev/access", "access", [(40, gateway)])
+    reasons = [json.dumps({"timestamp": f"2026-01-01T11:59:5{i}Z", "message": f"reason {i}"}) for i in range(4)]
+    events = [(60, "START RequestId: invocation-1"), (59, reasons[1]), (58, "END RequestId: invocation-1")]
+    events += [(50, "START RequestId: invocation-2"), (49, reasons[2]), (48, "END RequestId: invocation-2")]
+    _log("/aws/lambda/eduflow-dev-authorizer", "one", events)
+    _log("/aws/lambda/eduflow-dev-authorizer", "another", [(49, reasons[3])])
+
+    manage._logs(argparse.Namespace(stage="dev", request_id="wanted", since=timedelta(hours=2), follow=False))
+
+    assert capsys.readouterr().out.splitlines() == [reasons[2], gateway]
+
+
+def _log(group: str, stream: str, events: list[tuple[int, str]]) -> None:
+    """Write messages of the given ages in seconds."""
+    client = boto3.client("logs")
+    with contextlib.suppress(client.exceptions.ResourceAlreadyExistsException):
+        client.create_log_group(logGroupName=group)
+    client.create_log_stream(logGroupName=group, logStreamName=stream)
+    now = int(time.time())
+    log_events = [{"timestamp": 1000 * (now - age), "message": message} for age, message in events]
+    client.put_log_events(logGroupName=group, logStreamName=stream, logEvents=log_events)
 
 
 def test_access_log_role_is_created_unless_there_is_one() -> None:
