@@ -7,7 +7,7 @@ from infra.config import PROJECT
 from infra.local_stage import HOME, is_running
 
 _CREATED = (
-    *(".local", ".venv", "build", ".mypy_cache", ".ruff_cache", ".pytest_cache"),
+    *(".local", ".venv", "build", ".coverage", ".mypy_cache", ".ruff_cache", ".pytest_cache"),
     *(".chalice/deployed", ".chalice/deployments"),
 )
 
@@ -19,8 +19,10 @@ def main() -> int:
         return 1
     try:
         for name in _CREATED:
-            if (PROJECT / name).exists():
-                shutil.rmtree(PROJECT / name)
+            path = PROJECT / name
+            if path.is_dir():
+                shutil.rmtree(path)
+            path.unlink(missing_ok=True)
     except OSError as error:
         print(f"Not everything was deleted: {error}", file=sys.stderr)
         return 1
