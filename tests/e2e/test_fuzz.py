@@ -22,7 +22,9 @@ def test_generated_requests_match_the_schema(stack: RunningStack, name: str, exa
     actor = log_in(stack.api, name, "learn-with-eduflow") if name else Actor(stack.api)
     command = [str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(_CONFIG)]
     command += ["run", f"{stack.api.url}/api/schema/", "--checks", "all", "--max-examples", str(examples)]
-    command += ["--workers", "2", "--continue-on-failure", "--no-color", "--warnings", "off"]
+    # One worker: threads that parse Python code at once fail before Python 3.11.8
+    # (https://github.com/python/cpython/issues/106905).
+    command += ["--workers", "1", "--continue-on-failure", "--no-color", "--warnings", "off"]
     command += [f"--exclude-operation-id={operation}" for operation in _ENDING]
     if actor.token:
         command += ["--header", f"Authorization: Bearer {actor.token}"]
