@@ -19,10 +19,7 @@ help:  ## list the targets
 .venv/.installed: requirements.txt requirements-dev.txt
 	@command -v $(PYTHON) >/dev/null || { echo "EduFlow needs Python 3.11 or newer; '$(PYTHON)' was not found. Name yours: make PYTHON=/path/to/python3"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "EduFlow needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1). Name another: make PYTHON=python3.12"; exit 1; }
-	@echo "Creating .venv (about a minute, once) ..."
-	@rm -rf .venv
-	@$(PYTHON) -m venv .venv
-	@$(BIN)/pip install --disable-pip-version-check --no-input -r requirements.txt -r requirements-dev.txt
+	@$(PYTHON) -m devstack.install $(MAKECMDGOALS)
 	@touch $@
 
 run: .venv/.installed  ## serve the API at http://127.0.0.1:8000 (PORT, AWS_PORT, BACKEND=localstack); Ctrl-C stops it

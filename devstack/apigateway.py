@@ -101,9 +101,11 @@ async def _serve_api(scope: dict[str, Any], receive: Any, send: Any, api: tuple[
         body += message.get("body", b"")
         if not message.get("more_body"):
             break
-    if api is None:
+    if scope["path"] == "/":  # what a person opens first; API Gateway has nothing there
+        answer: Answer = 302, {"Location": "/api/docs/"}, b""
+    elif api is None:
         content = json.dumps(_NOT_DEPLOYED).encode()
-        answer: Answer = 503, {"Content-Type": "application/problem+json", "Retry-After": "5"}, content
+        answer = 503, {"Content-Type": "application/problem+json", "Retry-After": "5"}, content
     else:
         headers: dict[str, str] = {}
         for name, value in scope["headers"]:

@@ -11,10 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import chalice.cli
-from chalice.cli.filewatch.stat import StatFileWatcher
-
 from devstack.stack import StackFailed, check_port_free, port_setting
+from infra.chalice import cli
 from infra.config import LOCAL, PROJECT
 from infra.local_stage import HOME, HOST, running_environment
 
@@ -38,11 +36,13 @@ def main() -> int:
     _watch_sources_only()
     sys.argv = [sys.executable, "-m", "devstack.chalice_local"]  # the command that Chalice restarts after a change
     arguments = ["local", "--stage", LOCAL, "--host", HOST, "--port", str(port)]
-    chalice.cli.cli.main(arguments, obj={}, standalone_mode=False)
+    cli.cli.main(arguments, obj={}, standalone_mode=False)
     return 0
 
 
 def _watch_sources_only() -> None:
+    from chalice.cli.filewatch.stat import StatFileWatcher  # after infra.chalice.cli
+
     def sources(_: Any, root: str) -> Iterator[str]:
         for pattern in _WATCHED:
             for path in Path(root).glob(pattern):

@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -89,7 +90,8 @@ class Stack:
 
         Raises StackFailed.
         """
-        self._run("`chalice deploy` failed", str(Path(sys.executable).with_name("chalice")), "deploy", "--stage", LOCAL)
+        chalice = (sys.executable, "-m", "infra.chalice.cli")
+        self._run("`chalice deploy` failed", *chalice, "deploy", "--stage", LOCAL)
         assert self._server is not None
         assert self._server.stdin is not None
         self._server.stdin.write(b"deployed\n")
@@ -141,11 +143,14 @@ class Stack:
 
     def _run(self, failure: str, *command: str) -> None:
         log = self.home / "deploy.log"
+        temporary = self.home / "tmp"
+        shutil.rmtree(temporary, ignore_errors=True)  # of an interrupted start, such as pip's folders
+        temporary.mkdir()
         with log.open("ab") as output:
             process = subprocess.Popen(
                 command,
                 cwd=self.project,
-                env=self.environment,
+                env=self.environment | {"TMPDIR": str(temporary)},
                 stdout=output,
                 stderr=output,
                 stdin=subprocess.DEVNULL,

@@ -7,7 +7,6 @@ import argparse
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
@@ -18,7 +17,7 @@ from infra.cloudformation import Plan, Stack
 from infra.functions import FUNCTIONS
 
 _EVENT_KEYS = ("version", "id", "detail-type", "source", "account", "time", "region", "resources", "detail")
-_CHALICE = str(Path(sys.executable).with_name("chalice"))
+_CHALICE = (sys.executable, "-m", "infra.chalice.cli")
 
 
 def deploy(stage: config.Stage, confirm: bool, new_runtime: bool = False) -> None:
@@ -144,7 +143,7 @@ def _wait_until_stable(stage_name: str) -> None:
 
 def _run_chalice(command: str, stage_name: str) -> None:
     deployed_resources.write(stage_name)
-    finished = subprocess.run([_CHALICE, command, "--stage", stage_name], cwd=config.PROJECT, check=False)
+    finished = subprocess.run([*_CHALICE, command, "--stage", stage_name], cwd=config.PROJECT, check=False)
     if finished.returncode:
         raise config.OperatorError(f"`chalice {command}` failed (see above). Run the same command again to go on.")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from infra.config import PROJECT
 
 HOST = "127.0.0.1"
+DEMO_PASSWORD = "learn-with-eduflow"  # noqa: S105  of the local stage only; `make run` prints it
 HOME = PROJECT / ".local"  # data, logs and state of a `make run`
 STATE_FILE = "stack.json"
 LOCK_FILE = "lock"  # locked while a `make run` uses the home; the kernel releases it when the process is killed

@@ -45,8 +45,8 @@ def write(stage: config.Stage, folder: Path) -> list[str]:
     folder.mkdir(parents=True)
     merge = folder / "merge.json"
     merge.write_text(json.dumps(merge_template(stage), indent=2))
-    chalice = str(Path(sys.executable).with_name("chalice"))
-    command = [chalice, "package", "--stage", stage.name, "--merge-template", str(merge), str(folder)]
+    chalice = (sys.executable, "-m", "infra.chalice.cli")
+    command = [*chalice, "package", "--stage", stage.name, "--merge-template", str(merge), str(folder)]
     subprocess.run(command, cwd=config.PROJECT, check=True)
     merge.unlink()
     templates = [stack.template for stack in stacks.stage_stacks(stage) if stack.is_wanted]

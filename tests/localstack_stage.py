@@ -14,7 +14,7 @@ from devstack.localstack import environment
 from devstack.localstack.environment import LocalStack
 from devstack.stack import free_ports
 from infra.config import PROJECT
-from manage import DEMO_PASSWORD
+from infra.local_stage import DEMO_PASSWORD
 from tests.clients import Api
 from tests.stack import RunningStack
 

@@ -10,8 +10,7 @@ from devstack.localstack.environment import LocalStack
 from devstack.stack import StackFailed, port_setting, step
 from infra import config
 from infra.config import PROJECT
-from infra.local_stage import HOME
-from manage import DEMO_PASSWORD
+from infra.local_stage import DEMO_PASSWORD, HOME
 
 _ADDRESS_PREFIX = "Deployed: "
 

@@ -23,6 +23,12 @@ def test_make_run_prints_all_urls(stack: RunningStack) -> None:
         assert stack.has_logged(words)
 
 
+def test_root_redirects_to_the_documentation(stack: RunningStack) -> None:
+    page = requests.get(f"{stack.api.url}/", timeout=30)
+
+    assert (page.status_code, page.url) == (200, f"{stack.api.url}/api/docs/")
+
+
 def test_demo_data_is_complete(stack: RunningStack) -> None:
     accounts = [log_in(stack.api, name, "learn-with-eduflow") for name in ("admin", "grace.h", "ada")]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from manage import DEMO_PASSWORD
+from infra.local_stage import DEMO_PASSWORD
 from tests.clients import Actor, Api, log_in
 from tests.localstack_stage import INSTALLED, LocalStackStage
 from tests.stack import RunningStack, copy_project, processes_of

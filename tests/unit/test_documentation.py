@@ -5,9 +5,9 @@ import re
 
 import pytest
 
-import manage
 from infra.config import PROJECT
 from infra.platforms import SUPPORTED_REGIONS
+from ops import cli
 
 DOCUMENTS = [
     str(path.relative_to(PROJECT))
@@ -50,7 +50,7 @@ def test_documented_manage_commands_parse(document: str) -> None:
         complete = re.sub(r"[\[\]]", "", command).replace("<that day>", "YYYY-MM-DD")
         words = [PLACEHOLDERS.get(word, word) for word in complete.split()]
         if "…" not in words:
-            manage._parser().parse_args(words)
+            cli.parser().parse_args(words)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

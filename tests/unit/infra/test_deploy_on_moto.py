@@ -13,11 +13,11 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from moto import mock_aws
 
-import manage
 from infra import email_sender, lambda_state, stacks
 from infra.chalice import deployed_resources, stage_settings
 from infra.chalice.api_definition import CACHED_ROUTES
 from infra.functions import API, FUNCTIONS, log_group
+from ops import commands
 from tests import moto_stage
 
 STAGE = "dev"
@@ -108,7 +108,7 @@ def test_logs_are_of_one_stage_and_of_the_last_hours(capsys: pytest.CaptureFixtu
         line = json.dumps({"timestamp": "2026-01-01T12:00:00Z", "message": message})
         _log(f"/aws/lambda/eduflow-{group}", message, [(age, line)])
 
-    manage._logs(argparse.Namespace(stage="dev", request_id=None, since=timedelta(hours=2), follow=False))
+    commands.logs(argparse.Namespace(stage="dev", request_id=None, since=timedelta(hours=2), follow=False))
 
     assert [json.loads(line)["message"] for line in capsys.readouterr().out.splitlines()] == ["new"]
 
@@ -126,7 +126,7 @@ def test_logs_of_a_request_include_its_authorizer_invocation(capsys: pytest.Capt
     _log("/aws/lambda/eduflow-dev-authorizer", "one", events)
     _log("/aws/lambda/eduflow-dev-authorizer", "another", [(49, reasons[3])])
 
-    manage._logs(argparse.Namespace(stage="dev", request_id="wanted", since=timedelta(hours=2), follow=False))
+    commands.logs(argparse.Namespace(stage="dev", request_id="wanted", since=timedelta(hours=2), follow=False))
 
     assert capsys.readouterr().out.splitlines() == [reasons[2], gateway]
 

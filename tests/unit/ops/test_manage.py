@@ -8,10 +8,9 @@ from datetime import timedelta
 
 import pytest
 
-import manage
 from infra import config
 from infra.config import PROJECT
-from ops import arguments
+from ops import arguments, commands
 
 
 def _manage(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -38,8 +37,17 @@ def test_demo_is_refused_on_a_stage_with_a_cache(monkeypatch: pytest.MonkeyPatch
     stage = config.Stage("dev", {"MAIL_FROM": "school@school.edu"}, cache=True)
     monkeypatch.setattr(config, "load_stage", lambda _: stage)
 
-    with pytest.raises(manage.CommandError, match="Valkey is reached from its VPC only"):
-        manage._demo(argparse.Namespace(stage="dev"))
+    with pytest.raises(commands.CommandError, match="Valkey is reached from its VPC only"):
+        commands.demo(argparse.Namespace(stage="dev"))
+
+
+def test_python_without_the_packages_names_the_one_that_has_them() -> None:
+    command = [sys.executable, "-S", "manage.py", "queue", "status"]  # -S: without site-packages
+
+    refused = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("Run this command as `.venv/bin/python manage.py`.")
 
 
 def test_age_of_log_lines_is_a_duration() -> None:

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 
 import pytest
 
-import manage
 from chalicelib.adapters import ses
 from chalicelib.core import clock
 from chalicelib.core.config import settings
@@ -15,6 +14,7 @@ from chalicelib.core.roles import Role
 from chalicelib.handlers.workers import schedules
 from chalicelib.models.reports import Report
 from chalicelib.services import enrollments, report_emails, reports, users
+from ops import commands
 from tests.factories import create_course, create_user
 
 NOW = datetime.now(UTC)
@@ -109,8 +109,8 @@ def test_report_email_has_numbers_and_a_bar_per_day(box: Box) -> None:
 def test_operator_sends_the_latest_report_again(box: Box) -> None:
     options = argparse.Namespace(date=None, email=True)
 
-    manage._daily_report(options)
-    manage._daily_report(options)
+    commands.daily_report(options)
+    commands.daily_report(options)
 
     assert box.to == {"ada@example.org": 2, "bob@example.org": 2}
 

@@ -1,0 +1,126 @@
+"""The command line of manage.py: its arguments, the environment of the stage, and messages for errors."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+
+from infra import config
+from infra.config import LOCAL
+from infra.local_stage import HOME, HOST, aws_environment, running_environment
+from ops import arguments, commands
+from ops.commands import CommandError
+
+
+def main() -> int:
+    """Run the command and return the exit status."""
+    options = parser().parse_args()
+    try:
+        _load_stage_environment(options.stage)
+        _run(options)
+        sys.stdout.flush()
+    except CommandError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except (KeyboardInterrupt, EOFError):
+        print("\nInterrupted.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `manage.py ... | head`: https://docs.python.org/3/library/signal.html#note-on-sigpipe
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return 0
+
+
+def _run(options: argparse.Namespace) -> None:
+    """Run the command; turn the errors that it can raise into messages.
+
+    Raises:
+        CommandError: The command failed.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from chalicelib.core.errors import DomainError
+    from chalicelib.security.signing_keys import InvalidSigningKeys
+
+    try:
+        options.run(options)
+    except DomainError as error:
+        raise CommandError("\n".join([error.detail, *(f"{f.field}: {f.message}" for f in error.fields)])) from error
+    except BotoCoreError as error:
+        raise CommandError(f"AWS is not reachable for the stage {options.stage}: {error}") from error
+    except ClientError as error:
+        raise CommandError(f"AWS rejected a call for the stage {options.stage}: {error}") from error
+    except InvalidSigningKeys as error:
+        raise CommandError(str(error)) from error
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    result = argparse.ArgumentParser(prog="manage.py", description="Operate a stage of EduFlow.")
+    subparsers = result.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, run: Callable[[argparse.Namespace], None], help_: str) -> argparse.ArgumentParser:
+        command = subparsers.add_parser(name, help=help_, description=help_)
+        command.add_argument("--stage", default=LOCAL, help="the Chalice stage (default: %(default)s)")
+        command.set_defaults(run=run)
+        return command
+
+    admin = add(
+        "create-admin",
+        commands.create_admin,
+        "Create an admin account. The password is read from EDUFLOW_PASSWORD or prompted for.",
+    )
+    admin.add_argument("username")
+    admin.add_argument("email")
+    add("demo", commands.demo, "Create demo data, once per stage. After an interruption, run it again.")
+    job = add("run", lambda options: commands.JOBS[options.job](options), "Run a scheduled job now.")
+    job.add_argument("job", choices=commands.JOBS)
+    job.add_argument(
+        "--date",
+        type=arguments.parse_date,
+        metavar="YYYY-MM-DD",
+        help="daily-report: regenerate the report of this day and of the days after it",
+    )
+    job.add_argument(
+        "--email", action="store_true", help="daily-report: send the latest report to all admins, even if it was sent"
+    )
+    queue = add("queue", commands.queue_status, "Show the number of messages of each queue by state, as JSON lines.")
+    queue.add_argument("what", choices=["status"])
+    add("redrive", commands.redrive, "Move the dead letters of all queues back into their queues.")
+    rotation = add("rotate-keys", commands.rotate_keys, "Publish a new signing key. No user is logged out.")
+    rotation.add_argument(
+        "--compromised", action="store_true", help="revoke all other keys: all users have to log in again"
+    )
+    enrollment = add("enrollment", commands.show_enrollment, "Show an enrollment and the state of its email, as JSON.")
+    enrollment.add_argument("what", choices=["show"])
+    enrollment.add_argument("id", metavar="ID")
+    logs = add("logs", commands.logs, "Show the log lines of all functions, oldest first, as JSON lines.")
+    logs.add_argument("--request-id", metavar="ID", help="only the lines of this request, and API Gateway's")
+    logs.add_argument(
+        "--since",
+        type=arguments.parse_duration,
+        default="1h",
+        metavar="AGE",
+        help="such as 30m, 2h or 7d (default: %(default)s)",
+    )
+    logs.add_argument("--follow", action="store_true", help="continue with new lines until Ctrl-C")
+    return result
+
+
+def _load_stage_environment(stage: str) -> None:
+    """Set the environment of the stage's functions, and for the local stage its AWS.
+
+    Raises:
+        CommandError: The stage does not exist.
+    """
+    try:
+        os.environ.update(config.host_variables(config.load_stage(stage)))
+    except config.OperatorError as error:
+        raise CommandError(str(error)) from error
+    config.configure_aws_endpoint(stage)
+    if stage == LOCAL:
+        default = f"http://{HOST}:{os.environ.get('AWS_PORT', '4566')}"
+        os.environ.update(running_environment(HOME) or aws_environment(os.environ.get("AWS_ENDPOINT_URL") or default))
+    from chalicelib.observability import logs
+
+    logs.configure(sys.stderr)  # standard output is for the command's result
