@@ -32,8 +32,8 @@ def test_readme_commands_run(stack: RunningStack) -> None:
     assert "HTTP/1.1 201" in finished.stdout
     assert "Knots and links" in finished.stdout.partition("HTTP/1.1 201")[2], "the email"
     log_lines = [json.loads(line) for line in finished.stdout.splitlines() if line.startswith("{")]
-    functions = {line.get("function_name") for line in log_lines if line.get("request_id") == request_id}
-    assert len(functions) > 1, "the API's lines and the email worker's"
+    loggers = {line["logger"] for line in log_lines if line.get("request_id") == request_id and "logger" in line}
+    assert {"app.access", "app.event"} <= loggers, "the API's lines and the email worker's"
 
 
 def test_story_requests_succeed(stack: RunningStack) -> None:
