@@ -212,11 +212,12 @@ def free_ports(count: int) -> list[int]:
 
 @contextlib.contextmanager
 def step(title: str) -> Iterator[None]:
-    """Show a step of a long command and its duration."""
-    print(f"  {title} ...", end="", flush=True)
+    """Show a step of a long command and its duration: on one line of a terminal, else on two, between other output."""
+    is_terminal = sys.stdout.isatty()
+    print(f"  {title} ...", end="" if is_terminal else "\n", flush=True)
     started = time.monotonic()
     yield
-    print(f" {time.monotonic() - started:.1f} s", flush=True)
+    print(f"{'' if is_terminal else f'  {title}:'} {time.monotonic() - started:.1f} s", flush=True)
 
 
 def check_port_free(name: str, port: int, target: str = "run") -> None:

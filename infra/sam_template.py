@@ -41,7 +41,8 @@ def write(stage: config.Stage, folder: Path) -> list[str]:
 
     Raises CalledProcessError when Chalice fails, StageSettingsError.
     """
-    shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        shutil.rmtree(folder)
     folder.mkdir(parents=True)
     merge = folder / "merge.json"
     merge.write_text(json.dumps(merge_template(stage), indent=2))
@@ -60,7 +61,7 @@ def main() -> None:
     try:
         stage, folder = config.load_stage(sys.argv[1]), Path(sys.argv[2]).resolve()
         templates = write(stage, folder)
-    except config.OperatorError as error:
+    except (config.OperatorError, OSError) as error:  # OSError: such as a read-only folder
         sys.exit(str(error))
     except subprocess.CalledProcessError:
         sys.exit("`chalice package` failed (see above).")
