@@ -3,6 +3,7 @@
 import json
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -70,9 +71,31 @@ def sent(aws: None) -> Any:
     return take
 
 
+@dataclass(frozen=True)
+class DynamoDbRequest:
+    """One request to DynamoDB."""
+
+    operation: str
+    body: dict[str, Any]
+
+
+@pytest.fixture
+def dynamodb_requests(aws: None) -> Iterator[list[DynamoDbRequest]]:
+    """The requests to DynamoDB, as they are made. A test can clear the list."""
+    made: list[DynamoDbRequest] = []
+    events = connection().client.meta.events
+
+    def note(model: Any, params: dict[str, Any], **_: Any) -> None:
+        made.append(DynamoDbRequest(model.name, json.loads(params["body"])))
+
+    events.register("before-call.dynamodb", note)
+    yield made
+    events.unregister("before-call.dynamodb", note)
+
+
 @pytest.fixture
 def dynamodb_calls(aws: None) -> Iterator[list[str]]:
-    """The names of the calls to DynamoDB, as they are made; a test empties it when it likes."""
+    """The names of the operations of these requests."""
     made: list[str] = []
     events = connection().client.meta.events
 

@@ -1,12 +1,10 @@
 """The rules of the services, without AWS: models are values, and their writes are fakes."""
 
-from collections.abc import Iterator
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
 
-from chalicelib.adapters import aws, sqs
 from chalicelib.core.caller import Caller
 from chalicelib.core.errors import Conflict, DomainError, Forbidden, InvalidInput, NotAuthenticated, NotFound
 from chalicelib.core.pagination import PageRequest
@@ -17,21 +15,14 @@ from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.users import IdentityTaken, LastAdmin, OwnsPublishedCourses, User
 from chalicelib.services import accounts, course_cache, courses, enrollments, reports, users
 
+pytestmark = pytest.mark.usefixtures("no_aws")
+
 OWNER = Caller("a" * 16, "owner", Role.INSTRUCTOR, "s")
 OTHER = Caller("b" * 16, "other", Role.INSTRUCTOR, "s")
 STUDENT = Caller("c" * 16, "student", Role.STUDENT, "s")
 ADMIN = Caller("d" * 16, "admin", Role.ADMIN, "s")
 FORMER = Caller("a" * 16, "owner", Role.STUDENT, "s")  # the owner, demoted
 FIELDS: dict[str, Any] = {"title": "Title", "description": "", "price_cents": 0, "is_published": True}
-
-
-@pytest.fixture(autouse=True)
-def no_aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Every use of AWS fails."""
-    monkeypatch.setattr(aws, "client", Mock(side_effect=AssertionError("a call to AWS")))
-    monkeypatch.setattr(aws, "session", Mock(side_effect=AssertionError("a call to AWS")))
-    monkeypatch.setattr(sqs, "send", Mock(return_value=True))
-    yield
 
 
 def course(is_published: bool) -> Course:

@@ -1,0 +1,72 @@
+"""Reads that decide something are consistent: DynamoDB's other reads can return a row as it was before a write.
+
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.ReadConsistency.html
+"""
+
+from collections.abc import Callable
+
+import pytest
+
+from chalicelib.models.course_listings import CourseListing
+from chalicelib.models.courses import Course
+from chalicelib.models.enrollments import Enrollment
+from chalicelib.models.identities import Identity
+from chalicelib.models.ledger import Event, LedgerEntry
+from chalicelib.models.lessons import Lesson
+from chalicelib.models.reports import Report
+from chalicelib.models.sessions import Session
+from chalicelib.models.throttles import Throttle
+from chalicelib.models.users import User
+from tests.unit.conftest import DynamoDbRequest
+
+ID = "0" * 16
+DAY = "2026-11-22"
+
+CONSISTENT: dict[str, Callable[[], object]] = {
+    "user": lambda: User.find(ID),
+    "inactive user": lambda: User.find_inactive(ID, DAY),
+    "identity": lambda: Identity.find_user_id("ada"),
+    "session": lambda: Session.find(ID, "s"),
+    "sessions of a user": lambda: [*Session.all_of_user(ID)],
+    "throttle": lambda: Throttle.find("s"),
+    "course": lambda: Course.find(ID),
+    "courses": lambda: Course.find_all([ID]),
+    "list of courses": lambda: CourseListing.page(["all#date"], ascending=True, after=None, limit=1),
+    "courses of an owner": lambda: [*CourseListing.of_owner(ID)],
+    "courses of a day": lambda: CourseListing.ids_created(DAY, DAY),
+    "lesson": lambda: Lesson.find(ID + "0" * 8),
+    "lessons": lambda: Lesson.find_all([(ID, "0" * 8)]),
+    "list of lessons": lambda: Lesson.page_keys(ID, after=None, backward=False, limit=1),
+    "lessons of a course": lambda: [*Lesson.all_of_course(ID)],
+    "enrollment": lambda: Enrollment.find(ID + ID + "0" * 8),
+    "list of own enrollments": lambda: Enrollment.list_of_student(ID, after=None, backward=False, limit=1),
+    "enrollments of a student": lambda: [*Enrollment.all_of_student(ID)],
+    "latest report": lambda: Report.latest(DAY),
+    "reports of a period": lambda: Report.between(DAY, DAY),
+    "list of reports": lambda: Report.page(DAY, DAY, after=None, backward=False, limit=1),
+    "events of a day": lambda: LedgerEntry.count_of(Event.USER_DELETED, DAY),
+    "entities of a day": lambda: LedgerEntry.entity_ids(Event.USER_DELETED, DAY),
+}
+
+
+@pytest.mark.parametrize("name", CONSISTENT)
+def test_read_is_consistent(dynamodb_requests: list[DynamoDbRequest], name: str) -> None:
+    CONSISTENT[name]()
+
+    assert dynamodb_requests
+    for request in dynamodb_requests:
+        tables = [*request.body.get("RequestItems", {"": request.body}).values()]
+        assert all(table.get("ConsistentRead") is True for table in tables), request
+
+
+def test_pending_emails_are_read_consistently_after_the_index(
+    dynamodb_requests: list[DynamoDbRequest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = Enrollment.new(ID, ID, f"{DAY}T00:00:00.000000Z", "r")
+    row.insert()
+    dynamodb_requests.clear()
+
+    assert [found.id for found in Enrollment.pending_emails("9999")] == [row.id]
+
+    [read] = [request for request in dynamodb_requests if request.operation == "BatchGetItem"]
+    assert [table["ConsistentRead"] for table in read.body["RequestItems"].values()] == [True]

@@ -1,0 +1,91 @@
+"""Writes of enrollments that meet another write after their read: an ended one stays ended."""
+
+from collections.abc import Callable
+
+import pytest
+
+from chalicelib.core import clock
+from chalicelib.core.caller import Caller
+from chalicelib.core.roles import Role
+from chalicelib.models.enrollments import Enrollment
+from chalicelib.services import enrollments
+from tests.factories import create_course, create_user, remove_enrollment
+
+AT = "2026-11-22T09:30:00.000000Z"
+LATER = "2026-11-22T09:31:00.000000Z"
+
+
+@pytest.fixture
+def owner(aws: None) -> Caller:
+    return create_user(Role.INSTRUCTOR)
+
+
+@pytest.fixture
+def student(aws: None) -> Caller:
+    return create_user(Role.STUDENT)
+
+
+def enrollment_of(enrollment_id: str) -> Enrollment:
+    enrollment = Enrollment.find(enrollment_id)
+    assert enrollment is not None
+    return enrollment
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        lambda row: row.mark_email_sent(),
+        lambda row: row.mark_email_failed(AT),
+        lambda row: row.mark_requeued(AT),
+    ],
+    ids=["sent", "failed", "requeued"],
+)
+def test_mark_of_an_ended_enrollment_does_nothing(
+    owner: Caller, student: Caller, mark: Callable[[Enrollment], None]
+) -> None:
+    course = create_course(owner)
+    ended = enrollments.enroll(student, course.id)
+    remove_enrollment(ended)
+
+    mark(ended)
+    assert [*Enrollment.scan()] == []
+
+    current = enrollments.enroll(student, course.id)
+    mark(ended)
+    kept = enrollment_of(current.id)
+    assert [kept.email_pending, kept.email_failed_at, kept.email_requeued_at] == ["0", None, None]
+
+
+def test_marks_of_an_email(owner: Caller, student: Caller) -> None:
+    enrollment = enrollments.enroll(student, create_course(owner).id)
+
+    def marks() -> tuple[str | None, str | None, str | None]:
+        row = enrollment_of(enrollment.id)
+        return row.email_pending, row.email_requeued_at, row.email_failed_at
+
+    enrollment.mark_requeued(AT)
+    assert marks() == ("0", AT, None)
+    enrollment.mark_email_failed(LATER)
+    assert marks() == (None, AT, LATER)
+    enrollment.mark_email_sent()
+    assert marks() == (None, AT, None)
+    enrollment.mark_requeued(LATER)
+    assert marks() == (None, AT, None), "nothing is pending"
+
+
+def test_deletion_keeps_a_second_enrollment(owner: Caller, student: Caller) -> None:
+    course = create_course(owner)
+    ended = enrollments.enroll(student, course.id)
+    remove_enrollment(ended)
+    current = enrollments.enroll(student, course.id)
+
+    assert Enrollment.delete_batch([ended], clock.timestamp()) == 0
+    assert Enrollment.find(current.id) is not None
+    assert Enrollment.find(ended.id) is None
+
+
+def test_enrollment_of_another_call_is_not_overwritten(owner: Caller, student: Caller) -> None:
+    first = enrollments.enroll(student, create_course(owner).id)
+
+    assert not Enrollment.new(student.id, first.course, AT, "r").insert()
+    assert enrollment_of(first.id).request_id == first.request_id

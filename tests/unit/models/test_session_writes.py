@@ -1,0 +1,81 @@
+"""Writes of sessions, throttles and reports that meet another write after their read."""
+
+from typing import Any
+
+import pytest
+
+from chalicelib.core.caller import Caller
+from chalicelib.core.roles import Role
+from chalicelib.models.reports import DAILY, Report
+from chalicelib.models.sessions import Session
+from chalicelib.models.throttles import Reservation, Throttle
+from tests.factories import create_user
+
+AT = "2026-11-22T09:30:00.000000Z"
+
+
+@pytest.fixture
+def student(aws: None) -> Caller:
+    return create_user(Role.STUDENT)
+
+
+def test_rotation_replaces_the_current_token_only(student: Caller) -> None:
+    session = Session(student.id, "t", refresh_id="1", auth_version=1, created_at=AT, expires_at=100)
+    session.save()
+
+    assert session.rotate(used="1", new="2", expires_at=200)
+    assert session.rotate(used="1", new="2", expires_at=200), "the same call, repeated after a lost response"
+    assert not session.rotate(used="1", new="3", expires_at=300)
+    assert not Session(student.id, "unknown").rotate(used="1", new="2", expires_at=200)
+    stored = Session.find(student.id, "t")
+    assert stored is not None
+    assert (stored.refresh_id, stored.expires_at) == ("2", 200)
+    assert Session.find(student.id, "unknown") is None
+
+
+def test_attempt_of_an_old_window_is_not_counted_in_the_new_one(aws: None) -> None:
+    old = Throttle.reserve("s", limit=3, now=1000, window=900)
+    assert old == Reservation("s", 1900)
+    stale = Throttle.find("s")
+    assert stale is not None
+    stale.delete_expired()
+    new = Throttle.reserve("s", limit=3, now=2000, window=900)
+    assert new == Reservation("s", 2900)
+
+    Throttle.settle(old, succeeded=False)
+    Throttle.settle(old, succeeded=True)
+    stale.delete_expired()
+
+    row = Throttle.find("s")
+    assert row is not None
+    assert (row.reserved, row.failed, row.expires_at) == (1, 0, 2900)
+
+
+def test_reservations_are_limited_within_their_window(aws: None) -> None:
+    def reserve(now: int) -> Reservation | None:
+        return Throttle.reserve("s", limit=2, now=now, window=900)
+
+    assert [reserve(1000), reserve(1899), reserve(1899)] == [Reservation("s", 1900)] * 2 + [None]
+    Throttle.settle(Reservation("s", 1900), succeeded=True)
+    assert reserve(1899) is not None
+    Throttle.settle(Reservation("s", 1900), succeeded=False)
+    assert reserve(1899) is None
+    assert reserve(1900) is None, "the window is over: it has to be deleted first"
+    row = Throttle.find("s")
+    assert row is not None
+    assert (row.reserved, row.failed) == (2, 1)
+
+
+def test_deleted_report_is_not_restored_by_its_mark(aws: None) -> None:
+    numbers: Any = dict.fromkeys(
+        ("courses", "published_courses", "users", "enrollments", "new_enrollments", "new_users"), 1
+    )
+    report = Report(DAILY, "2026-11-22", **numbers)
+    report.mark_emailed(AT)
+    assert Report.latest("9999") is None
+
+    report.save()
+    report.mark_emailed(AT)
+    latest = Report.latest("2026-11-22")
+    assert latest is not None and latest.emailed_at == AT
+    assert Report.latest("2026-11-21") is None

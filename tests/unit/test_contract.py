@@ -1,0 +1,74 @@
+"""The numbers of the contract, written out: lifetimes, limits and sizes."""
+
+from datetime import timedelta
+
+import pytest
+
+from chalicelib.adapters.cache import client as cache_client
+from chalicelib.adapters.cache import read_through
+from chalicelib.core import pagination, retry_policy
+from chalicelib.handlers import authorizer
+from chalicelib.models import course_listings
+from chalicelib.security import passwords, signing_keys, tokens
+from chalicelib.services import lesson_listing, login_throttling
+from chalicelib.web import requests
+
+MINUTE, DAY = 60, 24 * 60 * 60
+
+
+@pytest.mark.parametrize(
+    ("actual", "expected"),
+    [
+        # Accounts
+        (tokens.LIFETIME_SECONDS[tokens.TokenType.ACCESS], 30 * MINUTE),
+        (tokens.LIFETIME_SECONDS[tokens.TokenType.REFRESH], 7 * DAY),
+        (passwords.MIN_LENGTH, 8),
+        (passwords.MAX_LENGTH, 128),
+        (login_throttling.ACCOUNT_LIMIT, 10),
+        (login_throttling.ADDRESS_LIMIT, 300),
+        (login_throttling.WINDOW_SECONDS, 15 * MINUTE),
+        # Bodies, lists and search
+        (requests.MAX_BODY_BYTES, 2 * 1024 * 1024),
+        (course_listings.MAX_KEYWORDS, 60),
+        # Deferred work
+        (retry_policy.TOMBSTONE_RETENTION, timedelta(days=1)),
+        (retry_policy.INACTIVE_RETENTION, timedelta(days=30)),
+        (retry_policy.API_TIMEOUT_SECONDS, 29),
+        # The caches: docs/caches.md
+        (read_through.TTL_SECONDS, 300),
+        (read_through.NEGATIVE_TTL_SECONDS, 10),
+        (read_through.GENERATION_TTL_SECONDS, 5),
+        # The keys: docs/security.md
+        (signing_keys.CACHE_SECONDS, 300),
+        (signing_keys.MIN_KEY_BYTES, 32),
+    ],
+)
+def test_number(actual: object, expected: object) -> None:
+    assert actual == expected
+
+
+def test_nothing_signed_outlives_its_key() -> None:
+    assert max(tokens.LIFETIME_SECONDS.values()) == signing_keys.MAX_TOKEN_LIFETIME_SECONDS == 7 * DAY
+
+
+def test_no_reader_waits_longer_than_three_seconds_for_another() -> None:
+    timeouts = cache_client.CONNECT_TIMEOUT_SECONDS + cache_client.TLS_HANDSHAKE_TIMEOUT_SECONDS
+
+    assert read_through.LEASE_WAIT_SECONDS + timeouts + 2 * cache_client.READ_TIMEOUT_SECONDS < 3
+
+
+def test_write_marker_outlives_every_request() -> None:
+    assert retry_policy.CACHE_WRITE_MARKER_TTL_SECONDS > 29
+
+
+def test_full_page_fits_into_a_response_of_lambda() -> None:
+    """JSON within JSON takes up to twice its bytes; 100 items of 10 kB at most are added after the size is reached."""
+    assert 2 * pagination.MAX_PAGE_BYTES + 1_000_000 <= 6 * 1024 * 1024
+
+
+def test_policy_of_the_authorizer_is_cached_for_five_minutes_at_most() -> None:
+    assert authorizer.CACHE_SECONDS <= 300
+
+
+def test_page_across_courses_reads_few_courses() -> None:
+    assert lesson_listing.MAX_COURSES_PER_PAGE <= 20
