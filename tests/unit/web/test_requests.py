@@ -1,4 +1,4 @@
-"""Parsing and authentication of requests: what is rejected, and with which message."""
+"""Parsing and authentication of requests: rejections and their messages."""
 
 import json
 import time
