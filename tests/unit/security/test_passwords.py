@@ -77,3 +77,21 @@ def test_login_rehashes_an_outdated_hash(aws: None) -> None:
     assert kept().startswith("$argon2id$v=19$m=19456,t=2,p=1$")
     assert passwords.verify_password(PASSWORD, kept())
     sessions.refresh(tokens.refresh)  # it is the same password: no session ends
+
+
+def test_unknown_user_costs_one_verification(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise the time of a login would show which users exist."""
+    verified: list[str] = []
+
+    class Hasher:
+        def verify(self, password: str, kept: str) -> bool:
+            verified.append(password)
+            assert kept.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+            return True
+
+    monkeypatch.setattr(passwords, "_hasher", Hasher)
+
+    assert not passwords.verify_password("a password", None)
+    assert not passwords.verify_password("x" * 129, passwords._DUMMY_HASH)
+    assert passwords.verify_password("x" * 128, passwords._DUMMY_HASH)
+    assert verified == ["a password", "", "x" * 128]

@@ -1,6 +1,7 @@
 """The signing keys: validity over time, and rotation."""
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
 
 import boto3
@@ -119,3 +120,31 @@ def test_changed_secret_is_read_after_the_cache_expires(aws: None, monkeypatch: 
     assert signing_keys.signing_keys() == known
     seconds = CACHE_SECONDS + 0.1
     assert len(signing_keys.signing_keys().keys) == 2
+
+
+@pytest.mark.parametrize("key", ["x" * 32, "é" * 16])
+def test_key_of_32_bytes_is_long_enough(aws: None, key: str) -> None:
+    signing_keys.reset()
+    boto3.client("secretsmanager").put_secret_value(SecretId=NAME, SecretString=json.dumps({FIRST_KEY: key}))
+
+    assert signing_keys.signing_keys().active_key(0) == (FIRST_KEY, key)
+
+
+def test_key_signs_from_its_time_in_utc(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Pacific/Kiritimati")
+    time.tzset()
+    try:
+        assert signing_keys._activation_time("2026-11-22T09:00:00Z") == NOW.timestamp()
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_cursor_is_valid_after_a_rotation(aws: None) -> None:
+    before = cursors.encode(Cursor("here"), "a list")
+    rotate_keys.rotate(clock.now() - timedelta(days=1))
+    signing_keys.reset()
+    after = cursors.encode(Cursor("here"), "a list")
+
+    assert before != after
+    assert cursors.decode(before, "a list") == cursors.decode(after, "a list") == Cursor("here")

@@ -71,3 +71,70 @@ def test_keys_are_read_once(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chalicelib.adapters.aws.client", None)
 
     assert tokens.verify(issue(), tokens.TokenType.ACCESS).user_id == "u"
+
+
+def reason(token: str) -> str:
+    """Why a token is not valid: operators find it in the log."""
+    with pytest.raises(tokens.InvalidToken) as error:
+        tokens.verify(token, tokens.TokenType.ACCESS)
+    return str(error.value)
+
+
+def test_reason_of_an_invalid_token(aws: None) -> None:
+    unknown_key = jwt.encode({"sub": "u"}, KEY, "HS256", headers={"kid": "unknown"})
+    no_key = jwt.encode({"sub": "u"}, KEY, "HS256")
+
+    assert reason("nonsense") == "malformed token"
+    assert reason(issue(tokens.TokenType.REFRESH)) == "not a token of the type access"
+    assert reason(issue(now=clock.now() - timedelta(minutes=31))) == "Signature has expired"
+    assert reason(unknown_key) == reason(no_key) == "unknown key ID"
+    with pytest.raises(tokens.InvalidToken) as error:
+        tokens.parse_bearer_header("Basic x")
+    assert str(error.value) == "the Authorization header is not `Bearer <token>`"
+
+
+@pytest.mark.parametrize(
+    ("header", "token"),
+    [("Bearer a.b.c", "a.b.c"), ("bearer a.b.c", "a.b.c"), ("BEARER  a.b.c ", "a.b.c"), ("Bearer a b", "a b")],
+)
+def test_bearer_header(header: str, token: str) -> None:
+    assert tokens.parse_bearer_header(header) == token
+
+
+def test_token_of_4096_characters_at_most_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[int] = []
+
+    def parse(token: str) -> dict[str, Any]:
+        parsed.append(len(token))
+        raise jwt.InvalidTokenError
+
+    monkeypatch.setattr(jwt, "get_unverified_header", parse)
+    for length in (4096, 4097, 10**6):
+        with pytest.raises(tokens.InvalidToken):
+            tokens.verify("a.b." + "c" * (length - 4), tokens.TokenType.ACCESS)
+
+    assert parsed == [4096]
+
+
+@pytest.mark.parametrize("token", ["a.b", "a.b.c.d", "a.b.c=", "a.b.c\n", " a.b.c", "a..c", "é.b.c"])
+def test_other_spelling_of_a_token_is_not_parsed(monkeypatch: pytest.MonkeyPatch, token: str) -> None:
+    monkeypatch.setattr(jwt, "get_unverified_header", None)
+
+    assert reason(token) == "malformed token"
+
+
+def test_token_names_its_stage_and_key(aws: None) -> None:
+    token = issue()
+
+    claims = jwt.decode(token, options={"verify_signature": False})
+    assert (claims["iss"], claims["aud"], claims["typ"]) == ("eduflow", "eduflow-test", "access")
+    assert jwt.get_unverified_header(token) == {"alg": "HS256", "typ": "JWT", "kid": FIRST_KEY}
+
+
+def test_algorithm_is_fixed(aws: None) -> None:
+    claims = jwt.decode(issue(), options={"verify_signature": False})
+
+    for algorithm, key in (("none", None), ("HS384", KEY), ("HS512", KEY)):
+        token = jwt.encode(claims, key, algorithm, headers={"kid": FIRST_KEY})  # type: ignore[arg-type]
+        with pytest.raises(tokens.InvalidToken):
+            tokens.verify(token, tokens.TokenType.ACCESS)

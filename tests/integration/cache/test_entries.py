@@ -1,0 +1,84 @@
+"""The entries and leases in Valkey: their keys, their lifetimes, and who may delete them."""
+
+import pytest
+
+from chalicelib.adapters.cache import read_through
+from chalicelib.adapters.cache.read_through import Entry
+from tests.fault_injection.valkey import Valkey
+from tests.integration.cache.resource import Resource
+
+
+def ttl(valkey: Valkey, kind: str) -> list[int]:
+    """The remaining milliseconds of the keys of a kind."""
+    return [valkey.client.pttl(key) for key in valkey.client.keys(f"*:{kind}*")]
+
+
+def test_entry_lives_for_300_seconds_and_absence_for_10(valkey: Valkey, resource: Resource) -> None:
+    resource.read()
+    [milliseconds] = ttl(valkey, "entry")
+    assert 230_000 < milliseconds <= 300_000
+    valkey.client.flushall()
+
+    read_through.get_or_load(resource.entry, lambda: None)
+
+    [milliseconds] = ttl(valkey, "entry")
+    assert 7_000 < milliseconds <= 10_000
+
+
+def test_generation_and_lease_live_for_seconds(
+    valkey: Valkey, resource: Resource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(read_through, "GENERATION_TTL_SECONDS", 5)
+
+    def load() -> int:
+        [lease] = ttl(valkey, "lease")
+        assert 1_000 < lease <= 2_000
+        [generation] = ttl(valkey, "generation")
+        assert 4_000 < generation <= 5_000
+        return 1
+
+    assert read_through.get_or_load(resource.entry, load) == 1
+    assert ttl(valkey, "lease") == []
+
+
+def test_entry_of_another_key_is_a_miss(valkey: Valkey, resource: Resource) -> None:
+    """A connection out of step could return the reply to another command."""
+    other: Entry[int] = Entry(resource.scope, "other", str, int)
+    read_through.get_or_load(other, lambda: 7)
+    valkey.client.copy(other.key, resource.entry.key)
+
+    assert resource.read() == (1, "miss")
+
+
+def test_late_reader_does_not_release_the_lease_of_another(valkey: Valkey, resource: Resource) -> None:
+    late = read_through._acquire_lease(resource.entry)
+    assert isinstance(late, read_through._Lease)
+    valkey.client.delete(read_through._lease_key(resource.entry))  # it expired
+    current = read_through._acquire_lease(resource.entry)
+    assert isinstance(current, read_through._Lease)
+
+    read_through._store_and_release(resource.entry, late, None)
+
+    assert valkey.client.get(read_through._lease_key(resource.entry)) == current.id.encode()
+    read_through._store_and_release(resource.entry, current, None)
+    assert valkey.client.get(read_through._lease_key(resource.entry)) is None
+
+
+def test_entry_of_400_kb_at_most_is_stored(valkey: Valkey, resource: Resource) -> None:
+    text: Entry[str] = Entry(resource.scope, "text", str, str)
+    for length, served in ((399_999, "hit"), (400_000, "bypass")):
+        valkey.client.flushall()
+        for _ in range(2):
+            assert read_through.get_or_load(text, lambda length=length: "x" * length) == "x" * length  # type: ignore[misc]
+        assert read_through.cache_status.get() == served
+
+
+def test_write_without_a_marker_invalidates_at_its_end(
+    valkey: Valkey, resource: Resource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(read_through, "_begin_write", lambda *_: False)
+    resource.read()
+
+    resource.raise_to(2)
+
+    assert [resource.read(), resource.read()] == [(2, "miss"), (2, "hit")]

@@ -1,0 +1,90 @@
+"""The log lines of deferred work: operators find an email, a cleanup or a report by their fields."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from chalicelib.adapters import ses
+from chalicelib.core.roles import Role
+from chalicelib.models.enrollments import Enrollment
+from chalicelib.observability import metrics
+from chalicelib.services import cleanup, emails, enrollments, reports
+from tests.factories import create_course, create_user
+
+DAY = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+def lines(caplog: pytest.LogCaptureFixture, logger: str = "app.event") -> list[tuple[str, dict[str, Any]]]:
+    return [(record.message, record.__dict__["extra"]) for record in caplog.records if record.name == logger]
+
+
+@pytest.fixture(autouse=True)
+def every_level(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+
+
+@pytest.fixture
+def enrollment(aws: None) -> Enrollment:
+    return enrollments.enroll(create_user(Role.STUDENT), create_course(create_user(Role.INSTRUCTOR)).id)
+
+
+def test_sent_email(enrollment: Enrollment, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ses, "send", lambda email: "of SES")
+
+    emails.send_enrollment_email(enrollment.id)
+
+    assert lines(caplog) == [("Enrollment email sent", {"enrollment": enrollment.id, "message_id": "of SES"})]
+
+
+def test_skipped_email(aws: None, caplog: pytest.LogCaptureFixture) -> None:
+    emails.send_enrollment_email("unknown")
+
+    assert lines(caplog) == [("Enrollment email skipped: the enrollment was deleted", {"enrollment": "unknown"})]
+
+
+def test_cleanup_with_failed_steps(
+    aws: None, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: dict[str, int] = {}
+    monkeypatch.setattr(metrics, "increment", lambda name, value=1: counted.update({name: value}))
+    for name in ("CourseDeletionsRequeued", "InactiveStudentsQueued"):
+        monkeypatch.setitem(cleanup.STEPS, name, lambda now: 1 / 0)
+    monkeypatch.setitem(cleanup.STEPS, "UserDeletionsRequeued", lambda now: iter([2, 3]))
+
+    with pytest.raises(cleanup.CleanupError, match=r"^CourseDeletionsRequeued, InactiveStudentsQueued$"):
+        cleanup.run(DAY, lambda name, count: True)
+
+    counts = {
+        "CourseDeletionsRequeued": 0,
+        "UserDeletionsRequeued": 5,
+        "InactiveStudentsQueued": 0,
+        "EmailsRequeued": 0,
+    }
+    assert counted == counts
+    assert lines(caplog) == [("Cleanup finished", counts)]
+    assert lines(caplog, "app.error") == [
+        ("Cleanup step failed", {"step": "CourseDeletionsRequeued"}),
+        ("Cleanup step failed", {"step": "InactiveStudentsQueued"}),
+    ]
+
+
+def test_cleanup_step_ends_when_time_is_up(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(cleanup.STEPS, "UserDeletionsRequeued", lambda now: iter([2, 3, 4]))
+    seen: list[tuple[str, int]] = []
+
+    def should_continue(name: str, count: int) -> bool:
+        seen.append((name, count))
+        return count < 5
+
+    assert cleanup.run(DAY, should_continue)["UserDeletionsRequeued"] == 5
+    assert seen == [("UserDeletionsRequeued", 2), ("UserDeletionsRequeued", 5)]
+
+
+def test_stored_reports(aws: None, caplog: pytest.LogCaptureFixture) -> None:
+    create_user(Role.STUDENT, DAY)
+
+    [*reports.generate_missing(DAY + timedelta(days=1))]
+
+    numbers = {"courses": 0, "published_courses": 0, "users": 1, "enrollments": 0, "new_enrollments": 0, "new_users": 1}
+    assert lines(caplog) == [("Daily report stored", {"date": "2026-11-20"} | numbers)]
