@@ -8,6 +8,7 @@ BACKEND ?= embedded
 WORKERS ?= 3
 RUN_embedded := devstack
 RUN_localstack := devstack.localstack
+$(if $(RUN_$(BACKEND)),,$(error BACKEND is embedded or localstack))
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 COVERAGE := $(if $(CI),--cov --cov-report=term:skip-covered)
 
@@ -17,13 +18,13 @@ help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 .venv/.installed: requirements.txt requirements-dev.txt
-	@command -v $(PYTHON) >/dev/null || { echo "EduFlow needs Python 3.11 or newer; '$(PYTHON)' was not found. Name yours: make PYTHON=/path/to/python3"; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "EduFlow needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1). Name another: make PYTHON=python3.12"; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { echo "EduFlow needs Python 3.11 or newer; '$(PYTHON)' was not found. Name yours: make $(or $(MAKECMDGOALS),run) PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "EduFlow needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1). Name another: make $(or $(MAKECMDGOALS),run) PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -m devstack.install $(MAKECMDGOALS)
 	@touch $@
 
 run: .venv/.installed  ## serve the API at http://127.0.0.1:8000 (PORT, AWS_PORT, BACKEND=localstack); Ctrl-C stops it
-	@exec $(BIN)/python -m $(or $(RUN_$(BACKEND)),$(error BACKEND is embedded or localstack))
+	@exec $(BIN)/python -m $(RUN_$(BACKEND))
 
 local: .venv/.installed  ## serve `chalice local` at http://127.0.0.1:8001 (LOCAL_PORT), next to a `make run`
 	@exec $(BIN)/python -m devstack.chalice_local

@@ -24,6 +24,8 @@ def main() -> int:
         if "run" in sys.argv[1:]:  # a port in use is reported now, not after a minute
             check_port_free("PORT", port_setting("PORT", 8000))
             check_port_free("AWS_PORT", port_setting("AWS_PORT", 4566))
+            if port_setting("PORT", 8000) == port_setting("AWS_PORT", 4566):
+                raise StackFailed("PORT and AWS_PORT are equal: choose two ports.")
         return _install()
     except (StackFailed, OSError) as error:  # OSError: such as a read-only folder
         print(error, file=sys.stderr)
@@ -77,7 +79,7 @@ def _with_progress(lines: Iterator[str]) -> Iterator[str]:
             break
         if time.monotonic() - shown_at > _PROGRESS_SECONDS:
             shown_at = time.monotonic()
-            print(f"  {found} of {total} packages ...", flush=True)
+            print(f"  {min(found, total)} of {total} packages ...", flush=True)
     yield from lines
 
 

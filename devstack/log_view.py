@@ -8,6 +8,7 @@ from typing import Any
 _RESET, _DIM, _RED, _GREEN, _YELLOW = "\x1b[0m", "\x1b[2m", "\x1b[31m", "\x1b[32m", "\x1b[33m"
 _LEVEL_COLORS = {"WARNING": _YELLOW, "ERROR": _RED, "CRITICAL": _RED}
 _ID_LENGTH = 8
+_HANDLED_ERROR = "chalicelib.observability.logs.HandledError: "
 
 
 def render(text: str) -> str:
@@ -34,8 +35,10 @@ def _status_color(status: Any) -> str:
 
 
 def main() -> None:
-    """Show the lines of standard input until it ends."""
+    """Show the lines of standard input until it ends, except for one: Lambda's text of a 401, which has a line."""
     for text in sys.stdin:
+        if text.startswith(_HANDLED_ERROR):
+            continue
         print(render(text), flush=True)
 
 

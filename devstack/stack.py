@@ -236,6 +236,7 @@ def _last_line(log: Path) -> str:
     """Return the last line of a log; of a traceback, with the file and line of the error."""
     lines = log.read_text(errors="replace").split("\n") if log.exists() else []
     last = next((line.strip() for line in reversed(lines) if line.strip()), "no log")
-    places = re.findall(r'^  File "(.+)", line (\d+)', "\n".join(lines), re.MULTILINE)
+    # Chalice repeats the place of a SyntaxError in the message of its own error, without indentation.
+    places = re.findall(r'^(?:  )?File "(.+)", line (\d+)', "\n".join(lines), re.MULTILINE)
     is_error = re.match(r"\w+(\.\w+)*(Error|Exception)\b", last)
     return f"{last} ({places[-1][0]}, line {places[-1][1]})" if is_error and places else last

@@ -2,14 +2,18 @@
 
 import argparse
 import os
+import socket
 import sys
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 from infra import config
 from infra.config import LOCAL
 from infra.local_stage import HOME, HOST, aws_environment, running_environment
 from ops import arguments, commands
 from ops.commands import CommandError
+
+_CONNECT_SECONDS = 5
 
 
 def main() -> int:
@@ -38,6 +42,7 @@ def _run(options: argparse.Namespace) -> None:
         CommandError: The command failed.
     """
     from botocore.exceptions import BotoCoreError, ClientError
+    from pynamodb.exceptions import PynamoDBException
 
     from chalicelib.core.errors import DomainError
     from chalicelib.security.signing_keys import InvalidSigningKeys
@@ -50,17 +55,20 @@ def _run(options: argparse.Namespace) -> None:
         raise CommandError(f"AWS is not reachable for the stage {options.stage}: {error}") from error
     except ClientError as error:
         raise CommandError(f"AWS rejected a call for the stage {options.stage}: {error}") from error
+    except PynamoDBException as error:
+        raise CommandError(f"DynamoDB failed for the stage {options.stage}: {error.cause or error}") from error
     except InvalidSigningKeys as error:
         raise CommandError(str(error)) from error
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
-    result = argparse.ArgumentParser(prog="manage.py", description="Operate a stage of EduFlow.")
+    # No abbreviations: an operator who mistypes an option must not run another one.
+    result = argparse.ArgumentParser(prog="manage.py", description="Operate a stage of EduFlow.", allow_abbrev=False)
     subparsers = result.add_subparsers(required=True, metavar="COMMAND")
 
     def add(name: str, run: Callable[[argparse.Namespace], None], help_: str) -> argparse.ArgumentParser:
-        command = subparsers.add_parser(name, help=help_, description=help_)
+        command = subparsers.add_parser(name, help=help_, description=help_, allow_abbrev=False)
         command.add_argument("--stage", default=LOCAL, help="the Chalice stage (default: %(default)s)")
         command.set_defaults(run=run)
         return command
@@ -107,6 +115,21 @@ def parser() -> argparse.ArgumentParser:
     return result
 
 
+def _require_local_aws() -> None:
+    """Check that the local AWS accepts connections.
+
+    Raises:
+        CommandError: It does not.
+    """
+    address = urlsplit(os.environ["AWS_ENDPOINT_URL"])
+    try:
+        socket.create_connection((address.hostname or HOST, address.port or 80), timeout=_CONNECT_SECONDS).close()
+    except OSError:
+        raise CommandError(
+            "No local stage is running: start it with `make run`, or name another stage with --stage."
+        ) from None
+
+
 def _load_stage_environment(stage: str) -> None:
     """Set the environment of the stage's functions, and for the local stage its AWS.
 
@@ -121,6 +144,7 @@ def _load_stage_environment(stage: str) -> None:
     if stage == LOCAL:
         default = f"http://{HOST}:{os.environ.get('AWS_PORT', '4566')}"
         os.environ.update(running_environment(HOME) or aws_environment(os.environ.get("AWS_ENDPOINT_URL") or default))
+        _require_local_aws()
     from chalicelib.observability import logs
 
     logs.configure(sys.stderr)  # standard output is for the command's result

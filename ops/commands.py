@@ -30,13 +30,19 @@ def create_admin(options: argparse.Namespace) -> None:
     from chalicelib.schemas.accounts import RegisterRequest
     from chalicelib.services import accounts
 
-    password = os.environ.get("EDUFLOW_PASSWORD") or getpass.getpass(f"Password for {options.username}: ")
     try:
-        account = RegisterRequest(username=options.username, email=options.email, password=password)
+        account = RegisterRequest(username=options.username, email=options.email, password="")
+        account.password = os.environ.get("EDUFLOW_PASSWORD") or _prompt_for_password(options.username)
         user = accounts.create_admin(account.username, account.email, account.password)
     except ValidationError as error:
         raise CommandError("\n".join(f"{one['loc'][0]}: {one['msg']}" for one in error.errors())) from error
     print(f"Created the admin {user.username} ({user.email}) with the ID {user.id}.")
+
+
+def _prompt_for_password(username: str) -> str:
+    if not sys.stdin.isatty():
+        raise CommandError("There is no terminal to read the password from: set EDUFLOW_PASSWORD.")
+    return getpass.getpass(f"Password for {username}: ")
 
 
 def demo(options: argparse.Namespace) -> None:

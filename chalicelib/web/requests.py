@@ -4,6 +4,7 @@ from typing import Any
 
 from chalice.app import Request
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from chalicelib.core.errors import FieldError, InvalidInput, PayloadTooLarge, UnsupportedMediaType
 
@@ -57,10 +58,17 @@ def _invalid_input(error: ValidationError) -> InvalidInput:
     if any(not violation["loc"] for violation in violations):
         return InvalidInput("The body must be a JSON object.")
     fields = tuple(
-        FieldError(".".join(str(part) for part in violation["loc"]), violation["type"], _sentence(violation["msg"]))
+        FieldError(".".join(str(part) for part in violation["loc"]), violation["type"], _message(violation))
         for violation in violations
     )
     return InvalidInput("The input is invalid.", fields)
+
+
+def _message(violation: ErrorDetails) -> str:
+    # pydantic's message is the regular expression.
+    if violation["type"] == "string_pattern_mismatch":
+        return "Input does not have the required format."
+    return _sentence(violation["msg"])
 
 
 def _sentence(message: str) -> str:

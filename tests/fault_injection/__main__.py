@@ -27,7 +27,11 @@ NUMBERS = {"emails": 2000, "deletions": 20_000, "reports": 0}
 
 def main() -> int:
     """Run the named faults."""
-    parser = argparse.ArgumentParser(prog="python -m tests.fault_injection", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.fault_injection",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("faults", nargs="+", help=f"a kind ({', '.join(NUMBERS)}), or one fault: emails.killed")
     parser.add_argument("--number", type=int, help="of enrollments for each fault")
     options = parser.parse_args()

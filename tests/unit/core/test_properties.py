@@ -122,8 +122,8 @@ def test_cursor_round_trips(sort_key: str, backward: bool, scope: str) -> None:
 
 
 @given(st.datetimes(YEAR_1000), st.integers(-12, 14))
-def test_timestamp_round_trips_and_sorts(moment: datetime, hours: int) -> None:
-    time = moment.replace(tzinfo=timezone(timedelta(hours=hours)))
+def test_timestamp_round_trips_and_sorts(local: datetime, hours: int) -> None:
+    time = local.replace(tzinfo=timezone(timedelta(hours=hours)))
     text = clock.format_timestamp(time)
 
     assert clock.parse_timestamp(text) == time

@@ -1,9 +1,13 @@
 """The log of `make run` at a terminal."""
 
+import io
 import json
 import re
 from typing import Any
 
+import pytest
+
+from devstack import log_view
 from devstack.log_view import render
 
 LINE = {"timestamp": "2026-11-25T16:05:05.230668Z", "level": "INFO", "request_id": "0a0afa62-c267-4379", "extra": {}}
@@ -33,3 +37,12 @@ def test_other_output_is_not_changed() -> None:
     assert render("[Errno 98] Address already in use\n") == "[Errno 98] Address already in use"
     assert render('{"timestamp": 5}\n') == '{"timestamp": 5}'
     assert render("5\n") == "5"
+
+
+def test_text_of_a_401_is_not_shown_twice(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = "chalicelib.observability.logs.HandledError: Unauthorized\nanother line\n"
+    monkeypatch.setattr("sys.stdin", io.StringIO(lines))
+
+    log_view.main()
+
+    assert capsys.readouterr().out == "another line\n"

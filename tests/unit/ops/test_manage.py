@@ -56,3 +56,41 @@ def test_age_of_log_lines_is_a_duration() -> None:
     for wrong in ("", "m", "7", "1w", "-1h"):
         with pytest.raises(argparse.ArgumentTypeError, match="is not a duration"):
             arguments.parse_duration(wrong)
+
+
+@pytest.mark.parametrize(
+    "command", [("rotate-keys", "--compromise"), ("rotate-keys", "--c"), ("run", "daily-report", "--em")]
+)
+def test_abbreviated_option_is_refused(command: tuple[str, ...]) -> None:
+    """`--compromised` revokes all sessions: no other spelling does."""
+    refused = _manage(*command)
+
+    assert refused.returncode == 2
+    assert f"unrecognized arguments: {command[-1]}" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    "command", [("demo",), ("run", "cleanup"), ("queue", "status"), ("enrollment", "show", "x"), ("logs",)]
+)
+def test_command_without_a_local_stage_says_how_to_start_one(command: tuple[str, ...]) -> None:
+    environment = os.environ | {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "EDUFLOW_PASSWORD": "x"}
+    program = [sys.executable, "-c", "from ops import cli; cli.HOME = cli.HOME / 'none'; raise SystemExit(cli.main())"]
+
+    refused = subprocess.run(
+        [*program, *command], cwd=PROJECT, env=environment, capture_output=True, text=True, check=False
+    )
+
+    assert refused.returncode == 1
+    assert (
+        refused.stderr == "No local stage is running: start it with `make run`, or name another stage with --stage.\n"
+    )
+
+
+def test_admin_without_a_terminal_needs_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EDUFLOW_PASSWORD", raising=False)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False)
+
+    with pytest.raises(commands.CommandError, match="set EDUFLOW_PASSWORD"):
+        commands.create_admin(argparse.Namespace(username="ada", email="ada@example.org"))
+    with pytest.raises(commands.CommandError, match=r"^email: "):
+        commands.create_admin(argparse.Namespace(username="ada", email="no address"))
