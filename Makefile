@@ -12,7 +12,7 @@ $(if $(RUN_$(BACKEND)),,$(error BACKEND is embedded or localstack))
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 COVERAGE := $(if $(CI),--cov --cov-report=term:skip-covered)
 
-.PHONY: help run local test unit integration e2e test-localstack test-long pr format lint schema deploy destroy package clean
+.PHONY: help run local test unit integration e2e test-localstack test-long mutants pr format lint schema deploy destroy package clean
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -54,6 +54,13 @@ test-localstack: .venv/.installed  ## run the contract tests on LocalStack witho
 
 test-long: .venv/.installed  ## run the long tests: soaks, 200 generated requests per operation (TESTS=... selects some)
 	@$(BIN)/python -m pytest -m long $(TESTS)
+
+.venv/.mutants: .venv/.installed tests/mutation/requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/mutation/requirements.txt
+	@touch $@
+
+mutants: .venv/.mutants  ## run the unit tests on mutants of the rules, an hour (SAMPLE=7: a sample, 5 minutes)
+	@$(BIN)/python -m tests.mutation $(if $(SAMPLE),--sample $(SAMPLE))
 
 pr: test package  ## run everything that a pull request has to pass
 

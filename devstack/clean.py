@@ -7,7 +7,7 @@ from infra.config import PROJECT
 from infra.local_stage import HOME, is_running
 
 _CREATED = (
-    *(".local", ".venv", "build", ".coverage", ".mypy_cache", ".ruff_cache", ".pytest_cache"),
+    *(".local", ".venv", "build", ".coverage", ".mypy_cache", ".ruff_cache", ".pytest_cache", "mutants"),
     *(".chalice/deployed", ".chalice/deployments"),
 )
 
