@@ -20,7 +20,7 @@ WINDOW_SECONDS = 15 * 60
 ACCOUNT_LIMIT = 10
 ADDRESS_LIMIT = 300  # a school shares one address
 
-_WAIT_SECONDS = 5.0
+_WAIT_SECONDS = 2.5  # no request waits longer than 3 seconds for others
 _BACKOFF_CAP_SECONDS = 0.2
 _IPV6_NETWORK = 64  # the size of a household's network, RFC 6177
 

@@ -179,3 +179,66 @@ def test_deactivated_user_gets_the_same_response(aws: None) -> None:
         said.append(refused.value.detail)
 
     assert len(set(said)) == 1
+
+
+class Clock:
+    """A clock that moves by sleeping."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+        self.waits: list[float] = []
+
+    def time(self) -> float:
+        return self.now
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        self.now += seconds
+
+
+def test_attempt_waits_for_others_less_than_three_seconds(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(login_throttling, "time", clock)
+    for _ in range(10):  # in progress: they may succeed
+        Throttle.reserve("s", limit=10, now=int(clock.now), window=900)
+
+    with pytest.raises(TooManyAttempts) as throttled:
+        login_throttling._reserve("s", 10)
+
+    assert 1 < clock.now - 1_000_000 < 3
+    assert all(0 <= wait <= 0.2 for wait in clock.waits)
+    assert throttled.value.retry_after == 1
+
+
+def test_waiting_attempt_continues_when_another_succeeds(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(login_throttling, "time", clock)
+    held = [Throttle.reserve("s", limit=1, now=int(clock.now), window=900)]
+
+    def sleep(seconds: float) -> None:
+        if held:
+            reservation = held.pop()
+            assert reservation is not None
+            Throttle.settle(reservation, succeeded=True)
+        clock.now += seconds
+
+    monkeypatch.setattr(clock, "sleep", sleep)
+
+    assert login_throttling._reserve("s", 1).expires_at == 1_000_900
+
+
+def test_window_ends_at_its_second(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(login_throttling, "time", clock)
+    reservation = login_throttling._reserve("s", 1)
+    Throttle.settle(reservation, succeeded=False)
+
+    clock.now = 1_000_899.0
+    with pytest.raises(TooManyAttempts) as throttled:
+        login_throttling._reserve("s", 1)
+    assert throttled.value.retry_after == 1
+    clock.now = 1_000_900.0
+    assert login_throttling._reserve("s", 1).expires_at == 1_001_800

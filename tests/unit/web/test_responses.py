@@ -25,6 +25,7 @@ from chalicelib.core.roles import Role
 from chalicelib.observability import logs
 from chalicelib.schemas.base import PageRead
 from chalicelib.schemas.courses import CourseQuery
+from chalicelib.schemas.reports import DailyReportQuery
 from chalicelib.web import problems
 from chalicelib.web.endpoint import ApiRequest
 from chalicelib.web.etags import conditional_response, if_match_versions, updated_response
@@ -190,6 +191,16 @@ def test_page_links_its_neighbours(aws: None) -> None:
         assert page_request(followed).limit == 2
     last = json.loads(page_response(listed, Page([], None, None), Names, []).body)
     assert last == {"next": None, "previous": None, "results": []}
+
+
+def test_links_repeat_the_given_parameters_only(aws: None) -> None:
+    query = DailyReportQuery.model_validate({"from": "2026-11-22", "to": None})
+
+    response = page_response(api_request(query), Page([], Cursor("n"), None), Names, [])
+
+    parameters = json.loads(response.body)["next"].partition("?")[2].split("&")
+    assert [pair for pair in parameters if not pair.startswith("cursor=")] == ["from=2026-11-22"]
+    assert len(parameters) == 2
 
 
 def test_cursor_is_bound_to_query_and_role(aws: None) -> None:
