@@ -6,6 +6,7 @@ from email.policy import default
 from types import SimpleNamespace
 from typing import Any
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
@@ -192,3 +193,31 @@ def test_email_has_text_html_and_a_list_unsubscribe_header(course: Course, ses: 
     text, page = (email.get_body((kind,)) for kind in ("plain", "html"))
     assert text is not None and "Knots & links" in text.get_content()
     assert page is not None and "Knots &amp; links" in page.get_content()
+
+
+def test_email_that_was_never_tried_is_not_given_up(course: Course, ses: Ses) -> None:
+    ada = enrolled(course, "ada")
+
+    assert receive(message(ada), receives=MAX_RECEIVE_COUNT, seconds_left=1) == [message(ada)]
+
+    assert owes(ada)
+    assert kept(ada).email_failed_at is None
+
+
+def test_records_are_named_by_their_purpose(course: Course, ses: Ses) -> None:
+    """Not by the function: a new name of it must not send all emails again."""
+    receive(message(enrolled(course, "ada")))
+
+    [record] = boto3.client("dynamodb").scan(TableName="eduflow-idempotency-test")["Items"]
+    assert record["id"]["S"].startswith("enrollment-email#")
+
+
+def test_subject_is_one_line(aws: None, ses: Ses) -> None:
+    course = create_course(create_user(Role.INSTRUCTOR), title="Knots\r\nBcc: eve@example.org")
+
+    receive(message(enrolled(course, "ada")))
+
+    [request] = ses.asked
+    email = message_from_bytes(request["RawMessage"]["Data"], policy=default)
+    assert email["Subject"] == "You are enrolled in Knots Bcc: eve@example.org"
+    assert email["Bcc"] is None

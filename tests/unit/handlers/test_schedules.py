@@ -1,0 +1,38 @@
+"""The scheduled functions: they end before Lambda kills them."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from chalicelib.handlers.workers import schedules
+from chalicelib.observability import metrics
+from chalicelib.services import cleanup
+
+
+def run(seconds_left: int) -> dict[str, int]:
+    context = SimpleNamespace(aws_request_id="r", get_remaining_time_in_millis=lambda: 1000 * seconds_left)
+    names = ("version", "account", "region", "detail", "detail-type", "source", "time", "id", "resources")
+    counts: dict[str, int] = schedules.run_cleanup(dict.fromkeys(names), context)
+    return counts
+
+
+@pytest.mark.parametrize(("seconds_left", "messages"), [(31, 6), (30, 1), (20, 1)])
+def test_cleanup_ends_half_a_minute_before_its_time(
+    aws: None, monkeypatch: pytest.MonkeyPatch, seconds_left: int, messages: int
+) -> None:
+    monkeypatch.setitem(cleanup.STEPS, "EmailsRequeued", lambda now: iter([1, 2, 3]))
+    flushed: list[bool] = []
+    monkeypatch.setattr(metrics, "flush", lambda: flushed.append(True))
+
+    assert run(seconds_left)["EmailsRequeued"] == messages
+    assert flushed == [True]
+
+
+def test_metrics_of_a_failed_cleanup_are_written(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(cleanup.STEPS, "EmailsRequeued", lambda now: 1 / 0)
+    flushed: list[bool] = []
+    monkeypatch.setattr(metrics, "flush", lambda: flushed.append(True))
+
+    with pytest.raises(cleanup.CleanupError):
+        run(60)
+    assert flushed == [True]
