@@ -228,6 +228,15 @@ def test_two_authorization_headers_are_refused(aws: None, name: str) -> None:
     assert error.value.detail == "The request has more than one Authorization header."
 
 
+def test_other_repeated_headers_are_accepted(aws: None) -> None:
+    student = create_user(Role.STUDENT)
+    bearer = f"Bearer {access_token(student)}"
+    found = request(headers={"authorization": bearer})
+    found._event_dict["multiValueHeaders"] = {"Accept": ["a", "b"], "Authorization": [bearer]}
+
+    assert authenticate(AuthMode.OPTIONAL, found) == student
+
+
 def test_refresh_token_is_no_access_token(aws: None) -> None:
     token, _ = tokens.issue(
         tokens.TokenType.REFRESH, user_id="u", username="ada", role="student", session_id="s", now=_now()
@@ -277,6 +286,8 @@ def test_request_path_is_escaped() -> None:
     found = request()
     found._event_dict["requestContext"]["path"] = '/prod/api/v1/points/a b"<>?é'
     assert request_context.request_path(found) == "/prod/api/v1/points/a%20b%22%3C%3E%3F%C3%A9"
+    found._event_dict["requestContext"]["path"] = "/prod/a%20b:c@d!$&'()*+,;=~"
+    assert request_context.request_path(found) == "/prod/a%20b:c@d!$&'()*+,;=~"
     del found._event_dict["requestContext"]["path"]
     assert request_context.request_path(found) == "/api/v1/points"
 
