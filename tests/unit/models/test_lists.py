@@ -27,6 +27,7 @@ def walk(fetch: Fetch, limit: int, *, backward: bool = False, start: str | None 
     while rows := fetch(after=after, backward=backward, limit=limit):
         assert len(rows) <= limit
         keys += [row.sort_key for row in rows]
+        assert len(keys) == len(set(keys)), "a page repeats a row"
         after = keys[-1]
     return keys
 
