@@ -84,3 +84,15 @@ def test_other_spelling_of_a_cursor_is_rejected(aws: None, length: int) -> None:
     for spelling in spellings:
         with pytest.raises(InvalidInput):
             cursors.decode(spelling, "scope")
+
+
+def test_way_back_leads_on_from_an_emptied_page() -> None:
+    shelf = Shelf("abcdef")
+    second = shelf.page(shelf.page(limit=2).next_cursor, limit=2)
+    shelf.positions = sorted("abcd")  # the rows of the first page were deleted
+
+    emptied = shelf.page(second.previous_cursor, limit=2)
+
+    assert (text(second), text(emptied), emptied.previous_cursor) == ("dc", "", None)
+    assert emptied.next_cursor is not None
+    assert text(shelf.page(emptied.next_cursor, limit=9)).endswith("cba")
