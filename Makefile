@@ -59,7 +59,7 @@ test-long: .venv/.installed  ## run the long tests: soaks, 200 generated request
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/mutation/requirements.txt
 	@touch $@
 
-mutants: .venv/.mutants  ## run the unit tests on mutants of the rules, an hour (SAMPLE=7: a sample, 5 minutes)
+mutants: .venv/.mutants  ## run the unit tests on mutants of the rules, an hour (SAMPLE=7: a sample)
 	@$(BIN)/python -m tests.mutation $(if $(SAMPLE),--sample $(SAMPLE))
 
 pr: test package  ## run everything that a pull request has to pass
