@@ -105,3 +105,8 @@ def dynamodb_calls(aws: None) -> Iterator[list[str]]:
     events.register("before-call.dynamodb", note)
     yield made
     events.unregister("before-call.dynamodb", note)
+
+
+def log_lines(caplog: pytest.LogCaptureFixture, logger: str) -> list[tuple[str, dict[str, Any]]]:
+    """Return the messages and fields of the lines of a logger."""
+    return [(record.message, record.__dict__["extra"]) for record in caplog.records if record.name == logger]

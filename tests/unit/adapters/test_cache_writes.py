@@ -9,15 +9,16 @@ import pytest
 
 from chalicelib.adapters.cache import read_through
 from chalicelib.adapters.cache.read_through import invalidating
+from tests.unit.fake_clock import FakeClock
 
 BEGIN, END = "begin", "end"
 
 
-class Cache:
+class Cache(FakeClock):
     """Records the scripts of writers, and loses those that a test selects."""
 
     def __init__(self) -> None:
-        self.now = 0.0
+        super().__init__()
         self.commands: list[str] = []
         self.is_lost: Callable[[str, int], bool] = lambda command, number: False
 
@@ -27,12 +28,6 @@ class Cache:
         number = self.commands.count(command)
         self.commands.append(command)
         return not self.is_lost(command, number)
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """The log of a request: one access line with the caller, and one error line if it failed."""
 
-from typing import Any
-
 import pytest
 
 from chalicelib.core.errors import Conflict
@@ -9,11 +7,8 @@ from chalicelib.core.roles import Role
 from chalicelib.models.courses import Course
 from chalicelib.services import courses
 from tests.factories import create_course, create_user
+from tests.unit.conftest import log_lines
 from tests.unit.handlers.conftest import ApiClient
-
-
-def lines(caplog: pytest.LogCaptureFixture, logger: str) -> list[tuple[str, dict[str, Any]]]:
-    return [(record.message, record.__dict__["extra"]) for record in caplog.records if record.name == logger]
 
 
 def test_failures_of_endpoints_are_logged(
@@ -28,14 +23,14 @@ def test_failures_of_endpoints_are_logged(
 
     monkeypatch.setattr(courses, "delete", fails)
     http.call("DELETE", f"/courses/{course.id}/", owner)
-    [(_, access)] = lines(caplog, "app.access")
+    [(_, access)] = log_lines(caplog, "app.access")
     assert (access["method"], access["status"], access["user_id"]) == ("DELETE", 409, owner.id)
     assert access["path"] == f"/api/v1/courses/{course.id}/"
-    assert lines(caplog, "app.error") == [("Too late.", {"status": 409, "error": "Conflict"})]
+    assert log_lines(caplog, "app.error") == [("Too late.", {"status": 409, "error": "Conflict"})]
 
     caplog.clear()
     monkeypatch.setattr(Course, "find", lambda _: 1 / 0)
     assert http.call("GET", f"/courses/{course.id}/").status == 500
-    assert lines(caplog, "app.error") == [("Unhandled exception", {"status": 500})]
-    [(_, access)] = lines(caplog, "app.access")
+    assert log_lines(caplog, "app.error") == [("Unhandled exception", {"status": 500})]
+    [(_, access)] = log_lines(caplog, "app.access")
     assert (access["status"], access["user_id"]) == (500, None)

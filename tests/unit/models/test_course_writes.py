@@ -5,22 +5,16 @@ from typing import Any
 import pytest
 
 from chalicelib.core.caller import Caller
-from chalicelib.core.roles import Role
 from chalicelib.models.base import StaleRead
 from chalicelib.models.course_listings import CourseListing
 from chalicelib.models.courses import Course
 from chalicelib.models.lessons import Lesson
 from chalicelib.services import courses, lessons
-from tests.factories import create_course, create_user
+from tests.factories import create_course
 
 AT = "2026-11-22T09:30:00.000000Z"
 LATER = "2026-11-22T09:31:00.000000Z"
 LESSON = {"title": "A lesson", "content": "", "duration_min": 5, "order_index": 1}
-
-
-@pytest.fixture
-def owner(aws: None) -> Caller:
-    return create_user(Role.INSTRUCTOR)
 
 
 def course_of(course_id: str) -> Course:

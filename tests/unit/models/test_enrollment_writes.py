@@ -6,23 +6,12 @@ import pytest
 
 from chalicelib.core import clock
 from chalicelib.core.caller import Caller
-from chalicelib.core.roles import Role
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.services import enrollments
-from tests.factories import create_course, create_user, remove_enrollment
+from tests.factories import create_course, remove_enrollment
 
 AT = "2026-11-22T09:30:00.000000Z"
 LATER = "2026-11-22T09:31:00.000000Z"
-
-
-@pytest.fixture
-def owner(aws: None) -> Caller:
-    return create_user(Role.INSTRUCTOR)
-
-
-@pytest.fixture
-def student(aws: None) -> Caller:
-    return create_user(Role.STUDENT)
 
 
 def enrollment_of(enrollment_id: str) -> Enrollment:

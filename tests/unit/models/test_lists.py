@@ -1,4 +1,4 @@
-"""The lists of each table: complete, in order, in both directions, and no more rows read than asked for."""
+"""The lists of each table: complete, in order, in both directions, and no more rows read than the limit."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

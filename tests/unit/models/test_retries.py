@@ -11,34 +11,20 @@ from chalicelib.core.errors import WriteContention
 from chalicelib.models import base
 from chalicelib.models.base import ConditionFailed, StaleRead, Transaction, connection, retry_stale_reads
 from chalicelib.models.identities import Identity
+from tests.unit.fake_clock import FakeClock
 
 CONFLICT = "TransactionConflictException"
 
 
-class Clock:
-    """A monotonic clock that moves by sleeping."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.waits: list[float] = []
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.waits.append(seconds)
-        self.now += seconds
-
-
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
+    clock = FakeClock()
     monkeypatch.setattr(base, "time", clock)
     return clock
 
 
 @pytest.fixture
-def fail(aws: None, monkeypatch: pytest.MonkeyPatch, clock: Clock) -> Callable[..., list[int]]:
+def fail(aws: None, monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> Callable[..., list[int]]:
     """Let the next calls of an operation fail, and return a list that grows with each call of it."""
 
     def arrange(operation: str, *failures: ClientError) -> list[int]:
@@ -127,7 +113,7 @@ def test_failed_conditions_of_every_kind_are_named(aws: None) -> None:
     assert error.value.failed == {"update", "put", "delete", "check"}
 
 
-def test_single_write_that_meets_a_transaction_is_retried(fail: Callable[..., list[int]], clock: Clock) -> None:
+def test_single_write_that_meets_a_transaction_is_retried(fail: Callable[..., list[int]], clock: FakeClock) -> None:
     calls = fail("PutItem", *[refused("PutItem", CONFLICT)] * 6)
 
     Identity("one", user_id="u").save()
@@ -159,7 +145,7 @@ def test_conditional_write_reports_its_condition(aws: None) -> None:
     assert [insert(), insert()] == [True, False]
 
 
-def test_lasting_conflict_is_write_contention(fail: Callable[..., list[int]], clock: Clock) -> None:
+def test_lasting_conflict_is_write_contention(fail: Callable[..., list[int]], clock: FakeClock) -> None:
     fail("TransactWriteItems", *[cancelled("TransactionConflict", "None")] * 10_000)
 
     with pytest.raises(WriteContention):
@@ -167,7 +153,7 @@ def test_lasting_conflict_is_write_contention(fail: Callable[..., list[int]], cl
     assert base.RETRY_BUDGET_SECONDS - 0.5 <= clock.now <= base.RETRY_BUDGET_SECONDS
 
 
-def test_stale_read_is_repeated_within_the_budget(clock: Clock) -> None:
+def test_stale_read_is_repeated_within_the_budget(clock: FakeClock) -> None:
     attempts: list[int] = []
 
     def work() -> str:
@@ -186,7 +172,7 @@ def test_stale_read_is_repeated_within_the_budget(clock: Clock) -> None:
         retry_stale_reads(never)
 
 
-def test_other_failed_condition_is_raised_at_once(clock: Clock) -> None:
+def test_other_failed_condition_is_raised_at_once(clock: FakeClock) -> None:
     def fails() -> None:
         raise ConditionFailed
 

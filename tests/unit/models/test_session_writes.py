@@ -2,21 +2,12 @@
 
 from typing import Any
 
-import pytest
-
 from chalicelib.core.caller import Caller
-from chalicelib.core.roles import Role
 from chalicelib.models.reports import DAILY, Report
 from chalicelib.models.sessions import Session
 from chalicelib.models.throttles import Reservation, Throttle
-from tests.factories import create_user
 
 AT = "2026-11-22T09:30:00.000000Z"
-
-
-@pytest.fixture
-def student(aws: None) -> Caller:
-    return create_user(Role.STUDENT)
 
 
 def test_rotation_replaces_the_current_token_only(student: Caller) -> None:

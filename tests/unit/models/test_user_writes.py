@@ -5,24 +5,13 @@ from collections.abc import Callable
 import pytest
 
 from chalicelib.core.caller import Caller
-from chalicelib.core.roles import Role
 from chalicelib.models.base import StaleRead
 from chalicelib.models.users import User
 from chalicelib.services import users
-from tests.factories import create_course, create_user
+from tests.factories import create_course
 
 AT = "2026-11-22T09:30:00.000000Z"
 LATER = "2026-11-22T09:31:00.000000Z"
-
-
-@pytest.fixture
-def owner(aws: None) -> Caller:
-    return create_user(Role.INSTRUCTOR)
-
-
-@pytest.fixture
-def student(aws: None) -> Caller:
-    return create_user(Role.STUDENT)
 
 
 def user_of(caller: Caller) -> User:

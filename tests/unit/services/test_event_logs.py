@@ -1,7 +1,6 @@
 """The log lines of deferred work: operators find an email, a cleanup or a report by their fields."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
@@ -11,12 +10,9 @@ from chalicelib.models.enrollments import Enrollment
 from chalicelib.observability import metrics
 from chalicelib.services import cleanup, emails, enrollments, reports
 from tests.factories import create_course, create_user
+from tests.unit.conftest import log_lines
 
 DAY = datetime(2026, 11, 20, 12, tzinfo=UTC)
-
-
-def lines(caplog: pytest.LogCaptureFixture, logger: str = "app.event") -> list[tuple[str, dict[str, Any]]]:
-    return [(record.message, record.__dict__["extra"]) for record in caplog.records if record.name == logger]
 
 
 @pytest.fixture(autouse=True)
@@ -34,13 +30,17 @@ def test_sent_email(enrollment: Enrollment, caplog: pytest.LogCaptureFixture, mo
 
     emails.send_enrollment_email(enrollment.id)
 
-    assert lines(caplog) == [("Enrollment email sent", {"enrollment": enrollment.id, "message_id": "of SES"})]
+    assert log_lines(caplog, "app.event") == [
+        ("Enrollment email sent", {"enrollment": enrollment.id, "message_id": "of SES"})
+    ]
 
 
 def test_skipped_email(aws: None, caplog: pytest.LogCaptureFixture) -> None:
     emails.send_enrollment_email("unknown")
 
-    assert lines(caplog) == [("Enrollment email skipped: the enrollment was deleted", {"enrollment": "unknown"})]
+    assert log_lines(caplog, "app.event") == [
+        ("Enrollment email skipped: the enrollment was deleted", {"enrollment": "unknown"})
+    ]
 
 
 def test_cleanup_with_failed_steps(
@@ -62,8 +62,8 @@ def test_cleanup_with_failed_steps(
         "EmailsRequeued": 0,
     }
     assert counted == counts
-    assert lines(caplog) == [("Cleanup finished", counts)]
-    assert lines(caplog, "app.error") == [
+    assert log_lines(caplog, "app.event") == [("Cleanup finished", counts)]
+    assert log_lines(caplog, "app.error") == [
         ("Cleanup step failed", {"step": "CourseDeletionsRequeued"}),
         ("Cleanup step failed", {"step": "InactiveStudentsQueued"}),
     ]
@@ -87,4 +87,4 @@ def test_stored_reports(aws: None, caplog: pytest.LogCaptureFixture) -> None:
     [*reports.generate_missing(DAY + timedelta(days=1))]
 
     numbers = {"courses": 0, "published_courses": 0, "users": 1, "enrollments": 0, "new_enrollments": 0, "new_users": 1}
-    assert lines(caplog) == [("Daily report stored", {"date": "2026-11-20"} | numbers)]
+    assert log_lines(caplog, "app.event") == [("Daily report stored", {"date": "2026-11-20"} | numbers)]

@@ -15,6 +15,7 @@ from chalicelib.security import passwords
 from chalicelib.services import accounts, login_throttling, sessions
 from tests.clients import PASSWORD, unique
 from tests.factories import create_user
+from tests.unit.fake_clock import FakeClock
 
 HOME = "192.0.2.7"
 WRONG = "wrong"
@@ -181,26 +182,8 @@ def test_deactivated_user_gets_the_same_response(aws: None) -> None:
     assert len(set(said)) == 1
 
 
-class Clock:
-    """A clock that moves by sleeping."""
-
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-        self.waits: list[float] = []
-
-    def time(self) -> float:
-        return self.now
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.waits.append(seconds)
-        self.now += seconds
-
-
 def test_attempt_waits_for_others_less_than_three_seconds(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = Clock()
+    clock = FakeClock(1_000_000.0)
     monkeypatch.setattr(login_throttling, "time", clock)
     for _ in range(10):  # in progress: they may succeed
         Throttle.reserve("s", limit=10, now=int(clock.now), window=900)
@@ -214,7 +197,7 @@ def test_attempt_waits_for_others_less_than_three_seconds(aws: None, monkeypatch
 
 
 def test_waiting_attempt_continues_when_another_succeeds(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = Clock()
+    clock = FakeClock(1_000_000.0)
     monkeypatch.setattr(login_throttling, "time", clock)
     held = [Throttle.reserve("s", limit=1, now=int(clock.now), window=900)]
 
@@ -231,7 +214,7 @@ def test_waiting_attempt_continues_when_another_succeeds(aws: None, monkeypatch:
 
 
 def test_window_ends_at_its_second(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = Clock()
+    clock = FakeClock(1_000_000.0)
     monkeypatch.setattr(login_throttling, "time", clock)
     reservation = login_throttling._reserve("s", 1)
     Throttle.settle(reservation, succeeded=False)

@@ -10,11 +10,8 @@ from chalice.app import Response
 
 from chalicelib.observability import logs
 from chalicelib.web.middleware import middleware
+from tests.unit.conftest import log_lines
 from tests.unit.web.test_requests import request
-
-
-def lines(caplog: pytest.LogCaptureFixture, logger: str) -> list[tuple[str, dict[str, Any]]]:
-    return [(record.message, record.__dict__["extra"]) for record in caplog.records if record.name == logger]
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +30,7 @@ def test_response_has_the_request_id_and_duration(
     assert (response.headers["X-Request-ID"], response.headers["X-Response-Time-ms"]) == ("the gateway's", "12.3")
     assert logs.request_id.get() == "the gateway's"
     assert response.headers["Access-Control-Allow-Origin"] == "*"
-    [(message, fields)] = lines(caplog, "app.access")
+    [(message, fields)] = log_lines(caplog, "app.access")
     assert message == "POST /api/v1/points 204"
     assert fields == {
         "method": "POST",
@@ -65,6 +62,6 @@ def test_error_of_chalice_is_a_problem(caplog: pytest.LogCaptureFixture, status:
     assert (response.status_code, response.headers["Content-Type"]) == (status, "application/problem+json")
     assert response.headers["Allow"] == "GET"
     assert (problem["status"], problem["detail"], problem["instance"]) == (status, detail, "/api/v1/points")
-    [(message, fields)] = lines(caplog, "app.error")
+    [(message, fields)] = log_lines(caplog, "app.error")
     code = "" if body == "" else ("BadRequestError" if status == 400 else "MethodNotAllowedError")
     assert (message, fields) == (detail, {"status": status, "error": code or None})
