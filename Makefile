@@ -10,7 +10,9 @@ RUN_embedded := devstack
 RUN_localstack := devstack.localstack
 $(if $(RUN_$(BACKEND)),,$(error BACKEND is embedded or localstack))
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
-COVERAGE := $(if $(CI),--cov --cov-report=term:skip-covered)
+# Branch coverage of what ships, measured in CI. The minimum of all levels together is in pyproject.toml.
+COVERAGE := $(if $(CI),--cov --cov-report=term-missing:skip-covered)
+UNIT_COVERAGE_PERCENT := 98
 
 .PHONY: help run local test unit integration e2e test-localstack test-long mutants pr format lint schema deploy destroy package clean
 
@@ -41,7 +43,7 @@ test: .venv/.installed lint  ## run lint, then unit, integration and end-to-end 
 	@$(PYTEST) -m "not long" $(COVERAGE)
 
 unit: .venv/.installed  ## run the unit tests
-	@$(PYTEST) tests/unit -m "not long"
+	@$(PYTEST) tests/unit -m "not long" $(COVERAGE) $(if $(CI),--cov-fail-under=$(UNIT_COVERAGE_PERCENT))
 
 integration: .venv/.installed  ## run the integration tests, on a local AWS and Valkey
 	@$(PYTEST) tests/integration -m "not long"
