@@ -7,8 +7,10 @@ DomainError
 ├── NotFound              the resource does not exist, or the caller may not know that it does
 ├── Conflict              the resource exists already, or its state does not allow this
 ├── PreconditionFailed    the resource is not in the version that the caller expects
-├── WriteContention       concurrent writes to the same resource; a retry helps
-├── TooManyAttempts       too many failed attempts; a later retry helps
+├── RetryLater            the request was not carried out; a later retry helps
+│   ├── WriteContention       concurrent writes to the same resource
+│   ├── Throttled             the database takes no more requests at present
+│   └── TooManyAttempts       too many failed attempts
 ├── PayloadTooLarge       the body exceeds the limit
 └── UnsupportedMediaType  the body is not JSON
 """
@@ -68,18 +70,30 @@ class PreconditionFailed(DomainError):
     """The resource is not in the version that the caller expects."""
 
 
-class WriteContention(DomainError):
-    """Concurrent writes to the same resource prevented this one."""
-
-    retry_after = 1  # seconds
-
-
-class TooManyAttempts(DomainError):
-    """Too many attempts failed; ``retry_after`` is in seconds."""
+class RetryLater(DomainError):
+    """The request was not carried out; ``retry_after`` is in seconds."""
 
     def __init__(self, detail: str, retry_after: int) -> None:
         super().__init__(detail)
         self.retry_after = retry_after
+
+
+class WriteContention(RetryLater):
+    """Concurrent writes to the same resource prevented this one."""
+
+    def __init__(self) -> None:
+        super().__init__("The resource is being updated concurrently. Retry shortly.", 1)
+
+
+class Throttled(RetryLater):
+    """The database takes no more requests at present."""
+
+    def __init__(self) -> None:
+        super().__init__("The service receives too many requests at present. Retry shortly.", 2)
+
+
+class TooManyAttempts(RetryLater):
+    """Too many attempts failed."""
 
 
 class PayloadTooLarge(DomainError):

@@ -1,49 +1,28 @@
-"""The base of all tables: lazy names, one shared connection, transactions and retries on write conflicts."""
+"""The base of all tables: lazy names, one shared connection, transactions and optimistic locking."""
 
-import random
-import time
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import cache
-from itertools import count
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
+from uuid import uuid4
 
-import botocore.session
 from pynamodb.connection import Connection, TableConnection
-from pynamodb.exceptions import DeleteError, PutError, TransactWriteError, UpdateError, VerboseClientError
+from pynamodb.exceptions import DeleteError, PutError, TransactWriteError, UpdateError
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 from pynamodb.models import Model
 from pynamodb.transactions import TransactWrite
 
 from chalicelib.adapters import aws
+from chalicelib.adapters.dynamodb import RetryingConnection
 from chalicelib.core.config import settings
-from chalicelib.core.errors import WriteContention
+from chalicelib.core.errors import Throttled, WriteContention
+from chalicelib.core.retries import Backoff
 
-RETRY_BUDGET_SECONDS = 15
-_BACKOFF_BASE_SECONDS = 0.02
-_BACKOFF_CAP_SECONDS = 0.5
 # Reasons of a cancelled transaction after which a retry can succeed.
-_RETRYABLE_CODES = ("TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded")
+_CONFLICT = "TransactionConflict"
+_THROTTLING_REASONS = {"ThrottlingError", "ProvisionedThroughputExceeded"}
 
 Result = TypeVar("Result")
-
-
-class _SharedConnection(Connection):
-    """PynamoDB's connection on the process-wide session."""
-
-    @property
-    def session(self) -> botocore.session.Session:
-        return aws.session()
-
-    def _make_api_call(self, operation_name: str, operation_kwargs: dict[str, Any]) -> dict[str, Any]:
-        """Retry a single write that conflicts with a transaction: botocore does not."""
-        for _ in _backoff():
-            try:
-                return super()._make_api_call(operation_name, operation_kwargs)
-            except VerboseClientError as error:
-                if error.response["Error"].get("Code") != "TransactionConflictException":
-                    raise
-        raise AssertionError("the backoff ends with WriteContention")
 
 
 @cache
@@ -52,10 +31,10 @@ def connection() -> Connection:
 
     PynamoDB would create a session and a client for each model class, which takes 70 to 150 ms each.
     """
-    return _SharedConnection(
+    return RetryingConnection(
         connect_timeout_seconds=aws.CONNECT_TIMEOUT_SECONDS,
         read_timeout_seconds=aws.READ_TIMEOUT_SECONDS,
-        max_retry_attempts=aws.MAX_ATTEMPTS - 1,
+        max_retry_attempts=0,
     )
 
 
@@ -141,31 +120,37 @@ class Transaction:
 
         Raises:
             ConditionFailed: A condition failed.
-            WriteContention: Conflicts lasted for RETRY_BUDGET_SECONDS.
-            TransactWriteError: Any other failure.
+            WriteContention, Throttled: The budget for waits is used up. Nothing was written.
+            TransactWriteError: Any other failure. It is not known whether something was written.
         """
-        for _ in _backoff():
+        backoff = Backoff()
+        while True:
             try:
-                with TransactWrite(connection=connection()) as write:
+                # A new token for each attempt: the one before was cancelled.
+                with TransactWrite(connection=connection(), client_request_token=str(uuid4())) as write:
                     for add_to in self._writes:
                         add_to(write)
                 return
             except TransactWriteError as error:
-                codes = [reason.code if reason else None for reason in error.cancellation_reasons]
+                codes = {reason.code for reason in error.cancellation_reasons if reason}
                 if "ConditionalCheckFailed" in codes:
-                    raise ConditionFailed(self._labels_of(codes)) from error
-                if not any(code in _RETRYABLE_CODES for code in codes):
+                    raise ConditionFailed(self._labels_of_failed(error)) from error
+                if _THROTTLING_REASONS & codes:
+                    backoff.wait(Throttled())
+                elif _CONFLICT in codes:
+                    backoff.wait(WriteContention())
+                else:
                     raise
 
     def _add(self, kind: str, label: Hashable, add_to: Callable[[TransactWrite], None]) -> None:
         self._writes.append(add_to)
         self._labels[kind].append(label)
 
-    def _labels_of(self, codes: list[Any]) -> frozenset[Hashable]:
+    def _labels_of_failed(self, error: TransactWriteError) -> frozenset[Hashable]:
         # PynamoDB sends checks first, then deletes, puts and updates; DynamoDB returns reasons in the same order.
         labels = [label for kind in self._labels.values() for label in kind]
-        pairs = zip(labels, codes, strict=False)
-        return frozenset(label for label, code in pairs if code == "ConditionalCheckFailed")
+        pairs = zip(labels, error.cancellation_reasons, strict=False)
+        return frozenset(label for label, reason in pairs if reason and reason.code == "ConditionalCheckFailed")
 
 
 def try_conditional(write: Callable[[], object]) -> bool:
@@ -185,29 +170,14 @@ def retry_stale_reads(work: Callable[[], Result]) -> Result:
     ``work`` reads, decides, and writes under the condition that nothing changed since its read (optimistic locking).
 
     Raises:
-        WriteContention: The retries lasted for RETRY_BUDGET_SECONDS.
+        WriteContention: The budget for waits is used up.
     """
-    for _ in _backoff():
+    backoff = Backoff()
+    while True:
         try:
             return work()
         except StaleRead:
-            continue
-    raise AssertionError("the backoff ends with WriteContention")
-
-
-def _backoff() -> Iterator[int]:
-    """Yield the numbers of attempts, with a random wait after each.
-
-    Raises:
-        WriteContention: The next attempt would start after RETRY_BUDGET_SECONDS.
-    """
-    end = time.monotonic() + RETRY_BUDGET_SECONDS
-    for attempt in count():
-        yield attempt
-        wait = random.uniform(0, min(_BACKOFF_CAP_SECONDS, _BACKOFF_BASE_SECONDS * 2**attempt))
-        if time.monotonic() + wait > end:
-            raise WriteContention("The resource is being updated concurrently. Retry shortly.")
-        time.sleep(wait)
+            backoff.wait(WriteContention())
 
 
 def reset() -> None:

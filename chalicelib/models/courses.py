@@ -6,7 +6,7 @@ from pynamodb.attributes import BooleanAttribute, NumberAttribute, UnicodeAttrib
 from pynamodb.expressions.update import Action
 from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
 
-from chalicelib.core.errors import WriteContention
+from chalicelib.core.errors import RetryLater
 from chalicelib.models.base import ConditionFailed, StaleRead, Table, TableMeta, Transaction, try_conditional
 from chalicelib.models.course_listings import listing_rows
 from chalicelib.models.ledger import Event, LedgerEntry, record_deletion
@@ -173,5 +173,5 @@ class Course(Table):
             transaction.delete(row)
         try:
             transaction.run()
-        except (ConditionFailed, WriteContention):
+        except (ConditionFailed, RetryLater):
             return  # the course is saved; an extra row matches no search

@@ -202,7 +202,7 @@ class Enrollment(Table):
         """Save the enrollment and return False if the student is enrolled already."""
         if try_conditional(lambda: self.save(Enrollment.student.does_not_exist())):
             return True
-        # This very call may have succeeded: botocore retries when a response is lost.
+        # This very call may have succeeded: a call whose response is lost is repeated.
         stored = Enrollment.find_by_student_and_course(self.student, self.course)
         return stored is not None and stored.suffix == self.suffix
 

@@ -44,6 +44,6 @@ class Session(Table):
         actions: list[Action] = [Session.refresh_id.set(new), Session.expires_at.set(expires_at)]
         if try_conditional(lambda: self.update(actions, condition=Session.refresh_id == used)):
             return True
-        # This very call may have succeeded: botocore retries when a response is lost.
+        # This very call may have succeeded: a call whose response is lost is repeated.
         stored = Session.find(self.user_id, self.id)
         return stored is not None and stored.refresh_id == new

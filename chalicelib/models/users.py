@@ -204,7 +204,7 @@ class User(Table):
         unchanged = User.exists_condition() & (User.auth_version == self.auth_version)
         if try_conditional(lambda: self.update(actions, condition=unchanged)):
             return True
-        # This very call may have succeeded: botocore retries when a response is lost.
+        # This very call may have succeeded: a call whose response is lost is repeated.
         stored = User.find(self.id)
         return stored is not None and stored.password_hash == password_hash
 

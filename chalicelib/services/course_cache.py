@@ -11,7 +11,7 @@ from typing import Any
 
 from chalicelib.adapters.cache import read_through
 from chalicelib.adapters.cache.read_through import Entry
-from chalicelib.core.errors import WriteContention
+from chalicelib.core.errors import Throttled, WriteContention
 from chalicelib.core.pagination import Cursor, Page, PageRequest
 from chalicelib.models.base import ConditionFailed
 from chalicelib.models.courses import Course
@@ -39,7 +39,7 @@ def invalidating(*states: Course) -> AbstractContextManager[None]:
     scopes = {f"course:{course.id}" for course in states}
     if any(course.is_published for course in states):
         scopes.add(_LISTS)
-    return read_through.invalidating(*scopes, not_written_errors=(ConditionFailed, WriteContention))
+    return read_through.invalidating(*scopes, not_written_errors=(ConditionFailed, Throttled, WriteContention))
 
 
 def _serialize(course: Course) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from chalice.app import Request, Response
 
+from chalicelib.core import retries
 from chalicelib.observability import logs, metrics
 from chalicelib.observability.logs import access_log, error_log
 from chalicelib.web import problems, request_context
@@ -20,6 +21,7 @@ def middleware(request: Request, get_response: Callable[[Request], Response]) ->
     logs.request_id.set(request.context.get("requestId") or str(uuid.uuid4()))
     request_context.request.set(request)
     request_context.user_id.set(None)
+    retries.start_request_budget()
     response = get_response(request)
     if response.status_code >= 400 and response.headers.get("Content-Type") != problems.CONTENT_TYPE:
         response = _as_problem(response, request)

@@ -28,6 +28,7 @@ STATUS_BY_ERROR: Mapping[type[DomainError], int] = {
     errors.PayloadTooLarge: 413,
     errors.UnsupportedMediaType: 415,
     errors.WriteContention: 429,
+    errors.Throttled: 429,
     errors.TooManyAttempts: 429,
 }
 

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from chalicelib.adapters.cache import read_through
+from chalicelib.adapters.dynamodb import RetryingConnection
 from chalicelib.core.caller import Caller
 from chalicelib.core.errors import NotFound
 from chalicelib.core.pagination import PageRequest
 from chalicelib.core.retry_policy import CACHE_WRITE_MARKER_TTL_SECONDS
 from chalicelib.core.roles import Role
-from chalicelib.models import base
 from chalicelib.models.courses import Course
 from chalicelib.services import courses, lessons
 from tests.clients import unique
@@ -89,7 +89,7 @@ _mortal = threading.local()
 def inconsistent_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the reads of courses and lists that use an index or are eventually consistent."""
     found: list[str] = []
-    call = base._SharedConnection._make_api_call
+    call = RetryingConnection._make_api_call
 
     def noting_call(self: Any, operation: str, arguments: dict[str, Any]) -> Any:
         requests = arguments.get("RequestItems") or {arguments.get("TableName"): arguments}
@@ -99,7 +99,7 @@ def inconsistent_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
                 found.append(f"{operation} {table}")
         return call(self, operation, arguments)
 
-    monkeypatch.setattr(base._SharedConnection, "_make_api_call", noting_call)
+    monkeypatch.setattr(RetryingConnection, "_make_api_call", noting_call)
     return found
 
 

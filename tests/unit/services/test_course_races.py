@@ -162,7 +162,7 @@ def test_update_of_a_course_that_changes_all_the_time_is_contention(
 ) -> None:
     course = create_course(owner)
     waits: list[float] = []
-    monkeypatch.setattr("chalicelib.models.base.time.sleep", waits.append)
+    monkeypatch.setattr("chalicelib.core.retries.time.sleep", waits.append)
 
     def stale(self: Course, old: Course) -> None:
         if len(waits) < 3:

@@ -62,7 +62,7 @@ def test_lasting_write_contention_is_429_with_retry_after(client: Any, monkeypat
     from chalicelib.core.errors import WriteContention
 
     def fail(*arguments: object) -> None:
-        raise WriteContention("Too many.")
+        raise WriteContention
 
     monkeypatch.setattr(Course, "find", fail)
 

@@ -16,6 +16,8 @@ from chalicelib.core.errors import (
     NotFound,
     PayloadTooLarge,
     PreconditionFailed,
+    RetryLater,
+    Throttled,
     TooManyAttempts,
     UnsupportedMediaType,
     WriteContention,
@@ -131,7 +133,8 @@ PLAIN, INVALID = 'Bearer realm="EduFlow"', 'Bearer realm="EduFlow", error="inval
         (PreconditionFailed("d"), 412, "Precondition Failed", {}),
         (PayloadTooLarge("d"), 413, "Content Too Large", {}),
         (UnsupportedMediaType("d"), 415, "Unsupported Media Type", {}),
-        (WriteContention("d"), 429, "Too Many Requests", {"Retry-After": "1"}),
+        (WriteContention(), 429, "Too Many Requests", {"Retry-After": "1"}),
+        (Throttled(), 429, "Too Many Requests", {"Retry-After": "2"}),
         (TooManyAttempts("d", 17), 429, "Too Many Requests", {"Retry-After": "17"}),
     ],
 )
@@ -149,7 +152,7 @@ def test_error_is_a_problem(error: DomainError, status: int, title: str, headers
         "type": "about:blank",
         "title": title,
         "status": status,
-        "detail": "d",
+        "detail": error.detail,
         "instance": "/api/v1/x",
         "request_id": "the request",
     }
@@ -159,7 +162,13 @@ def test_error_is_a_problem(error: DomainError, status: int, title: str, headers
 
 
 def test_every_error_has_a_status() -> None:
-    assert set(problems.STATUS_BY_ERROR) == set(DomainError.__subclasses__())
+    leaves = {*DomainError.__subclasses__(), *RetryLater.__subclasses__()} - {RetryLater}
+    assert set(problems.STATUS_BY_ERROR) == leaves
+
+
+def test_client_learns_why_to_retry() -> None:
+    assert WriteContention().detail == "The resource is being updated concurrently. Retry shortly."
+    assert Throttled().detail == "The service receives too many requests at present. Retry shortly."
 
 
 def test_unexpected_error_is_not_described() -> None:

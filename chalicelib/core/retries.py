@@ -1,0 +1,61 @@
+"""Waits for others: retries with jittered backoff, within a budget.
+
+A request waits at most REQUEST_BUDGET_SECONDS in all for concurrent writes, throttled tables and attempts in progress.
+Then the response is 429, and the client waits without occupying a Lambda. Work without a client, such as that of a
+queue, may wait OPERATION_BUDGET_SECONDS for each operation.
+"""
+
+import random
+import time
+from contextvars import ContextVar
+
+REQUEST_BUDGET_SECONDS = 2.5
+OPERATION_BUDGET_SECONDS = 15
+_BASE_SECONDS = 0.02
+_CAP_SECONDS = 0.5
+
+
+class WaitBudget:
+    """The time that may be spent on waits."""
+
+    def __init__(self, seconds: float) -> None:
+        self._remaining_seconds = seconds
+
+    def sleep(self, seconds: float) -> bool:
+        """Sleep, or return False if the budget does not suffice."""
+        if seconds > self._remaining_seconds:
+            return False
+        self._remaining_seconds -= seconds
+        time.sleep(seconds)
+        return True
+
+
+_request_budget: ContextVar[WaitBudget | None] = ContextVar("request_budget", default=None)
+
+
+def start_request_budget() -> None:
+    """Give the current request its budget, which all its operations share."""
+    _request_budget.set(WaitBudget(REQUEST_BUDGET_SECONDS))
+
+
+class Backoff:
+    """The waits between the attempts of one operation: random, and longer each time (full jitter).
+
+    https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/
+    """
+
+    def __init__(self, cap_seconds: float = _CAP_SECONDS) -> None:
+        self._budget = _request_budget.get() or WaitBudget(OPERATION_BUDGET_SECONDS)
+        self._cap_seconds = cap_seconds
+        self._attempts = 0
+
+    def wait(self, error: Exception) -> None:
+        """Wait before the next attempt.
+
+        Raises:
+            error: The budget is used up.
+        """
+        longest = min(self._cap_seconds, _BASE_SECONDS * 2**self._attempts)
+        self._attempts += 1
+        if not self._budget.sleep(random.uniform(0, longest)):
+            raise error
