@@ -1,7 +1,9 @@
 """Factories of users and courses for unit tests. They do not hash passwords, which is slow."""
 
+import time
 from datetime import datetime
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -11,7 +13,8 @@ from chalicelib.core.roles import Role
 from chalicelib.models.courses import Course
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.sessions import Session
-from chalicelib.security import passwords
+from chalicelib.security import passwords, tokens
+from chalicelib.security.tokens import TokenType
 from chalicelib.services import accounts, courses
 from tests.clients import PASSWORD, unique
 
@@ -28,6 +31,19 @@ def create_user(role: Role, now: datetime | None = None, name: str | None = None
     session = Session(user.id, "s", refresh_id="", auth_version=user.auth_version, created_at="", expires_at=0)
     session.save()
     return Caller(user.id, username, role, session.id)
+
+
+def create_token(caller: Caller, token_type: TokenType = TokenType.ACCESS, issued_at: int | None = None) -> str:
+    """Return a token of a user, issued now unless at another time (Unix seconds)."""
+    return tokens.issue(
+        token_type,
+        token_id=str(uuid4()),
+        user_id=caller.id,
+        username=caller.username,
+        role=caller.role,
+        session_id=caller.session_id,
+        issued_at=int(time.time()) if issued_at is None else issued_at,
+    )
 
 
 def create_course(owner: Caller, now: datetime | None = None, **fields: Any) -> Course:

@@ -7,9 +7,11 @@ queue, may wait OPERATION_BUDGET_SECONDS for each operation.
 
 import random
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 
-REQUEST_BUDGET_SECONDS = 2.5
+REQUEST_BUDGET_SECONDS = 2  # with the second that a login may wait, no request waits longer than 3
 OPERATION_BUDGET_SECONDS = 15
 _BASE_SECONDS = 0.02
 _CAP_SECONDS = 0.5
@@ -33,9 +35,14 @@ class WaitBudget:
 _request_budget: ContextVar[WaitBudget | None] = ContextVar("request_budget", default=None)
 
 
-def start_request_budget() -> None:
-    """Give the current request its budget, which all its operations share."""
-    _request_budget.set(WaitBudget(REQUEST_BUDGET_SECONDS))
+@contextmanager
+def request_budget() -> Iterator[None]:
+    """Let all operations of a request share one budget."""
+    token = _request_budget.set(WaitBudget(REQUEST_BUDGET_SECONDS))
+    try:
+        yield
+    finally:
+        _request_budget.reset(token)
 
 
 class Backoff:
@@ -44,8 +51,8 @@ class Backoff:
     https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/
     """
 
-    def __init__(self, cap_seconds: float = _CAP_SECONDS) -> None:
-        self._budget = _request_budget.get() or WaitBudget(OPERATION_BUDGET_SECONDS)
+    def __init__(self, cap_seconds: float = _CAP_SECONDS, budget: WaitBudget | None = None) -> None:
+        self._budget = budget or _request_budget.get() or WaitBudget(OPERATION_BUDGET_SECONDS)
         self._cap_seconds = cap_seconds
         self._attempts = 0
 

@@ -16,7 +16,9 @@ class Session(Table):
 
     user_id = UnicodeAttribute(hash_key=True)
     id = UnicodeAttribute(range_key=True)
-    refresh_id = UnicodeAttribute()  # of the one refresh token that is valid now
+    refresh_id = UnicodeAttribute()  # of the current refresh token
+    previous_id = UnicodeAttribute(null=True)  # of the token that it replaced
+    rotated_at = NumberAttribute(default=0)  # Unix seconds; when it was issued
     auth_version = NumberAttribute()  # of the user at login
     created_at = UnicodeAttribute()
     expires_at = NumberAttribute()  # Unix seconds; the table's TTL
@@ -39,11 +41,15 @@ class Session(Table):
                 batch.delete(session)
                 yield 1
 
-    def rotate(self, used: str, new: str, expires_at: int) -> bool:
-        """Replace the refresh token ``used`` by ``new``, and return False if it is not the current one."""
-        actions: list[Action] = [Session.refresh_id.set(new), Session.expires_at.set(expires_at)]
-        if try_conditional(lambda: self.update(actions, condition=Session.refresh_id == used)):
-            return True
-        # This very call may have succeeded: a call whose response is lost is repeated.
-        stored = Session.find(self.user_id, self.id)
-        return stored is not None and stored.refresh_id == new
+    def rotate(self, used: str, new: str, now: int, expires_at: int) -> bool:
+        """Replace the refresh token ``used`` by ``new``, and return False if it is not the current one.
+
+        Times are in Unix seconds. A call whose response is lost is repeated, and then returns False, too.
+        """
+        actions: list[Action] = [
+            Session.refresh_id.set(new),
+            Session.previous_id.set(used),
+            Session.rotated_at.set(now),
+            Session.expires_at.set(expires_at),
+        ]
+        return try_conditional(lambda: self.update(actions, condition=Session.refresh_id == used))

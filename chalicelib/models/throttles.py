@@ -25,6 +25,7 @@ class Throttle(Table):
     subject = UnicodeAttribute(hash_key=True)
     reserved = NumberAttribute()  # attempts that failed or are in progress
     failed = NumberAttribute()
+    reserved_at = NumberAttribute(default=0)  # Unix seconds; the last reservation
     expires_at = NumberAttribute()  # Unix seconds; the end of the window, and the table's TTL
 
     @classmethod
@@ -42,6 +43,7 @@ class Throttle(Table):
         actions: list[Action] = [
             cls.reserved.set((cls.reserved | 0) + 1),
             cls.failed.set(cls.failed | 0),
+            cls.reserved_at.set(now),
             cls.expires_at.set(cls.expires_at | (now + window)),
         ]
         is_free = cls.subject.does_not_exist() | ((cls.expires_at > now) & (cls.reserved < limit))
@@ -55,6 +57,11 @@ class Throttle(Table):
         action = cls.reserved.set(cls.reserved - 1) if succeeded else cls.failed.set(cls.failed + 1)
         is_same_window = cls.expires_at == reservation.expires_at
         try_conditional(lambda: cls(reservation.subject).update([action], condition=is_same_window))
+
+    def release_abandoned(self) -> None:
+        """Release all attempts in progress, unless another one has been reserved since this row was read."""
+        unchanged = (Throttle.reserved_at == self.reserved_at) & (Throttle.failed == self.failed)
+        try_conditional(lambda: self.update([Throttle.reserved.set(Throttle.failed)], condition=unchanged))
 
     def delete_expired(self) -> None:
         """Delete a window that is over, unless a new one has started."""

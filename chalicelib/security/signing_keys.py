@@ -74,8 +74,9 @@ def signing_keys() -> SigningKeys:
         InvalidSigningKeys: The secret has no key, or one that is too short.
     """
     global _cached
-    if _cached is None or time.monotonic() - _cached[0] > CACHE_SECONDS:
-        _cached = (time.monotonic(), read())
+    # By the wall clock: a monotonic one may stand still while Lambda freezes the process.
+    if _cached is None or not 0 <= time.time() - _cached[0] <= CACHE_SECONDS:
+        _cached = (time.time(), read())
     return _cached[1]
 
 

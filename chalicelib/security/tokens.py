@@ -2,9 +2,7 @@
 
 import re
 import time
-import uuid
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -45,14 +43,12 @@ class Claims:
 
 
 def issue(
-    token_type: TokenType, *, user_id: str, username: str, role: str, session_id: str, now: datetime
-) -> tuple[str, str]:
-    """Return a new token and its ID."""
+    token_type: TokenType, *, token_id: str, user_id: str, username: str, role: str, session_id: str, issued_at: int
+) -> str:
+    """Return a signed token. The same arguments give the same token. ``issued_at`` is in Unix seconds."""
     jwt = _jwt()
 
-    issued_at = int(now.timestamp())
     key_id, key = signing_keys().active_key(issued_at)
-    token_id = str(uuid.uuid4())
     claims = {
         "iss": PROJECT,
         "aud": _audience(),
@@ -65,7 +61,7 @@ def issue(
         "role": role,
         "username": username,
     }
-    return jwt.encode(claims, key, algorithm=_ALGORITHM, headers={"kid": key_id}), token_id
+    return str(jwt.encode(claims, key, algorithm=_ALGORITHM, headers={"kid": key_id}))
 
 
 def verify(token: str, token_type: TokenType) -> Claims:

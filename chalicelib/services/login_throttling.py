@@ -1,27 +1,31 @@
 """Rate limit of password attempts per account and per client address.
 
 An attempt is reserved by a conditional write before the password is verified, so that of any number of concurrent
-attempts only the limit is verified. If that write fails, so does the request.
+attempts only the limit is verified. If that write fails, so does the request. An attempt that ends with an exception
+is released; one whose process died is released when no request of its time is running.
 """
 
 import hashlib
 import ipaddress
 import math
-import random
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from chalicelib.core.errors import TooManyAttempts
+from chalicelib.core.retries import Backoff, WaitBudget
+from chalicelib.core.retry_policy import API_TIMEOUT_SECONDS
 from chalicelib.models.throttles import Reservation, Throttle
+from chalicelib.observability.logs import error_log
 
 WINDOW_SECONDS = 15 * 60
 ACCOUNT_LIMIT = 10
 ADDRESS_LIMIT = 300  # a school shares one address
 
-_WAIT_SECONDS = 2.5  # no request waits longer than 3 seconds for others
+_WAIT_SECONDS = 1
 _BACKOFF_CAP_SECONDS = 0.2
+_ABANDONED_AFTER_SECONDS = API_TIMEOUT_SECONDS + 1
 _IPV6_NETWORK = 64  # the size of a household's network, RFC 6177
 
 
@@ -36,40 +40,50 @@ class Attempt:
 def password_attempt(*, user_id: str | None, name: str, address: str) -> Iterator[Attempt]:
     """Reserve one password attempt for an account (or unknown username) and a client address.
 
-    An attempt that ends with an exception stays reserved until its window is over.
-
     Raises:
         TooManyAttempts: The account or address has no attempt left.
     """
-    account = _reserve(_account_key(user_id, name), ACCOUNT_LIMIT)
-    try:
-        client = _reserve(_address_key(address), ADDRESS_LIMIT)
-    except TooManyAttempts:
-        Throttle.settle(account, succeeded=True)  # release it: no password was verified
-        raise
+    budget = WaitBudget(_WAIT_SECONDS)
+    account = _reserve(_account_key(user_id, name), ACCOUNT_LIMIT, budget)
+    reservations = [account]
     attempt = Attempt()
-    yield attempt
-    for reservation in (account, client):
+    try:
+        reservations.append(_reserve(_address_key(address), ADDRESS_LIMIT, budget))
+        yield attempt
+    except BaseException:
+        _release(reservations)  # the response does not reveal whether the password is correct
+        raise
+    for reservation in reservations:
         Throttle.settle(reservation, succeeded=attempt.succeeded)
 
 
-def _reserve(subject: str, limit: int) -> Reservation:
+def _reserve(subject: str, limit: int, budget: WaitBudget) -> Reservation:
     """Reserve an attempt, waiting for attempts in progress if they hold all that are left: they may succeed."""
-    end = time.monotonic() + _WAIT_SECONDS
+    backoff = Backoff(_BACKOFF_CAP_SECONDS, budget)
     while True:
         now = int(time.time())
         reservation = Throttle.reserve(subject, limit=limit, now=now, window=WINDOW_SECONDS)
         if reservation:
             return reservation
         window = Throttle.find(subject)
-        if window is not None and window.expires_at <= now:
+        if window is None:
+            continue
+        if window.expires_at <= now:
             window.delete_expired()
-        elif window is not None and window.failed >= limit:
+        elif window.failed >= limit:
             raise TooManyAttempts("Too many failed attempts. Retry later.", math.ceil(window.expires_at - now))
-        elif time.monotonic() > end:
-            raise TooManyAttempts("Too many concurrent attempts. Retry shortly.", 1)
+        elif window.reserved >= limit and now - window.reserved_at > _ABANDONED_AFTER_SECONDS:
+            window.release_abandoned()
         else:
-            time.sleep(random.uniform(0, _BACKOFF_CAP_SECONDS))
+            backoff.wait(TooManyAttempts("Too many concurrent attempts. Retry shortly.", 1))
+
+
+def _release(reservations: list[Reservation]) -> None:
+    for reservation in reservations:
+        try:
+            Throttle.settle(reservation, succeeded=True)
+        except Exception:
+            error_log.exception("A login attempt stays reserved", seconds=_ABANDONED_AFTER_SECONDS)
 
 
 def _account_key(user_id: str | None, name: str) -> str:

@@ -14,6 +14,9 @@ from chalicelib.security import passwords, tokens
 from chalicelib.security.tokens import TokenType
 from chalicelib.services import login_throttling
 
+# A rotated token is accepted for this time, unless its successor was used: the response with it may have been lost, and
+# two tabs of a browser refresh at the same time.
+REUSE_GRACE_SECONDS = 30
 _UNKNOWN_USER_ID = "#unknown"  # not a valid ID: looked up for an unknown user, so that both take the same time
 
 
@@ -23,7 +26,6 @@ class TokenPair:
 
     access: str
     refresh: str
-    refresh_id: str
 
 
 def login(name: str, password: str, client_ip: str) -> TokenPair:
@@ -62,7 +64,10 @@ def require_active_session(caller: Caller) -> User:
 
 
 def refresh(token: str) -> TokenPair:
-    """Rotate a refresh token. Reuse of a rotated token revokes the session (RFC 9700 §4.14).
+    """Rotate a refresh token.
+
+    The same token gets the same successor for REUSE_GRACE_SECONDS, as long as that was not used. Any other reuse
+    revokes the session (RFC 9700 §4.14).
 
     Raises:
         NotAuthenticated: The token is invalid or was used before.
@@ -72,11 +77,14 @@ def refresh(token: str) -> TokenPair:
     user = User.find(claims.user_id)
     if session is None or user is None or not _is_valid(user, session):
         raise _invalid_refresh_token()
-    pair = _issue(user, session.id)
-    if not session.rotate(used=claims.token_id, new=pair.refresh_id, expires_at=_expiry()):
-        session.delete()
-        raise _invalid_refresh_token()
-    return pair
+    now = int(time.time())
+    if session.rotate(used=claims.token_id, new=str(uuid.uuid4()), now=now, expires_at=_expiry(now)):
+        return _issue(user, session)
+    stored = Session.find(claims.user_id, claims.session_id)
+    if stored and stored.previous_id == claims.token_id and now - int(stored.rotated_at) <= REUSE_GRACE_SECONDS:
+        return _issue(user, stored)
+    session.delete()
+    raise _invalid_refresh_token()
 
 
 def logout(token: str) -> None:
@@ -90,33 +98,42 @@ def logout(token: str) -> None:
 
 
 def _start(user: User) -> TokenPair:
-    session_id = str(uuid.uuid4())
-    pair = _issue(user, session_id)
-    Session(
+    now = int(time.time())
+    session = Session(
         user.id,
-        session_id,
-        refresh_id=pair.refresh_id,
+        str(uuid.uuid4()),
+        refresh_id=str(uuid.uuid4()),
+        rotated_at=now,
         auth_version=user.auth_version,
         created_at=clock.timestamp(),
-        expires_at=_expiry(),
-    ).save()
-    return pair
+        expires_at=_expiry(now),
+    )
+    session.save()
+    return _issue(user, session)
 
 
 def _is_valid(user: User, session: Session) -> bool:
     return user.is_active and user.auth_version == session.auth_version
 
 
-def _issue(user: User, session_id: str) -> TokenPair:
-    now = clock.now()
+def _issue(user: User, session: Session) -> TokenPair:
+    """Return a new access token, and the session's current refresh token."""
 
-    def issue(token_type: TokenType) -> tuple[str, str]:
+    def issue(token_type: TokenType, token_id: str, issued_at: int) -> str:
         return tokens.issue(
-            token_type, user_id=user.id, username=str(user.username), role=user.role, session_id=session_id, now=now
+            token_type,
+            token_id=token_id,
+            user_id=user.id,
+            username=str(user.username),
+            role=user.role,
+            session_id=session.id,
+            issued_at=issued_at,
         )
 
-    access, _ = issue(TokenType.ACCESS)
-    return TokenPair(access, *issue(TokenType.REFRESH))
+    return TokenPair(
+        access=issue(TokenType.ACCESS, str(uuid.uuid4()), int(time.time())),
+        refresh=issue(TokenType.REFRESH, session.refresh_id, int(session.rotated_at)),
+    )
 
 
 def _verify_refresh_token(token: str) -> tokens.Claims:
@@ -130,5 +147,5 @@ def _invalid_refresh_token() -> NotAuthenticated:
     return NotAuthenticated("The refresh token is invalid or was used before.")
 
 
-def _expiry() -> int:
-    return int(time.time()) + tokens.LIFETIME_SECONDS[TokenType.REFRESH]
+def _expiry(now: int) -> int:
+    return now + tokens.LIFETIME_SECONDS[TokenType.REFRESH]

@@ -21,8 +21,8 @@ def middleware(request: Request, get_response: Callable[[Request], Response]) ->
     logs.request_id.set(request.context.get("requestId") or str(uuid.uuid4()))
     request_context.request.set(request)
     request_context.user_id.set(None)
-    retries.start_request_budget()
-    response = get_response(request)
+    with retries.request_budget():
+        response = get_response(request)
     if response.status_code >= 400 and response.headers.get("Content-Type") != problems.CONTENT_TYPE:
         response = _as_problem(response, request)
     milliseconds = round((time.perf_counter() - started) * 1000, 1)

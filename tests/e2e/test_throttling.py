@@ -66,8 +66,14 @@ def test_forwarded_for_header_is_ignored(gateway: Api) -> None:
     assert [guess(number) for number in range(12)] == [401] * 10 + [429] * 2
 
 
-def test_concurrent_logins_of_one_student_succeed(gateway: Api) -> None:
+def test_concurrent_logins_of_one_student_succeed_or_wait(gateway: Api) -> None:
     student, anonymous = register(gateway, "student"), Actor(gateway)
     good = {"username": student.username, "password": PASSWORD}
 
-    assert statuses(call_concurrently(lambda _: anonymous.post("/auth/login/", good), 40)) == {200: 40}
+    responses = call_concurrently(lambda _: anonymous.post("/auth/login/", good), 40)
+
+    found = statuses(responses)
+    assert found[200] >= 10
+    assert found[200] + found[429] == 40, found
+    assert {response.headers["Retry-After"] for response in responses if response.status_code == 429} <= {"1"}
+    assert anonymous.post("/auth/login/", good).status_code == 200

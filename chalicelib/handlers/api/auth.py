@@ -60,7 +60,8 @@ def login(request: ApiRequest[LoginRequest, None]) -> Response:
 def refresh(request: ApiRequest[RefreshRequest, None]) -> Response:
     """Rotate a refresh token.
 
-    Reuse of a rotated token revokes the session.
+    For 30 seconds, the same token gets the same new refresh token again, unless that was used. Any other reuse
+    revokes the session.
     """
     return _token_response(sessions.refresh(request.body.refresh))
 

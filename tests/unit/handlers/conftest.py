@@ -8,9 +8,8 @@ import pytest
 from chalice.test import Client
 
 from app import app
-from chalicelib.core import clock
 from chalicelib.core.caller import Caller
-from chalicelib.security import tokens
+from tests.factories import create_token
 
 HOST = "api.example.org"
 
@@ -41,7 +40,7 @@ class ApiClient:
         """Send a request. The path is relative to /api/v1, unless it starts with /api."""
         all_headers = {"Host": HOST} | {name.replace("_", "-"): value for name, value in headers.items()}
         if caller is not None:
-            all_headers["Authorization"] = f"Bearer {access_token(caller)}"
+            all_headers["Authorization"] = f"Bearer {create_token(caller)}"
         raw = b""
         if body is not None:
             raw = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -50,19 +49,6 @@ class ApiClient:
         response = self._http.request(method, url, headers=all_headers, body=raw)
         named = {name.lower(): value for name, value in response.headers.items()}
         return ApiResponse(response.status_code, named, response.body)
-
-
-def access_token(caller: Caller) -> str:
-    """Issue an access token of the caller's session."""
-    token, _ = tokens.issue(
-        tokens.TokenType.ACCESS,
-        user_id=caller.id,
-        username=caller.username,
-        role=caller.role,
-        session_id=caller.session_id,
-        now=clock.now(),
-    )
-    return token
 
 
 @pytest.fixture

@@ -7,20 +7,19 @@ from unittest.mock import Mock
 import pytest
 from chalice.app import AuthRequest
 
-from chalicelib.core import clock
+from chalicelib.core.caller import Caller
 from chalicelib.core.roles import Role
 from chalicelib.handlers.authorizer import authorizer
 from chalicelib.observability import logs, metrics
 from chalicelib.security import tokens
 from chalicelib.security.access import ROUTE_ACCESS, AuthMode
+from tests.factories import create_token
 
 API = "arn:aws:execute-api:us-east-1:123456789012:abc123"
 
 
 def policy_of(role: Role) -> dict[str, Any]:
-    token, _ = tokens.issue(
-        tokens.TokenType.ACCESS, user_id="u", username="ada", role=role, session_id="s", now=clock.now()
-    )
+    token = create_token(Caller("u", "ada", Role(role), "s"))
     response: dict[str, Any] = authorizer.func(
         AuthRequest("TOKEN", f"Bearer {token}", f"{API}/dev/GET/api/v1/auth/me/")
     )

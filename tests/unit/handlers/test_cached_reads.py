@@ -10,13 +10,11 @@ from chalice.test import Client
 
 from app import app
 from chalicelib.adapters.cache import client as cache_client
-from chalicelib.core import clock
 from chalicelib.core.caller import Caller
 from chalicelib.core.roles import Role
 from chalicelib.models.courses import Course
-from chalicelib.security import tokens
 from chalicelib.services import courses, enrollments
-from tests.factories import create_course, create_user
+from tests.factories import create_course, create_token, create_user
 from tests.fault_injection.valkey import Valkey, cached_in, forget
 
 WHO = ("owner", "rival", "student", "anonymous", "admin")
@@ -57,25 +55,15 @@ class School:
         self.courses: list[Course] = made
         lists = ["/courses", "/courses?limit=1", "/courses?ordering=price", "/courses?search=words", "/courses-public"]
         self.routes = [*lists, "/courses?owner=me", *(f"/courses/{course.id}" for course in made)]
-        self._headers = {who: _authorization(caller) for who, caller in self.people.items()} | {"anonymous": {}}
+        self._headers = {
+            who: {"Authorization": f"Bearer {create_token(caller)}"} for who, caller in self.people.items()
+        } | {"anonymous": {}}
 
     def get(self, client: Any, who: str, route: str) -> tuple[int, Any, str]:
         """Status, body without what differs from request to request, and X-Cache."""
         response = client.http.get(f"/api/v1{route}", headers=self._headers[who])
         body = {k: v for k, v in response.json_body.items() if k not in ("timestamp", "request_id")}
         return response.status_code, body, response.headers["X-Cache"]
-
-
-def _authorization(caller: Caller) -> dict[str, str]:
-    token, _ = tokens.issue(
-        tokens.TokenType.ACCESS,
-        user_id=caller.id,
-        username=caller.username,
-        role=caller.role,
-        session_id=caller.session_id,
-        now=clock.now(),
-    )
-    return {"Authorization": f"Bearer {token}"}
 
 
 @pytest.fixture

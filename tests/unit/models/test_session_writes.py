@@ -14,13 +14,13 @@ def test_rotation_replaces_the_current_token_only(student: Caller) -> None:
     session = Session(student.id, "t", refresh_id="1", auth_version=1, created_at=AT, expires_at=100)
     session.save()
 
-    assert session.rotate(used="1", new="2", expires_at=200)
-    assert session.rotate(used="1", new="2", expires_at=200), "the same call, repeated after a lost response"
-    assert not session.rotate(used="1", new="3", expires_at=300)
-    assert not Session(student.id, "unknown").rotate(used="1", new="2", expires_at=200)
+    assert session.rotate(used="1", new="2", now=50, expires_at=200)
+    assert not session.rotate(used="1", new="3", now=60, expires_at=300)
+    assert not Session(student.id, "unknown").rotate(used="1", new="2", now=50, expires_at=200)
     stored = Session.find(student.id, "t")
     assert stored is not None
-    assert (stored.refresh_id, stored.expires_at) == ("2", 200)
+    assert (stored.refresh_id, stored.previous_id) == ("2", "1")
+    assert (stored.rotated_at, stored.expires_at) == (50, 200)
     assert Session.find(student.id, "unknown") is None
 
 
@@ -40,6 +40,24 @@ def test_attempt_of_an_old_window_is_not_counted_in_the_new_one(aws: None) -> No
     row = Throttle.find("s")
     assert row is not None
     assert (row.reserved, row.failed, row.expires_at) == (1, 0, 2900)
+
+
+def test_abandoned_attempts_are_released_unless_another_began(aws: None) -> None:
+    for now in (1000, 1001, 1002):
+        Throttle.reserve("s", limit=3, now=now, window=900)
+    Throttle.settle(Reservation("s", 1900), succeeded=False)
+    read = Throttle.find("s")
+    assert read is not None and (read.reserved, read.failed, read.reserved_at) == (3, 1, 1002)
+
+    Throttle.settle(Reservation("s", 1900), succeeded=True)
+    Throttle.reserve("s", limit=3, now=1040, window=900)
+    read.release_abandoned()
+    row = Throttle.find("s")
+    assert row is not None and row.reserved == 3, "the last attempt is in progress"
+
+    row.release_abandoned()
+    row = Throttle.find("s")
+    assert row is not None and (row.reserved, row.failed) == (1, 1)
 
 
 def test_reservations_are_limited_within_their_window(aws: None) -> None:

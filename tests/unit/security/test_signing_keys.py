@@ -8,12 +8,15 @@ import boto3
 import pytest
 
 from chalicelib.core import clock
+from chalicelib.core.caller import Caller
 from chalicelib.core.errors import InvalidInput
 from chalicelib.core.pagination import Cursor
+from chalicelib.core.roles import Role
 from chalicelib.security import signing_keys, tokens
 from chalicelib.security.signing_keys import ACTIVATION_DELAY_SECONDS, CACHE_SECONDS, MAX_TOKEN_LIFETIME_SECONDS
 from chalicelib.web import cursors
 from ops import rotate_keys
+from tests.factories import create_token
 from tests.unit.conftest import FIRST_KEY
 
 NAME = "eduflow/test/signing-keys"
@@ -26,9 +29,7 @@ def secret() -> dict[str, str]:
 
 
 def issue() -> str:
-    return tokens.issue(
-        tokens.TokenType.ACCESS, user_id="u", username="ada", role="student", session_id="s", now=clock.now()
-    )[0]
+    return create_token(Caller("u", "ada", Role.STUDENT, session_id="s"))
 
 
 @pytest.mark.parametrize(
@@ -111,7 +112,7 @@ def test_compromised_keys_are_revoked(aws: None) -> None:
 
 def test_changed_secret_is_read_after_the_cache_expires(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = 0.0
-    monkeypatch.setattr("chalicelib.security.signing_keys.time.monotonic", lambda: seconds)
+    monkeypatch.setattr("chalicelib.security.signing_keys.time.time", lambda: seconds)
     signing_keys.reset()
     known = signing_keys.signing_keys()
     rotate_keys.rotate(clock.now())

@@ -168,7 +168,7 @@ CASES: list[Case] = [
     (
         {
             (Throttle, "reserve"): gives(None),
-            (Throttle, "find"): gives(Throttle("s", reserved=10, failed=9, expires_at=2**40)),
+            (Throttle, "find"): gives(Throttle("s", reserved=10, failed=9, reserved_at=2**40, expires_at=2**40)),
             (Identity, "find_user_id"): gives(None),
             (login_throttling, "_WAIT_SECONDS"): 0,
         },

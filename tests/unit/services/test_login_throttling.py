@@ -6,10 +6,11 @@ from typing import Any
 import boto3
 import pytest
 
+from chalicelib.core import retries
 from chalicelib.core.caller import Caller
-from chalicelib.core.errors import DomainError, InvalidInput, NotAuthenticated, TooManyAttempts
+from chalicelib.core.errors import DomainError, InvalidInput, NotAuthenticated, Throttled, TooManyAttempts
 from chalicelib.core.roles import Role
-from chalicelib.models.throttles import Throttle
+from chalicelib.models.throttles import Reservation, Throttle
 from chalicelib.models.users import User
 from chalicelib.security import passwords
 from chalicelib.services import accounts, login_throttling, sessions
@@ -33,6 +34,18 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(passwords, "verify_password", matches)
     monkeypatch.setattr(passwords, "needs_rehash", lambda kept: False)
     return tried
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
+    clock = FakeClock(1_000_000.0)
+    monkeypatch.setattr(login_throttling, "time", clock)
+    monkeypatch.setattr(retries, "time", clock)
+    return clock
+
+
+def reserve(limit: int) -> Reservation:
+    return login_throttling._reserve("s", limit, retries.WaitBudget(1))
 
 
 def tries(name: str, password: str = WRONG, address: str = HOME) -> str:
@@ -135,20 +148,54 @@ def test_no_password_is_verified_without_the_throttle(aws: None, quick: list[str
     assert quick == []
 
 
-def test_attempt_that_raised_stays_reserved(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_attempt_that_raised_is_released(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
     student = create_user(Role.STUDENT)
 
-    def dies(user_id: str) -> User:
-        raise RuntimeError("the process ends here")
+    def fails(user_id: str) -> User:
+        raise Throttled
 
     with monkeypatch.context() as patch:
-        patch.setattr(User, "find", dies)
-        for _ in range(10):
-            with pytest.raises(RuntimeError):
-                sessions.login(student.username, "wrong", HOME)
-    monkeypatch.setattr(login_throttling, "_WAIT_SECONDS", 0.1)
+        patch.setattr(User, "find", fails)
+        assert [tries(student.username) for _ in range(12)] == ["Throttled"] * 12
 
+    assert tries(student.username, PASSWORD) == "in"
+    for subject in (f"user#{student.id}", f"address#{HOME}"):
+        window = Throttle.find(subject)
+        assert window is not None and (window.reserved, window.failed) == (0, 0)
+
+
+def test_attempts_of_dead_processes_are_released_after_30_seconds(
+    aws: None, monkeypatch: pytest.MonkeyPatch, clock: FakeClock
+) -> None:
+    student = create_user(Role.STUDENT)
+    subject = f"user#{student.id}"
+    for _ in range(10):
+        assert Throttle.reserve(subject, limit=10, now=int(clock.now), window=900)
+
+    clock.now += 29
     assert tries(student.username, PASSWORD) == "TooManyAttempts"
+    clock.now += 1
+    assert tries(student.username, PASSWORD) == "in"
+    assert [tries(student.username) for _ in range(11)] == ["NotAuthenticated"] * 10 + ["TooManyAttempts"]
+
+
+def test_failed_release_raises_the_first_error(
+    aws: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    student = create_user(Role.STUDENT)
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise Throttled
+
+    def finds_no_user(user_id: str) -> User:
+        raise RuntimeError("first")
+
+    monkeypatch.setattr(Throttle, "settle", fails)
+    monkeypatch.setattr(User, "find", finds_no_user)
+
+    with pytest.raises(RuntimeError, match="first"):
+        sessions.login(student.username, PASSWORD, HOME)
+    assert [record.message for record in caplog.records] == ["A login attempt stays reserved"] * 2
 
 
 def test_unknown_user_costs_as_much_as_a_wrong_password(dynamodb_calls: list[str], quick: list[str]) -> None:
@@ -182,23 +229,21 @@ def test_deactivated_user_gets_the_same_response(aws: None) -> None:
     assert len(set(said)) == 1
 
 
-def test_attempt_waits_for_others_less_than_three_seconds(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = FakeClock(1_000_000.0)
-    monkeypatch.setattr(login_throttling, "time", clock)
+def test_attempt_waits_for_others_a_second(aws: None, clock: FakeClock) -> None:
     for _ in range(10):  # in progress: they may succeed
         Throttle.reserve("s", limit=10, now=int(clock.now), window=900)
 
     with pytest.raises(TooManyAttempts) as throttled:
-        login_throttling._reserve("s", 10)
+        reserve(10)
 
-    assert 1 < clock.now - 1_000_000 < 3
+    assert 0.7 < clock.now - 1_000_000 <= 1
     assert all(0 <= wait <= 0.2 for wait in clock.waits)
     assert throttled.value.retry_after == 1
 
 
-def test_waiting_attempt_continues_when_another_succeeds(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = FakeClock(1_000_000.0)
-    monkeypatch.setattr(login_throttling, "time", clock)
+def test_waiting_attempt_continues_when_another_succeeds(
+    aws: None, monkeypatch: pytest.MonkeyPatch, clock: FakeClock
+) -> None:
     held = [Throttle.reserve("s", limit=1, now=int(clock.now), window=900)]
 
     def sleep(seconds: float) -> None:
@@ -210,18 +255,16 @@ def test_waiting_attempt_continues_when_another_succeeds(aws: None, monkeypatch:
 
     monkeypatch.setattr(clock, "sleep", sleep)
 
-    assert login_throttling._reserve("s", 1).expires_at == 1_000_900
+    assert reserve(1).expires_at == 1_000_900
 
 
-def test_window_ends_at_its_second(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = FakeClock(1_000_000.0)
-    monkeypatch.setattr(login_throttling, "time", clock)
-    reservation = login_throttling._reserve("s", 1)
+def test_window_ends_at_its_second(aws: None, clock: FakeClock) -> None:
+    reservation = reserve(1)
     Throttle.settle(reservation, succeeded=False)
 
     clock.now = 1_000_899.0
     with pytest.raises(TooManyAttempts) as throttled:
-        login_throttling._reserve("s", 1)
+        reserve(1)
     assert throttled.value.retry_after == 1
     clock.now = 1_000_900.0
-    assert login_throttling._reserve("s", 1).expires_at == 1_001_800
+    assert reserve(1).expires_at == 1_001_800

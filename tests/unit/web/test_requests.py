@@ -21,8 +21,7 @@ from chalicelib.security import tokens
 from chalicelib.security.access import ADMINS_ONLY, AUTHENTICATED, AuthMode
 from chalicelib.web.authentication import authenticate
 from chalicelib.web.requests import parse_body, parse_query
-from tests.factories import create_user
-from tests.unit.handlers.conftest import access_token
+from tests.factories import create_token, create_user
 
 CONTEXT = {"principalId": "u", "username": "ada", "role": "student", "session_id": "s", "expires_at": "4000000000"}
 
@@ -192,7 +191,7 @@ def test_incomplete_authorizer_context_is_no_caller(aws: None, context: dict[str
 
 def test_gateway_without_an_authorizer(aws: None) -> None:
     student = create_user(Role.STUDENT)
-    bearer = {"authorization": f"Bearer {access_token(student)}"}
+    bearer = {"authorization": f"Bearer {create_token(student)}"}
 
     assert authenticate(AUTHENTICATED, request(headers=bearer)) == student
     with pytest.raises(Forbidden):
@@ -201,12 +200,12 @@ def test_gateway_without_an_authorizer(aws: None) -> None:
 
 def test_optional_and_public_endpoints(aws: None) -> None:
     student = create_user(Role.STUDENT)
-    bearer = {"authorization": f"Bearer {access_token(student)}"}
+    bearer = {"authorization": f"Bearer {create_token(student)}"}
 
     assert authenticate(AuthMode.PUBLIC, request(headers={"authorization": "nonsense"})) is None
     assert authenticate(AuthMode.OPTIONAL, request()) is None
     assert authenticate(AuthMode.OPTIONAL, request(headers=bearer)) == student
-    for header in ("", "Bearer", "Bearer x", f"Basic {access_token(student)}", f"Bearer {access_token(student)}x"):
+    for header in ("", "Bearer", "Bearer x", f"Basic {create_token(student)}", f"Bearer {create_token(student)}x"):
         with pytest.raises(NotAuthenticated) as error:
             authenticate(AuthMode.OPTIONAL, request(headers={"authorization": header}))
         assert (error.value.detail, error.value.is_token_invalid) == ("Invalid token.", True)
@@ -215,7 +214,7 @@ def test_optional_and_public_endpoints(aws: None) -> None:
 @pytest.mark.parametrize("name", ["Authorization", "authorization", "AUTHORIZATION"])
 def test_two_authorization_headers_are_refused(aws: None, name: str) -> None:
     """API Gateway passes one of them in ``headers``: which one is not documented."""
-    bearer = f"Bearer {access_token(create_user(Role.STUDENT))}"
+    bearer = f"Bearer {create_token(create_user(Role.STUDENT))}"
     found = request(headers={"authorization": bearer})
     found._event_dict["multiValueHeaders"] = {"Accept": ["a", "b"], name: [bearer, bearer]}
 
@@ -226,22 +225,14 @@ def test_two_authorization_headers_are_refused(aws: None, name: str) -> None:
 
 def test_other_repeated_headers_are_accepted(aws: None) -> None:
     student = create_user(Role.STUDENT)
-    bearer = f"Bearer {access_token(student)}"
+    bearer = f"Bearer {create_token(student)}"
     found = request(headers={"authorization": bearer})
     found._event_dict["multiValueHeaders"] = {"Accept": ["a", "b"], "Authorization": [bearer]}
 
     assert authenticate(AuthMode.OPTIONAL, found) == student
 
 
-def test_refresh_token_is_no_access_token(aws: None) -> None:
-    token, _ = tokens.issue(
-        tokens.TokenType.REFRESH, user_id="u", username="ada", role="student", session_id="s", now=_now()
-    )
+def test_refresh_token_is_no_create_token(aws: None) -> None:
+    token = create_token(Caller("u", "ada", Role.STUDENT, "s"), tokens.TokenType.REFRESH)
     with pytest.raises(NotAuthenticated):
         authenticate(AuthMode.OPTIONAL, request(headers={"authorization": f"Bearer {token}"}))
-
-
-def _now() -> Any:
-    from chalicelib.core import clock
-
-    return clock.now()
