@@ -94,6 +94,13 @@ def parser() -> argparse.ArgumentParser:
     )
     queue = add("queue", commands.queue_status, "Show the number of messages of each queue by state, as JSON lines.")
     queue.add_argument("what", choices=["status"])
+    mail = add("emails", lambda options: commands.EMAILS[options.what](options), "Show or send the emails given up.")
+    mail.add_argument(
+        "what",
+        choices=commands.EMAILS,
+        help="failed: the emails that SES rejected, as JSON lines; retry: send these again; suppressed: the addresses "
+        "that SES does not send to, after a bounce or a complaint",
+    )
     add("redrive", commands.redrive, "Move the dead letters of all queues back into their queues.")
     rotation = add("rotate-keys", commands.rotate_keys, "Publish a new signing key. No user is logged out.")
     rotation.add_argument(

@@ -9,7 +9,9 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 from infra import config
 from infra.config import LOCAL
@@ -121,6 +123,41 @@ def queue_status(options: argparse.Namespace) -> None:
 
     for name in dead_letters.QUEUES:
         print(json.dumps({"queue": name} | dead_letters.status(name)))
+
+
+def failed_emails(options: argparse.Namespace) -> None:
+    """Print the enrollments whose email was given up."""
+    from ops import emails
+
+    _print_lines(emails.failed(), none="No email was given up.")
+
+
+def retry_emails(options: argparse.Namespace) -> None:
+    """Queue the emails that were given up once more."""
+    from ops import emails
+
+    number = 0
+    for number in emails.retry():
+        _progress(f"{number} queued")
+    print(json.dumps({"queued": number}))
+
+
+def suppressed_addresses(options: argparse.Namespace) -> None:
+    """Print the addresses that SES does not send to."""
+    from ops import emails
+
+    _print_lines(emails.suppressed(), none="The account's suppression list is empty.")
+
+
+def _print_lines(rows: Iterable[dict[str, Any]], none: str) -> None:
+    row = None
+    for row in rows:
+        print(json.dumps(row))
+    if row is None:
+        print(none, file=sys.stderr)
+
+
+EMAILS = {"failed": failed_emails, "retry": retry_emails, "suppressed": suppressed_addresses}
 
 
 def redrive(options: argparse.Namespace) -> None:

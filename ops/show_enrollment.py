@@ -33,8 +33,8 @@ def show(enrollment_id: str) -> dict[str, Any]:
         "created_at": enrollment.created_at,
         "request_id": enrollment.request_id,
         "email_pending": enrollment.email_pending is not None,
-        "email_requeued_at": enrollment.email_requeued_at,
         "email_failed_at": enrollment.email_failed_at,
+        "email_error": enrollment.email_error,
         "idempotency_record": _idempotency_record(enrollment_id),
     }
 

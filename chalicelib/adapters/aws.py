@@ -21,15 +21,24 @@ def session() -> botocore.session.Session:
 
 
 @cache
-def client(service: str, read_timeout: float = READ_TIMEOUT_SECONDS, max_attempts: int = MAX_ATTEMPTS) -> Any:
-    """Return the process-wide client of an AWS service, such as ``sqs``. Thread-safe; timeout in seconds."""
-    return session().create_client(service, config=config(read_timeout, max_attempts))
+def client(
+    service: str,
+    read_timeout: float = READ_TIMEOUT_SECONDS,
+    max_attempts: int = MAX_ATTEMPTS,
+    connect_timeout: float = CONNECT_TIMEOUT_SECONDS,
+) -> Any:
+    """Return the process-wide client of an AWS service, such as ``sqs``. Thread-safe; timeouts in seconds."""
+    return session().create_client(service, config=config(read_timeout, max_attempts, connect_timeout))
 
 
-def config(read_timeout: float = READ_TIMEOUT_SECONDS, max_attempts: int = MAX_ATTEMPTS) -> Config:
+def config(
+    read_timeout: float = READ_TIMEOUT_SECONDS,
+    max_attempts: int = MAX_ATTEMPTS,
+    connect_timeout: float = CONNECT_TIMEOUT_SECONDS,
+) -> Config:
     """Return a client configuration: botocore's default timeouts are longer than a Lambda function may run."""
     return Config(
-        connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        connect_timeout=connect_timeout,
         read_timeout=read_timeout,
         retries={"mode": "standard", "total_max_attempts": max_attempts},
     )

@@ -27,6 +27,20 @@ _BACKOFF_CAP_SECONDS = 2.0
 _THROTTLING_CODES = {"Throttling", "ThrottlingException"}
 
 
+# And with these, it rejects this email. It accepts others.
+_REJECTION_CODES = {"MessageRejected", "InvalidParameterValue"}
+# A MessageRejected with this text is about the account: its sender, or a recipient while it is in the SES sandbox.
+_NOT_VERIFIED = "not verified"
+
+
+class RejectedEmail(Exception):
+    """SES rejects this email whenever it is sent; ``code`` is its error code."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 @dataclass(frozen=True)
 class EmailMessage:
     """An email to one recipient, as text and as HTML."""
@@ -44,7 +58,8 @@ def send(email: EmailMessage) -> str:
     because SES may have accepted the email.
 
     Raises:
-        ClientError: SES rejected the email.
+        RejectedEmail: SES rejects this email.
+        ClientError: SES accepts no email at present.
         BotoCoreError: SES did not respond.
     """
     end = time.monotonic() + SEND_RETRY_BUDGET_SECONDS
@@ -56,6 +71,8 @@ def send(email: EmailMessage) -> str:
             )
             return str(response["MessageId"])
         except ClientError as error:
+            if _is_rejection(error):
+                raise RejectedEmail(error.response["Error"]["Code"], str(error)) from error
             wait = random.uniform(0, min(_BACKOFF_CAP_SECONDS, _BACKOFF_BASE_SECONDS * 2**attempt))
             if not _is_transient(error) or time.monotonic() + wait > end:
                 raise
@@ -74,6 +91,11 @@ def message_bytes(email: EmailMessage, sender: str) -> bytes:
     message.set_content(email.text)
     message.add_alternative(email.html, subtype="html")
     return message.as_bytes()
+
+
+def _is_rejection(error: ClientError) -> bool:
+    reason = error.response["Error"]
+    return reason["Code"] in _REJECTION_CODES and _NOT_VERIFIED not in reason.get("Message", "")
 
 
 def _is_transient(error: ClientError) -> bool:

@@ -7,7 +7,7 @@ from functools import cache
 from itertools import islice
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError
 
 from chalicelib.adapters import aws
 from chalicelib.core.config import settings
@@ -17,6 +17,7 @@ from chalicelib.observability.logs import error_log
 ENROLLMENT_EMAILS = "enrollment-emails"
 DELETIONS = "deletions"
 MAX_BATCH_SIZE = 10  # SQS's limit
+_CONNECT_TIMEOUT_SECONDS, _READ_TIMEOUT_SECONDS = 0.3, 0.6  # of a call that a client of the API waits for
 
 Message = dict[str, str]
 
@@ -42,11 +43,18 @@ def deletion_message(target: CascadeTarget, entity_id: str) -> Message:
 def send(queue: str, message: Message, **options: Any) -> bool:
     """Send a message and return whether SQS accepted it.
 
-    A failure is logged and does not fail the caller: the row still records the pending work, and the cleanup
-    requeues it.
+    A failure is logged and does not fail the caller, who waits less than a second for SQS: the row still records the
+    pending work, and the cleanup requeues it.
     """
+
+    def attempt() -> None:
+        _impatient_client().send_message(QueueUrl=queue_url(queue), MessageBody=json.dumps(message), **options)
+
     try:
-        aws.client("sqs").send_message(QueueUrl=queue_url(queue), MessageBody=json.dumps(message), **options)
+        try:
+            attempt()
+        except ConnectionClosedError:  # SQS closed it while Lambda froze the process
+            attempt()
     except (BotoCoreError, ClientError):
         error_log.exception("SQS did not accept a message", queue=queue, **message)
         return False
@@ -69,7 +77,11 @@ def send_batches(queue: str, messages: Iterable[Message]) -> Iterator[list[Messa
 @cache
 def queue_url(queue: str) -> str:
     """Return the URL of this stage's queue."""
-    return str(aws.client("sqs").get_queue_url(QueueName=settings().resource_name(queue))["QueueUrl"])
+    return str(_impatient_client().get_queue_url(QueueName=settings().resource_name(queue))["QueueUrl"])
+
+
+def _impatient_client() -> Any:
+    return aws.client("sqs", _READ_TIMEOUT_SECONDS, max_attempts=1, connect_timeout=_CONNECT_TIMEOUT_SECONDS)
 
 
 def reset() -> None:

@@ -21,10 +21,10 @@ CACHE_WRITE_MARKER_TTL_SECONDS = 35
 
 # How long the email worker retries a throttled SES within one delivery.
 SEND_RETRY_BUDGET_SECONDS = 8
-# A pending email without a message after this time has lost it: all deliveries are over by then.
+# An email that is still pending after this time has no message: all deliveries are over by then.
 EMAIL_REQUEUE_AFTER = timedelta(minutes=45)
-# When the message of a pending email is sent once more: a long queue may not have reached it before.
-EMAIL_REQUEUE_INTERVAL = timedelta(hours=6)
+# When all pending emails are requeued once more: the outage may be over, and a long queue may not have reached them.
+EMAIL_REQUEUE_INTERVAL = timedelta(hours=3)
 # Longer than a message and its dead letter can exist, so that a redriven message is recognised as a duplicate.
 IDEMPOTENCY_RECORD_TTL = timedelta(days=30)
 

@@ -61,8 +61,8 @@ class Table(Model):
             table = super()._get_connection()
             meta = table.get_meta_table()
             shared = connection()
-            if meta.table_name not in shared._tables:
-                shared.add_meta_table(meta)
+            if meta.table_name not in shared._tables or cls._indexes:  # of two models of a table, one has its indexes
+                shared._tables[meta.table_name] = meta
             table.connection = shared
         return cls._connection  # type: ignore[return-value]
 

@@ -7,6 +7,7 @@ from itertools import islice
 
 from pynamodb.attributes import UnicodeAttribute
 from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.update import Action
 from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection, KeysOnlyProjection, LocalSecondaryIndex
 
 from chalicelib.core import ids
@@ -59,6 +60,15 @@ class _ByEmailPending(GlobalSecondaryIndex["Enrollment"]):
     sort_key = UnicodeAttribute(range_key=True)
 
 
+class _ByEmailFailed(GlobalSecondaryIndex["Enrollment"]):
+    class Meta:
+        index_name = "by-email-failed"
+        projection = IncludeProjection(["suffix", "email_error"])
+
+    email_failed = UnicodeAttribute(hash_key=True)
+    email_failed_at = UnicodeAttribute(range_key=True)
+
+
 class Enrollment(Table):
     """The enrollment of a student in a course. A second enrollment after a withdrawal has another suffix."""
 
@@ -73,12 +83,14 @@ class Enrollment(Table):
     course_shard = UnicodeAttribute()
     request_id = UnicodeAttribute()  # of the request that created it; the email worker logs under this ID
     email_pending = UnicodeAttribute(null=True)  # the shard while the email is not sent; then removed from the index
-    email_requeued_at = UnicodeAttribute(null=True)  # when the cleanup sent the message again (RFC 3339)
-    email_failed_at = UnicodeAttribute(null=True)  # when the message became a dead letter (RFC 3339)
+    email_failed = UnicodeAttribute(null=True)  # the shard while the email is given up; the partition of the index
+    email_failed_at = UnicodeAttribute(null=True)  # when it was given up (RFC 3339)
+    email_error = UnicodeAttribute(null=True)  # why: the error code of SES
     by_student = _ByStudent()
     by_course = _ByCourse()
     by_time = _ByTime()
     by_email_pending = _ByEmailPending()
+    by_email_failed = _ByEmailFailed()
 
     @property
     def id(self) -> str:
@@ -162,12 +174,23 @@ class Enrollment(Table):
         return {row.id for shard in all_shards() for row in cls.by_time.query(shard, created)}
 
     @classmethod
-    def pending_emails(cls, before: str) -> Iterator["Enrollment"]:
-        """Return the enrollments created before a timestamp with a pending email: by the index, read consistently."""
+    def pending_emails(cls, shard: str, after: str, before: str) -> Iterator[tuple[str, list["Enrollment"]]]:
+        """Return the enrollments of a shard with a pending email, oldest first, in batches: by the index.
+
+        Of those whose sort key is after ``after`` and before ``before``, read consistently. Each batch comes with the
+        sort key at which it ends.
+        """
+        keys = cls.by_email_pending.query(shard, cls.sort_key.between(after + "\0", before))
+        while batch := [*islice(keys, _READ_BATCH_SIZE)]:
+            rows = cls.batch_get([(row.student, row.course) for row in batch], consistent_read=True)
+            pending = [row for row in rows if row.email_pending]
+            yield str(batch[-1].sort_key), sorted(pending, key=lambda row: str(row.sort_key))
+
+    @classmethod
+    def failed_emails(cls) -> Iterator["Enrollment"]:
+        """Return the enrollments whose email was given up, with the attributes of the index."""
         for shard in all_shards():
-            keys = cls.by_email_pending.query(shard, cls.sort_key < before)
-            while batch := [(row.student, row.course) for row in islice(keys, _READ_BATCH_SIZE)]:
-                yield from (row for row in cls.batch_get(batch, consistent_read=True) if row.email_pending)
+            yield from cls.by_email_failed.query(shard)
 
     @classmethod
     def delete_batch(cls, batch: Sequence["Enrollment"], at: str, inactive_student: User | None = None) -> int:
@@ -208,18 +231,42 @@ class Enrollment(Table):
 
     def mark_email_sent(self) -> None:
         """Clear the pending email, unless the enrollment was deleted."""
-        actions = [Enrollment.email_pending.remove(), Enrollment.email_failed_at.remove()]
-        try_conditional(lambda: self.update([*actions], condition=Enrollment.suffix == self.suffix))
+        attributes = (
+            Enrollment.email_pending,
+            Enrollment.email_failed,
+            Enrollment.email_failed_at,
+            Enrollment.email_error,
+        )
+        actions: list[Action] = [attribute.remove() for attribute in attributes]
+        try_conditional(lambda: self.update(actions, condition=Enrollment.suffix == self.suffix))
 
-    def mark_email_failed(self, at: str) -> None:
+    def mark_email_failed(self, at: str, error: str) -> None:
         """Clear the pending email and record its failure, unless the enrollment was deleted."""
-        actions = [Enrollment.email_pending.remove(), Enrollment.email_failed_at.set(at)]
-        try_conditional(lambda: self.update([*actions], condition=Enrollment.suffix == self.suffix))
+        actions: list[Action] = [
+            Enrollment.email_pending.remove(),
+            Enrollment.email_failed.set(self.shard),
+            Enrollment.email_failed_at.set(at),
+            Enrollment.email_error.set(error),
+        ]
+        try_conditional(lambda: self.update(actions, condition=Enrollment.suffix == self.suffix))
 
-    def mark_requeued(self, at: str) -> None:
-        """Record that the cleanup sent the message again, unless the email was sent."""
-        is_pending = (Enrollment.suffix == self.suffix) & Enrollment.email_pending.exists()
-        try_conditional(lambda: self.update([Enrollment.email_requeued_at.set(at)], condition=is_pending))
+
+class EmailSweep(Table):
+    """The requeueing of the pending emails of one shard: how far it is. One row, under a key that no student has."""
+
+    class Meta(TableMeta):
+        name = "enrollments"
+
+    student = UnicodeAttribute(hash_key=True, default="#email-sweep")
+    course = UnicodeAttribute(range_key=True)  # the shard
+    started_at = UnicodeAttribute(default="")  # RFC 3339
+    position = UnicodeAttribute(default="")  # the sort key up to which emails were requeued since
+
+    @classmethod
+    def of(cls, shard: str) -> "EmailSweep":
+        """Return the sweep of a shard, by a consistent read."""
+        key = cls(course=shard)
+        return cls.get_or_none(key.student, shard) or key
 
 
 def all_shards() -> list[str]:

@@ -5,7 +5,6 @@ It only sends messages to the queues, whose workers are idempotent. So it may ru
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
-from itertools import islice
 
 from chalicelib.adapters import sqs
 from chalicelib.adapters.sqs import CascadeTarget
@@ -17,14 +16,16 @@ from chalicelib.core.retry_policy import (
     INACTIVE_RETENTION,
 )
 from chalicelib.models.courses import Course
-from chalicelib.models.enrollments import Enrollment
+from chalicelib.models.enrollments import EmailSweep, Enrollment, all_shards
 from chalicelib.models.users import ERASED, INACTIVE, User
 from chalicelib.observability import metrics
 from chalicelib.observability.logs import error_log, event_log
 
-_BATCH_SIZE = 100
-
 Progress = Iterator[int]  # the number of messages sent, in steps
+
+
+class QueueRejectedMessagesError(RuntimeError):
+    """SQS rejected messages of a batch. The next run sends the batch again."""
 
 
 class CleanupError(RuntimeError):
@@ -32,17 +33,23 @@ class CleanupError(RuntimeError):
 
 
 def requeue_emails(now: datetime) -> Progress:
-    """Requeue pending emails whose message was lost or never sent."""
-    at, requeued_before = clock.format_timestamp(now), clock.format_timestamp(now - EMAIL_REQUEUE_INTERVAL)
-    pending = Enrollment.pending_emails(before=clock.format_timestamp(now - EMAIL_REQUEUE_AFTER))
-    while rows := {row.id: row for row in islice(pending, _BATCH_SIZE)}:
-        lost = [row for row in rows.values() if not row.email_requeued_at or row.email_requeued_at < requeued_before]
-        messages = [sqs.enrollment_message(row.id, row.request_id) for row in lost]
-        yield 0  # the caller checks its remaining time, also when nothing of this batch is requeued
-        for accepted in sqs.send_batches(sqs.ENROLLMENT_EMAILS, messages):
-            for message in accepted:
-                rows[message["enrollment"]].mark_requeued(at)
-            yield len(accepted)
+    """Requeue pending emails whose message was lost, never sent, or failed for reasons that are not the email's.
+
+    Each run continues where the last one ended. After EMAIL_REQUEUE_INTERVAL it begins again with the oldest.
+    """
+    before = clock.format_timestamp(now - EMAIL_REQUEUE_AFTER)
+    for shard in all_shards():
+        sweep = EmailSweep.of(shard)
+        if sweep.started_at <= clock.format_timestamp(now - EMAIL_REQUEUE_INTERVAL):
+            sweep.started_at, sweep.position = clock.format_timestamp(now), ""
+        for position, rows in Enrollment.pending_emails(shard, sweep.position, before):
+            messages = [sqs.enrollment_message(row.id, row.request_id) for row in rows]
+            accepted = sum(len(batch) for batch in sqs.send_batches(sqs.ENROLLMENT_EMAILS, messages))
+            if accepted < len(messages):
+                raise QueueRejectedMessagesError(f"{len(messages) - accepted} of {len(messages)} enrollment emails")
+            sweep.position = position
+            sweep.save()
+            yield accepted
 
 
 def requeue_course_deletions(now: datetime) -> Progress:

@@ -32,11 +32,11 @@ def mark_enrollment_email_sent(enrollment_id: str) -> None:
         enrollment.mark_email_sent()
 
 
-def mark_enrollment_email_failed(enrollment_id: str, now: datetime) -> None:
-    """Record that the email of an enrollment failed: it is not requeued, and sent only by a redrive."""
+def mark_enrollment_email_failed(enrollment_id: str, error: str, now: datetime) -> None:
+    """Record that the email of an enrollment is given up, with SES's error code. Only a redrive sends it."""
     enrollment = Enrollment.find(enrollment_id)
     if enrollment is not None and enrollment.email_pending:
-        enrollment.mark_email_failed(clock.format_timestamp(now))
+        enrollment.mark_email_failed(clock.format_timestamp(now), error)
 
 
 def _enrollment_email(student: User, course: Course) -> ses.EmailMessage:

@@ -3,6 +3,9 @@
 For each message: (1) check the remaining time; (2) the idempotency record of the enrollment: done means skip, in
 progress means fail; (3) read enrollment, student and course; (4) send through SES; (5) complete the record; (6) clear
 the pending email. A process that dies between 4 and 5 is the one window in which an email is sent twice.
+
+After its last delivery, a message becomes a dead letter only if the email is at fault: SES rejects it, or the message
+is malformed. Otherwise, such as during an outage, the email stays pending, and the cleanup requeues it.
 """
 
 from typing import Any
@@ -11,7 +14,7 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from chalice.app import Blueprint, SQSEvent
 
-from chalicelib.adapters import idempotency, sqs
+from chalicelib.adapters import idempotency, ses, sqs
 from chalicelib.core import clock
 from chalicelib.core.config import settings
 from chalicelib.core.retry_policy import MAX_RECEIVE_COUNT
@@ -53,30 +56,46 @@ def enrollment_emails(event: SQSEvent) -> dict[str, Any]:
 
 
 def _process_record(record: SQSRecord, lambda_context: Any) -> None:
-    message: dict[str, str] = {}
+    message = _parse(record)
+    logs.request_id.set(message["request_id"])
     try:
-        message = dict(record.json_body)
-        logs.request_id.set(message["request_id"])
         if lambda_context.get_remaining_time_in_millis() < 1000 * emails.MAX_SEND_SECONDS:
             raise InsufficientTimeError
         _send_once(message=message)
         # Outside of the idempotent function: when only this write fails, the email must not be sent again.
         emails.mark_enrollment_email_sent(message["enrollment"])
         metrics.increment("EmailsSent")
-    except Exception as error:
-        receive_count = int(record.attributes.approximate_receive_count)
-        error_log.exception(
-            "Enrollment email failed",
-            message_id=record.message_id,
-            enrollment=message.get("enrollment"),
-            receive_count=receive_count,
-        )
-        metrics.increment("EmailsFailed")
-        # After InsufficientTimeError nothing was tried: the email stays pending, and the cleanup requeues it.
-        if receive_count >= MAX_RECEIVE_COUNT and not isinstance(error, InsufficientTimeError):
-            emails.mark_enrollment_email_failed(message.get("enrollment", ""), clock.now())
+    except ses.RejectedEmail as error:
+        if _log_failure(record, message):
+            emails.mark_enrollment_email_failed(message["enrollment"], error.code, clock.now())
             metrics.increment("EmailsGivenUp")
         raise
+    except Exception:
+        if not _log_failure(record, message):
+            raise
+        metrics.increment("EmailsDeferred")
+
+
+def _parse(record: SQSRecord) -> dict[str, str]:
+    try:
+        message = dict(record.json_body)
+        return {name: message[name] for name in ("enrollment", "request_id")}
+    except (KeyError, TypeError, ValueError):
+        error_log.exception("Malformed message", message_id=record.message_id)
+        raise
+
+
+def _log_failure(record: SQSRecord, message: dict[str, str]) -> bool:
+    """Log the current exception, and return whether this was the last delivery of the message."""
+    receive_count = int(record.attributes.approximate_receive_count)
+    error_log.exception(
+        "Enrollment email failed",
+        message_id=record.message_id,
+        enrollment=message["enrollment"],
+        receive_count=receive_count,
+    )
+    metrics.increment("EmailsFailed")
+    return receive_count >= MAX_RECEIVE_COUNT
 
 
 @idempotency.idempotent("message", _config, name="enrollment-email")

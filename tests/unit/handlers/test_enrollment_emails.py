@@ -1,6 +1,7 @@
 """The emails' worker: what a batch's messages come to, one by one."""
 
 import json
+from datetime import timedelta
 from email import message_from_bytes
 from email.policy import default
 from types import SimpleNamespace
@@ -8,22 +9,24 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError, ReadTimeoutError
+from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 
 from chalicelib.adapters import aws as aws_clients
 from chalicelib.adapters import ses as ses_adapter
 from chalicelib.adapters import sqs
+from chalicelib.core import clock
 from chalicelib.core.retry_policy import MAX_RECEIVE_COUNT
 from chalicelib.core.roles import Role
 from chalicelib.handlers.workers.enrollment_emails import enrollment_emails
 from chalicelib.models.courses import Course
 from chalicelib.models.enrollments import Enrollment
-from chalicelib.services import emails, enrollments
+from chalicelib.services import cleanup, emails, enrollments
 from tests.factories import create_course, create_user, remove_enrollment
 
 
-def refusal(status: int, code: str) -> ClientError:
-    return ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, "SendRawEmail")
+def refusal(status: int, code: str, message: str = "") -> ClientError:
+    error = {"Code": code, "Message": message}
+    return ClientError({"Error": error, "ResponseMetadata": {"HTTPStatusCode": status}}, "SendRawEmail")
 
 
 class Ses:
@@ -48,7 +51,11 @@ class Ses:
 def ses(monkeypatch: pytest.MonkeyPatch) -> Ses:
     ses = Ses()
     real = aws_clients.client
-    monkeypatch.setattr("chalicelib.adapters.aws.client", lambda name, **o: ses if name == "ses" else real(name, **o))
+
+    def client(name: str, *arguments: Any, **options: Any) -> Any:
+        return ses if name == "ses" else real(name, *arguments, **options)
+
+    monkeypatch.setattr("chalicelib.adapters.aws.client", client)
     monkeypatch.setattr("chalicelib.adapters.ses._BACKOFF_BASE_SECONDS", 0)
     return ses
 
@@ -123,12 +130,57 @@ def test_final_failure_marks_email_failed_and_redrive_sends_it(course: Course, s
 
     receive(message(ada), receives=MAX_RECEIVE_COUNT - 1)
     assert owes(ada)
-    receive(message(ada), receives=MAX_RECEIVE_COUNT)
+    assert receive(message(ada), receives=MAX_RECEIVE_COUNT) == [message(ada)]
     assert kept(ada).email_failed_at and not owes(ada)
+    assert [(row.id, row.email_error) for row in Enrollment.failed_emails()] == [(ada.id, "MessageRejected")]
 
     assert receive(message(ada)) == []
     assert len(ses.asked) == 3
     assert kept(ada).email_failed_at is None
+    assert [*Enrollment.failed_emails()] == []
+
+
+OUTAGES = {
+    "unreachable": EndpointConnectionError(endpoint_url="ses"),
+    "no response": ReadTimeoutError(endpoint_url="ses"),
+    "quota": refusal(400, "Throttling", "Daily message quota exceeded."),
+    "down": refusal(503, "ServiceUnavailable"),
+    "paused": refusal(400, "AccountSendingPausedException"),
+    "sender not verified": refusal(400, "MessageRejected", "Email address is not verified. The following …"),
+    "no permission": refusal(403, "AccessDenied"),
+    "defect": RuntimeError("a defect of a deploy"),
+}
+
+
+@pytest.mark.parametrize("name", OUTAGES)
+def test_outage_of_any_length_loses_no_email(
+    course: Course, ses: Ses, monkeypatch: pytest.MonkeyPatch, sent: Any, name: str
+) -> None:
+    monkeypatch.setattr(ses_adapter, "SEND_RETRY_BUDGET_SECONDS", -1)
+    ada = enrolled(course, "ada")
+    sent()
+    now = clock.now()
+    for hours in (1, 24, 24 * 30):
+        for count in range(1, MAX_RECEIVE_COUNT + 1):
+            ses.says = [OUTAGES[name]]
+            assert receive(message(ada), receives=count) == [message(ada)] * (count < MAX_RECEIVE_COUNT)
+        assert owes(ada)
+        assert cleanup.run(now + timedelta(hours=hours), lambda *_: True)["EmailsRequeued"] == 1
+
+    ses.says = []
+    assert receive(message(ada)) == []
+    assert not owes(ada)
+    assert ses.addresses[-1] == "ada@example.org"
+
+
+@pytest.mark.parametrize("code", ["MessageRejected", "InvalidParameterValue"])
+def test_rejected_email_is_not_requeued(course: Course, ses: Ses, code: str) -> None:
+    ada = enrolled(course, "ada")
+    ses.says = [refusal(400, code, "Address blacklisted.")]
+
+    receive(message(ada), receives=MAX_RECEIVE_COUNT)
+
+    assert cleanup.run(clock.now() + timedelta(days=30), lambda *_: True)["EmailsRequeued"] == 0
 
 
 @pytest.mark.parametrize("body", ["", "no json", "[]", "{}", '{"request_id": "r"}', '{"enrollment": "x"}'])
@@ -198,7 +250,7 @@ def test_email_has_text_html_and_a_list_unsubscribe_header(course: Course, ses: 
 def test_email_that_was_never_tried_is_not_given_up(course: Course, ses: Ses) -> None:
     ada = enrolled(course, "ada")
 
-    assert receive(message(ada), receives=MAX_RECEIVE_COUNT, seconds_left=1) == [message(ada)]
+    assert receive(message(ada), receives=MAX_RECEIVE_COUNT, seconds_left=1) == []
 
     assert owes(ada)
     assert kept(ada).email_failed_at is None

@@ -3,12 +3,16 @@
 A new attribute fails these tests until it is in the list where it belongs.
 """
 
+from collections.abc import Callable
 from typing import Any
 
+import pytest
 from pynamodb.attributes import UnicodeAttribute
 
+from chalicelib.models import base
 from chalicelib.models.courses import Course
-from chalicelib.models.users import User
+from chalicelib.models.enrollments import EmailSweep, Enrollment
+from chalicelib.models.users import ACTIVE_ADMINS_ID, ActiveAdmins, User
 from chalicelib.schemas.accounts import UserRead
 from chalicelib.schemas.courses import CourseRead
 from chalicelib.services import course_cache
@@ -16,6 +20,24 @@ from chalicelib.services import course_cache
 # Text of a course that is neither content nor personal data, so that its tombstone keeps it.
 NOT_PERSONAL = {"id", "owner_id", "created_at", "updated_at"}
 EXPOSED_BY_OTHER_NAMES = {"price_cents": "price"}
+
+
+@pytest.mark.parametrize(
+    ("first", "query"),
+    [
+        (lambda: EmailSweep.of("0"), lambda: [*Enrollment.failed_emails()]),
+        (lambda: ActiveAdmins.get_or_none(ACTIVE_ADMINS_ID), User.active_admins),
+    ],
+    ids=["enrollments", "users"],
+)
+def test_indexes_are_known_when_another_model_of_the_table_is_first(
+    aws: None, first: Callable[[], object], query: Callable[[], object]
+) -> None:
+    base.reset()
+
+    first()
+
+    assert query() == []
 
 
 def course_with_all_attributes() -> Course:

@@ -66,7 +66,8 @@ def test_pending_emails_are_read_consistently_after_the_index(
     row.insert()
     dynamodb_requests.clear()
 
-    assert [found.id for found in Enrollment.pending_emails("9999")] == [row.id]
+    [(position, [found])] = Enrollment.pending_emails("0", "", "9999")
+    assert (position, found.id) == (row.sort_key, row.id)
 
     [read] = [request for request in dynamodb_requests if request.operation == "BatchGetItem"]
     assert [table["ConsistentRead"] for table in read.body["RequestItems"].values()] == [True]

@@ -11,7 +11,6 @@ from chalicelib.services import enrollments
 from tests.factories import create_course, remove_enrollment
 
 AT = "2026-11-22T09:30:00.000000Z"
-LATER = "2026-11-22T09:31:00.000000Z"
 
 
 def enrollment_of(enrollment_id: str) -> Enrollment:
@@ -24,10 +23,9 @@ def enrollment_of(enrollment_id: str) -> Enrollment:
     "mark",
     [
         lambda row: row.mark_email_sent(),
-        lambda row: row.mark_email_failed(AT),
-        lambda row: row.mark_requeued(AT),
+        lambda row: row.mark_email_failed(AT, "MessageRejected"),
     ],
-    ids=["sent", "failed", "requeued"],
+    ids=["sent", "failed"],
 )
 def test_mark_of_an_ended_enrollment_does_nothing(
     owner: Caller, student: Caller, mark: Callable[[Enrollment], None]
@@ -42,24 +40,21 @@ def test_mark_of_an_ended_enrollment_does_nothing(
     current = enrollments.enroll(student, course.id)
     mark(ended)
     kept = enrollment_of(current.id)
-    assert [kept.email_pending, kept.email_failed_at, kept.email_requeued_at] == ["0", None, None]
+    assert [kept.email_pending, kept.email_failed, kept.email_failed_at, kept.email_error] == ["0", None, None, None]
 
 
 def test_marks_of_an_email(owner: Caller, student: Caller) -> None:
     enrollment = enrollments.enroll(student, create_course(owner).id)
 
-    def marks() -> tuple[str | None, str | None, str | None]:
+    def marks() -> list[str | None]:
         row = enrollment_of(enrollment.id)
-        return row.email_pending, row.email_requeued_at, row.email_failed_at
+        return [row.email_pending, row.email_failed, row.email_failed_at, row.email_error]
 
-    enrollment.mark_requeued(AT)
-    assert marks() == ("0", AT, None)
-    enrollment.mark_email_failed(LATER)
-    assert marks() == (None, AT, LATER)
+    assert marks() == ["0", None, None, None]
+    enrollment.mark_email_failed(AT, "MessageRejected")
+    assert marks() == [None, "0", AT, "MessageRejected"]
     enrollment.mark_email_sent()
-    assert marks() == (None, AT, None)
-    enrollment.mark_requeued(LATER)
-    assert marks() == (None, AT, None), "nothing is pending"
+    assert marks() == [None, None, None, None]
 
 
 def test_deletion_keeps_a_second_enrollment(owner: Caller, student: Caller) -> None:

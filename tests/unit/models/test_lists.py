@@ -9,7 +9,7 @@ import pytest
 from chalicelib.core.config import settings
 from chalicelib.core.roles import Role
 from chalicelib.models.course_listings import CourseListing, by_date, by_price
-from chalicelib.models.enrollments import Enrollment
+from chalicelib.models.enrollments import Enrollment, all_shards
 from chalicelib.models.lessons import Lesson
 from chalicelib.models.reports import DAILY, Report
 from chalicelib.models.users import User
@@ -89,8 +89,14 @@ def test_all_enrollments_in_all_shards(rows: list[Enrollment]) -> None:
 def test_pending_emails_in_all_shards(rows: list[Enrollment]) -> None:
     rows[2].mark_email_sent()
 
-    assert {row.id for row in Enrollment.pending_emails(at(4))} == {rows[number].id for number in (0, 1, 3)}
-    assert [row.id for row in Enrollment.pending_emails(at(0))] == []
+    assert pending(before=at(4)) == {rows[number].id for number in (0, 1, 3)}
+    assert pending(before=at(0)) == set()
+    assert pending(after=str(rows[1].sort_key), before=at(4)) == {rows[3].id}
+
+
+def pending(before: str, after: str = "") -> set[str]:
+    batches = [Enrollment.pending_emails(shard, after, before) for shard in all_shards()]
+    return {row.id for batch in batches for _, rows in batch for row in rows}
 
 
 def test_email_sent_since_the_index_was_read_is_not_pending(
@@ -101,7 +107,7 @@ def test_email_sent_since_the_index_was_read_is_not_pending(
         row.mark_email_sent()
     monkeypatch.setattr(Enrollment.by_email_pending, "query", lambda shard, *_: iter(kept))  # it lags
 
-    assert [*Enrollment.pending_emails("9999")] == []
+    assert pending(before="9999") == set()
 
 
 def test_users_of_all_roles(aws: None) -> None:

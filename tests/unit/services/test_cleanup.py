@@ -63,14 +63,53 @@ def test_lost_email_messages_are_requeued(course: Course) -> None:
     lost = [enroll(course, timedelta(hours=1)) for _ in range(23)]
     enroll(course, timedelta(minutes=44))
     enroll(course, timedelta(hours=1)).mark_email_sent()
-    enroll(course, timedelta(hours=1)).mark_email_failed("now")
+    enroll(course, timedelta(hours=1)).mark_email_failed("now", "MessageRejected")
     remove_enrollment(enroll(course, timedelta(hours=1)))
 
     assert clean()["EmailsRequeued"] == 23
     assert {one["enrollment"] for one in messages(sqs.ENROLLMENT_EMAILS)} == {one.id for one in lost}
     assert clean()["EmailsRequeued"] == 0
-    assert clean(NOW + timedelta(hours=5))["EmailsRequeued"] == 1  # the young one
-    assert clean(NOW + timedelta(hours=7))["EmailsRequeued"] == 23
+    assert clean(NOW + timedelta(hours=2))["EmailsRequeued"] == 1  # the young one
+    assert clean(NOW + timedelta(hours=3))["EmailsRequeued"] == 24, "all of them once more"
+    assert clean(NOW + timedelta(hours=5))["EmailsRequeued"] == 0
+
+
+@pytest.mark.usefixtures("unsent")
+def test_requeueing_continues_where_it_stopped(course: Course, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chalicelib.models.enrollments._READ_BATCH_SIZE", 4)
+    lost = [enroll(course, timedelta(hours=1, seconds=number)) for number in range(10)]
+
+    for expected in (4, 4, 2, 0):
+        counts = cleanup.run(NOW, should_continue=lambda step, number: step != "EmailsRequeued")
+        assert counts["EmailsRequeued"] == expected
+    requeued = [one["enrollment"] for one in messages(sqs.ENROLLMENT_EMAILS)]
+    assert requeued == [row.id for row in reversed(lost)], "oldest first, each once"
+
+
+@pytest.mark.usefixtures("unsent")
+def test_rejected_messages_are_requeued_by_the_next_run(course: Course, monkeypatch: pytest.MonkeyPatch) -> None:
+    lost = [enroll(course, timedelta(hours=1)) for _ in range(12)]
+
+    def accept_all_but_one(queue: str, messages: Any) -> Any:
+        yield [*messages][1:]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sqs, "send_batches", accept_all_but_one)
+        with pytest.raises(cleanup.CleanupError, match="EmailsRequeued"):
+            clean()
+
+    assert clean()["EmailsRequeued"] == len(lost)
+
+
+@pytest.mark.usefixtures("unsent")
+def test_requeueing_writes_nothing_per_email(course: Course, dynamodb_calls: list[str]) -> None:
+    for _ in range(30):
+        enroll(course, timedelta(hours=1))
+    dynamodb_calls.clear()
+
+    assert clean()["EmailsRequeued"] == 30
+    assert dynamodb_calls.count("PutItem") == 1
+    assert dynamodb_calls.count("UpdateItem") == 0
 
 
 def test_course_tombstone_is_purged_a_day_later(teacher: Caller, course: Course, unsent: pytest.MonkeyPatch) -> None:

@@ -56,15 +56,15 @@ def test_step_begins_after_its_delay(
     assert requeued(NOW + delay + timedelta(seconds=1)) == {step: 1}
 
 
-def test_email_is_requeued_every_six_hours(owner: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_email_is_requeued_every_three_hours(owner: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(sqs, "send", lambda *_, **__: False)
         enrollments.enroll(create_user(Role.STUDENT), create_course(owner).id)
     first = NOW + timedelta(hours=1)
 
     assert requeued(first) == {"EmailsRequeued": 1}
-    assert requeued(first + timedelta(hours=6)) == {}
-    assert requeued(first + timedelta(hours=6, seconds=1)) == {"EmailsRequeued": 1}
+    assert requeued(first + timedelta(hours=3, microseconds=-1)) == {}
+    assert requeued(first + timedelta(hours=3)) == {"EmailsRequeued": 1}
 
 
 def test_inactive_student_is_checked_again_before_the_deletion(owner: Caller) -> None:

@@ -50,7 +50,7 @@ def test_enrolling_stores_pending_email_and_sends_message(course: Course, studen
 def test_unreachable_queue_fails_no_enrollment(
     course: Course, student: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(name: str) -> Any:
+    def refuse(name: str, *_: Any, **__: Any) -> Any:
         raise ClientError({"Error": {"Code": "ServiceUnavailable"}}, "SendMessage")
 
     monkeypatch.setattr("chalicelib.adapters.aws.client", refuse)

@@ -1,0 +1,44 @@
+"""Emails that were given up, and addresses that SES does not send to."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from chalicelib.adapters import aws, sqs
+from chalicelib.models.enrollments import Enrollment
+
+
+def failed() -> Iterator[dict[str, Any]]:
+    """Return the enrollments whose email SES rejected, with its error code."""
+    for row in Enrollment.failed_emails():
+        yield {
+            "id": row.id,
+            "student": row.student,
+            "course": row.course,
+            "failed_at": row.email_failed_at,
+            "error": row.email_error,
+        }
+
+
+def retry() -> Iterator[int]:
+    """Queue these emails once more, and yield the number so far."""
+    messages = (sqs.enrollment_message(row.id, "-") for row in Enrollment.failed_emails())
+    number = 0
+    for accepted in sqs.send_batches(sqs.ENROLLMENT_EMAILS, messages):
+        number += len(accepted)
+        yield number
+
+
+def suppressed() -> Iterator[dict[str, Any]]:
+    """Return the addresses to which SES sends nothing after a hard bounce or a complaint.
+
+    SES accepts emails to them and counts them as bounces
+    (https://docs.aws.amazon.com/ses/latest/dg/sending-email-suppression-list.html).
+    """
+    client = aws.client("sesv2")
+    page: dict[str, Any] = {}
+    while True:
+        page = client.list_suppressed_destinations(**({"NextToken": page["NextToken"]} if page else {}))
+        for one in page["SuppressedDestinationSummaries"]:
+            yield {"address": one["EmailAddress"], "reason": one["Reason"], "since": one["LastUpdateTime"].isoformat()}
+        if not page.get("NextToken"):
+            return
