@@ -3,7 +3,11 @@
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile("eduflow", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("eduflow")
 
 _LEVELS = ("e2e", "integration", "unit")
 # The modules that take longest, measured with --durations: they start first, so that no worker is left with one alone.
