@@ -102,6 +102,7 @@ def parser() -> argparse.ArgumentParser:
         "that SES does not send to, after a bounce or a complaint",
     )
     add("redrive", commands.redrive, "Move the dead letters of all queues back into their queues.")
+    add("reindex", commands.reindex, "Compare the rows of all lists and keywords with the courses, and repair them.")
     rotation = add("rotate-keys", commands.rotate_keys, "Publish a new signing key. No user is logged out.")
     rotation.add_argument(
         "--compromised", action="store_true", help="revoke all other keys: all users have to log in again"

@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable
+from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -173,6 +174,16 @@ def redrive(options: argparse.Namespace) -> None:
         except dead_letters.RedriveError as error:
             raise CommandError(f"{name}: {moved} redriven, then the queue rejected messages: {error}") from error
         print(json.dumps({"queue": name, "redriven": moved}))
+
+
+def reindex(options: argparse.Namespace) -> None:
+    """Repair the rows of the courses in their lists and keywords."""
+    from ops import reindex
+
+    repairs = reindex.Repairs()
+    for repairs in reindex.run():
+        _progress(f"{repairs.rows} rows and {repairs.courses} courses compared")
+    print(json.dumps(asdict(repairs)))
 
 
 def _progress(text: str) -> None:

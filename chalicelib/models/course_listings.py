@@ -116,8 +116,13 @@ def listing_rows(course: "Course") -> list[CourseListing]:
     rows = [CourseListing(by_date(name), date) for name in names]
     rows += [CourseListing(by_price(name), price) for name in names]
     if course.is_published:
-        rows += [CourseListing(with_keyword(word), date) for word in keywords(course.title, course.description)]
+        rows += [keyword_row(course, word) for word in keywords(course.title, course.description)]
     return rows
+
+
+def keyword_row(course: "Course", keyword: str) -> CourseListing:
+    """Return the row of a course for one of its keywords."""
+    return CourseListing(with_keyword(keyword), f"{course.created_at}#{course.id}")
 
 
 def keywords(*texts: str) -> list[str]:

@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 
-from pynamodb.attributes import BooleanAttribute, NumberAttribute, UnicodeAttribute
+from pynamodb.attributes import BooleanAttribute, NumberAttribute, UnicodeAttribute, UnicodeSetAttribute
+from pynamodb.exceptions import TransactWriteError
 from pynamodb.expressions.update import Action
 from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
 
 from chalicelib.core.errors import RetryLater
 from chalicelib.models.base import ConditionFailed, StaleRead, Table, TableMeta, Transaction, try_conditional
-from chalicelib.models.course_listings import listing_rows
+from chalicelib.models.course_listings import CourseListing, keyword_row, keywords, listing_rows
 from chalicelib.models.ledger import Event, LedgerEntry, record_deletion
 from chalicelib.models.users import User
+from chalicelib.observability.logs import event_log
 
 DELETED = "deleted"
 
@@ -45,12 +47,14 @@ class Course(Table):
     updated_at = UnicodeAttribute()
     lessons_count = NumberAttribute(default=0)
     version = NumberAttribute(default=1)  # not PynamoDB's: that cannot be checked without being incremented
+    stale_keywords = UnicodeSetAttribute(null=True)  # those that an edit removed, and whose rows are not deleted yet
     deleted_at = UnicodeAttribute(null=True)  # the tombstone: for readers, the course does not exist from then on
     lifecycle = UnicodeAttribute(null=True)  # DELETED on a tombstone; the partition of the index
     by_lifecycle = _ByLifecycle()
 
     # Classification of all attributes; a test fails for a new attribute that is in none of these.
-    ERASED_BY_DELETION = ("title", "description", "owner")  # content and personal data, not kept on a tombstone
+    ERASED_BY_DELETION = ("title", "description", "owner", "stale_keywords")  # content and personal data
+    INTERNAL_ATTRIBUTES = ("stale_keywords",)  # neither in responses nor in the cache
     TOMBSTONE_ATTRIBUTES = ("deleted_at", "lifecycle")  # null on a course that exists
 
     @classmethod
@@ -90,8 +94,13 @@ class Course(Table):
             StaleRead: The course changed after ``old`` was read.
             OwnerDeleted: The owner was erased.
         """
+        old.finish_last_edit()
+        self.stale_keywords = self._keywords_removed_from(old) or None
         self._save(old)
-        self._delete_stale_keywords(old)
+        try:
+            self._delete_stale_keywords()
+        except (RetryLater, StaleRead, TransactWriteError) as error:  # the next write of the course does it
+            event_log.info("Rows of removed keywords are left", course=self.id, error=type(error).__name__)
 
     def soft_delete(self, deleted_at: str) -> None:
         """Turn the course into a tombstone, and delete its listings.
@@ -99,6 +108,7 @@ class Course(Table):
         Raises:
             StaleRead: The course changed after it was read.
         """
+        self.finish_last_edit()
         transaction = Transaction()
         for row in listing_rows(self):
             transaction.delete(row)
@@ -113,10 +123,30 @@ class Course(Table):
         ]
         actions += [getattr(Course, name).remove() for name in self.ERASED_BY_DELETION]
         transaction.update(self, actions, condition=Course.version == self.version)
-        try:
-            transaction.run()
-        except ConditionFailed as error:
-            raise StaleRead(error.failed) from error
+        _run(transaction)
+
+    def finish_last_edit(self) -> None:
+        """Delete the rows of removed keywords that the process of an edit left.
+
+        Raises:
+            StaleRead: Another process did it since the course was read.
+        """
+        if self.stale_keywords:
+            self._delete_stale_keywords()
+
+    def repair_listings(self, missing: Sequence[CourseListing], extra: Sequence[CourseListing]) -> None:
+        """Add and delete rows of the course: at most 99.
+
+        Raises:
+            StaleRead: The course changed after it was read.
+        """
+        transaction = Transaction()
+        transaction.check(Course, self.id, Course.version == self.version)
+        for row in missing:
+            transaction.put(row)
+        for row in extra:
+            transaction.delete(row)
+        _run(transaction)
 
     def add_to_lessons_count(self, transaction: Transaction, change: int) -> None:
         """Add a change of the number of lessons to a transaction, under the condition that the course is unchanged.
@@ -130,8 +160,8 @@ class Course(Table):
     def _save(self, old: "Course | None") -> None:
         """Save the course, its listings, and the effects of its publication: at most 80 items.
 
-        The rows of removed keywords do not fit into one transaction with the new ones. They are deleted afterwards,
-        unless the course is no longer published. Until then a search reads such a row, and the course does not match.
+        The rows of removed keywords do not fit into one transaction with the new ones. The course lists them, and they
+        are deleted afterwards. Until then a search reads such a row, and the course does not match.
         """
         transaction = Transaction()
         old_rows = {row.key: row for row in listing_rows(old)} if old else {}
@@ -159,19 +189,31 @@ class Course(Table):
         elif old is None:
             transaction.check(User, self.owner_id, User.exists_condition(), label="owner")
 
-    def _delete_stale_keywords(self, old: "Course") -> None:
-        """Delete the rows of keywords that a published course no longer has, unless it changed again."""
+    def _keywords_removed_from(self, old: "Course") -> set[str]:
+        """Return the keywords that only the previous state has, if both states have rows of keywords."""
         if not (old.is_published and self.is_published):
-            return
-        current = {row.key for row in listing_rows(self)}
-        stale = [row for row in listing_rows(old) if row.is_keyword and row.key not in current]
-        if not stale:
+            return set()
+        return {*keywords(old.title, old.description)} - {*keywords(self.title, self.description)}
+
+    def _delete_stale_keywords(self) -> None:
+        """Delete the rows of removed keywords.
+
+        Raises:
+            StaleRead: Another process deleted them, or there are others.
+        """
+        if not self.stale_keywords:
             return
         transaction = Transaction()
-        transaction.check(Course, self.id, Course.version == self.version)
-        for row in stale:
-            transaction.delete(row)
-        try:
-            transaction.run()
-        except (ConditionFailed, RetryLater):
-            return  # the course is saved; an extra row matches no search
+        for word in self.stale_keywords:
+            transaction.delete(keyword_row(self, word))
+        same = Course.stale_keywords == self.stale_keywords
+        transaction.update(self, [Course.stale_keywords.remove()], condition=same)
+        _run(transaction)
+        self.stale_keywords = None
+
+
+def _run(transaction: Transaction) -> None:
+    try:
+        transaction.run()
+    except ConditionFailed as error:
+        raise StaleRead(error.failed) from error

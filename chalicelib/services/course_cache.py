@@ -17,7 +17,8 @@ from chalicelib.models.base import ConditionFailed
 from chalicelib.models.courses import Course
 
 _LISTS = "courses"
-CACHED_ATTRIBUTES = tuple(name for name in Course.get_attributes() if name not in Course.TOMBSTONE_ATTRIBUTES)
+_NOT_CACHED = Course.TOMBSTONE_ATTRIBUTES + Course.INTERNAL_ATTRIBUTES
+CACHED_ATTRIBUTES = tuple(name for name in Course.get_attributes() if name not in _NOT_CACHED)
 
 
 def get(course_id: str) -> Course | None:

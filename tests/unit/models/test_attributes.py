@@ -43,7 +43,7 @@ def test_indexes_are_known_when_another_model_of_the_table_is_first(
 def course_with_all_attributes() -> Course:
     values: dict[str, Any] = {}
     for number, (name, attribute) in enumerate(Course.get_attributes().items(), start=1):
-        if name not in Course.TOMBSTONE_ATTRIBUTES:
+        if name not in Course.TOMBSTONE_ATTRIBUTES + Course.INTERNAL_ATTRIBUTES:
             values[name] = f"text {number}" if isinstance(attribute, UnicodeAttribute) else number
     return Course(**values | {"is_published": True})
 
@@ -51,7 +51,7 @@ def course_with_all_attributes() -> Course:
 def test_course_attribute_is_exposed_or_internal() -> None:
     exposed = {EXPOSED_BY_OTHER_NAMES.get(name, name) for name in Course.get_attributes()}
 
-    assert exposed - CourseRead.model_fields.keys() == {*Course.TOMBSTONE_ATTRIBUTES, "version"}
+    assert exposed - CourseRead.model_fields.keys() == {*Course.TOMBSTONE_ATTRIBUTES, "stale_keywords", "version"}
     assert CourseRead.model_fields.keys() - exposed == set()
 
 
@@ -61,13 +61,14 @@ def test_cached_course_keeps_all_attributes() -> None:
     cached = course_cache._deserialize(course_cache._serialize(course))
 
     assert cached.attribute_values == course.attribute_values
-    assert {*course_cache.CACHED_ATTRIBUTES} == {*Course.get_attributes()} - {*Course.TOMBSTONE_ATTRIBUTES}
+    not_cached = {*Course.TOMBSTONE_ATTRIBUTES, "stale_keywords"}
+    assert {*course_cache.CACHED_ATTRIBUTES} == {*Course.get_attributes()} - not_cached
 
 
 def test_course_text_is_erased_or_not_personal() -> None:
     texts = {name for name, attribute in Course.get_attributes().items() if isinstance(attribute, UnicodeAttribute)}
 
-    assert texts - {*Course.TOMBSTONE_ATTRIBUTES} == {*Course.ERASED_BY_DELETION} | NOT_PERSONAL
+    assert texts - {*Course.TOMBSTONE_ATTRIBUTES} | {"stale_keywords"} == {*Course.ERASED_BY_DELETION} | NOT_PERSONAL
 
 
 def test_user_attribute_is_exposed_erased_or_internal() -> None:

@@ -130,7 +130,7 @@ def test_search_matches_all_whole_words(teacher: Caller) -> None:
 
 def test_stale_keyword_row_finds_nothing(teacher: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     course = create_course(teacher, title="Knots and links")
-    monkeypatch.setattr(Course, "_delete_stale_keywords", lambda new, old: None)  # the process died before this
+    monkeypatch.setattr(Course, "_delete_stale_keywords", lambda course: None)  # the process died before this
 
     courses.update(teacher, course.id, {"title": "Only knots"}, None)
 
