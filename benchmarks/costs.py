@@ -32,7 +32,7 @@ PRICES = {
 
 CACHE_GB = 0.1  # the least that ElastiCache Serverless for Valkey bills
 ENDPOINTS, ZONES = 2, 2
-ALARMS = 62
+ALARMS = 64
 METRICS = 15
 LIST_KB = 25  # an entry of 20 courses with descriptions of some 600 characters
 LOG_BYTES = 900

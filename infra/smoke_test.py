@@ -246,7 +246,8 @@ class DeployedStage:
         pages = boto3.client("dynamodb").get_paginator("list_tables").paginate()
         names = [name for page in pages for name in page["TableNames"]]
         own = [name for name in names if name.startswith("eduflow-") and name.endswith(f"-{self.stage.name}")]
-        return [name for name in own if name != f"eduflow-throttles-{self.stage.name}"]
+        temporary = {f"eduflow-{name}-{self.stage.name}" for name in ("cache-state", "throttles")}
+        return [name for name in own if name not in temporary]
 
 
 def stage_url(rest_api: dict[str, Any], stage_name: str) -> str:

@@ -1,5 +1,6 @@
 """The connection to DynamoDB: retries of conflicts, throttling, lost responses and incomplete batches."""
 
+from functools import cache
 from typing import Any
 
 import botocore.session
@@ -59,6 +60,19 @@ class RetryingConnection(Connection):
                 if len(lost) == aws.MAX_ATTEMPTS or reason is error:
                     raise
                 backoff.wait(lost[-1] if lost else reason or error)
+
+
+@cache
+def connection() -> RetryingConnection:
+    """Return the process-wide connection to DynamoDB.
+
+    PynamoDB would create a session and a client for each model class, which takes 70 to 150 ms each.
+    """
+    return RetryingConnection(
+        connect_timeout_seconds=aws.CONNECT_TIMEOUT_SECONDS,
+        read_timeout_seconds=aws.READ_TIMEOUT_SECONDS,
+        max_retry_attempts=0,
+    )
 
 
 def _rejection(error: Exception) -> Exception | None:

@@ -16,8 +16,8 @@ QUEUE_RETENTION = timedelta(days=14)  # data.yaml: MessageRetentionPeriod, the m
 
 # No request that could still add dependents is running when the cascade starts (data.yaml: DelaySeconds).
 CASCADE_DELAY_SECONDS = 35
-# A writer that died keeps the cache from being filled until no request of its time is running.
-CACHE_WRITE_MARKER_TTL_SECONDS = 35
+# A writer that died keeps the cache from being filled until no function of its time is running.
+CACHE_WRITE_MARKER_TTL_SECONDS = 65
 
 # How long the email worker retries a throttled SES within one delivery.
 SEND_RETRY_BUDGET_SECONDS = 8

@@ -1,19 +1,17 @@
 """The base of all tables: lazy names, one shared connection, transactions and optimistic locking."""
 
 from collections.abc import Callable, Hashable, Sequence
-from functools import cache
 from typing import Self, TypeVar
 from uuid import uuid4
 
-from pynamodb.connection import Connection, TableConnection
+from pynamodb.connection import TableConnection
 from pynamodb.exceptions import DeleteError, PutError, TransactWriteError, UpdateError
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 from pynamodb.models import Model
 from pynamodb.transactions import TransactWrite
 
-from chalicelib.adapters import aws
-from chalicelib.adapters.dynamodb import RetryingConnection
+from chalicelib.adapters.dynamodb import connection
 from chalicelib.core.config import settings
 from chalicelib.core.errors import Throttled, WriteContention
 from chalicelib.core.retries import Backoff
@@ -23,19 +21,6 @@ _CONFLICT = "TransactionConflict"
 _THROTTLING_REASONS = {"ThrottlingError", "ProvisionedThroughputExceeded"}
 
 Result = TypeVar("Result")
-
-
-@cache
-def connection() -> Connection:
-    """Return the process-wide connection to DynamoDB.
-
-    PynamoDB would create a session and a client for each model class, which takes 70 to 150 ms each.
-    """
-    return RetryingConnection(
-        connect_timeout_seconds=aws.CONNECT_TIMEOUT_SECONDS,
-        read_timeout_seconds=aws.READ_TIMEOUT_SECONDS,
-        max_retry_attempts=0,
-    )
 
 
 class _LazyTableName(type):

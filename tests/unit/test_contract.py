@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from chalicelib.adapters.cache import client as cache_client
-from chalicelib.adapters.cache import read_through
+from chalicelib.adapters.cache import invalidation, read_through, switch
 from chalicelib.core import pagination, retry_policy
 from chalicelib.handlers import authorizer
 from chalicelib.models import course_listings
@@ -37,7 +37,8 @@ MINUTE, DAY = 60, 24 * 60 * 60
         # The caches: docs/caches.md
         (read_through.TTL_SECONDS, 300),
         (read_through.NEGATIVE_TTL_SECONDS, 10),
-        (read_through.GENERATION_TTL_SECONDS, 5),
+        (switch.COPY_SECONDS, 1.5),
+        (switch.OFF_SECONDS, 60),
         # The keys: docs/security.md
         (signing_keys.CACHE_SECONDS, 300),
         (signing_keys.MIN_KEY_BYTES, 32),
@@ -57,8 +58,20 @@ def test_no_reader_waits_longer_than_three_seconds_for_another() -> None:
     assert read_through.LEASE_WAIT_SECONDS + timeouts + 2 * cache_client.READ_TIMEOUT_SECONDS < 3
 
 
-def test_write_marker_outlives_every_request() -> None:
-    assert retry_policy.CACHE_WRITE_MARKER_TTL_SECONDS > 29
+def test_write_marker_outlives_every_function_that_writes() -> None:
+    assert retry_policy.CACHE_WRITE_MARKER_TTL_SECONDS > 60
+
+
+def test_no_write_waits_longer_than_three_seconds_for_the_cache() -> None:
+    attempt = cache_client.CONNECT_TIMEOUT_SECONDS + cache_client.READ_TIMEOUT_SECONDS
+    switched_off = switch.State(off_since=0.0)
+
+    assert 2 * attempt + 0.1 + switched_off.known_at < 3
+
+
+def test_cache_stays_off_while_a_write_is_on_its_way() -> None:
+    assert retry_policy.API_TIMEOUT_SECONDS < invalidation._LONGEST_WRITE_SECONDS < switch.OFF_SECONDS
+    assert read_through.GENERATION_TTL_SECONDS > read_through.TTL_SECONDS
 
 
 def test_full_page_fits_into_a_response_of_lambda() -> None:

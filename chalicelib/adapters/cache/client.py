@@ -32,11 +32,14 @@ def client() -> Any:
     from valkey.retry import Retry
 
     class TlsConnection(SSLConnection):
-        """A connection with its own timeout for the TLS handshake: valkey-py applies that of a read."""
+        """A connection with its own timeout for the TLS handshake, and a TLS context that all connections share.
+
+        valkey-py applies the timeout of a read, and reads the certificate authorities again for each connection.
+        """
 
         def _wrap_socket_with_ssl(self, sock: Any) -> Any:
             sock.settimeout(TLS_HANDSHAKE_TIMEOUT_SECONDS)
-            wrapped = super()._wrap_socket_with_ssl(sock)  # type: ignore[no-untyped-call]
+            wrapped = _tls_context(self.ca_certs).wrap_socket(sock, server_hostname=self.host)
             wrapped.settimeout(self.socket_timeout)
             return wrapped
 
@@ -55,6 +58,15 @@ def client() -> Any:
     )
 
 
+@cache
+def _tls_context(ca_file: str | None) -> Any:
+    import ssl
+
+    context = ssl.create_default_context(cafile=ca_file)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
 def execute(pipeline: Any) -> list[Any]:
     """Execute a pipeline and return its replies.
 
@@ -65,6 +77,11 @@ def execute(pipeline: Any) -> list[Any]:
         if isinstance(reply, Exception):
             raise reply
     return replies
+
+
+def is_enabled() -> bool:
+    """Return whether this stage has a cache and uses it."""
+    return bool(settings().cache_url)
 
 
 def is_circuit_open() -> bool:

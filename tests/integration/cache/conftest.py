@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from chalicelib.adapters.cache import client, read_through
+from chalicelib.adapters.cache import client, invalidation, switch
+from tests.fault_injection.cache_state import CacheStateRow
 from tests.fault_injection.valkey import Valkey, cached_in, forget
 from tests.integration.cache.resource import Resource
 
@@ -19,7 +20,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
 
 @pytest.fixture
 def valkey(server: Valkey, monkeypatch: pytest.MonkeyPatch) -> Iterator[Valkey]:
-    monkeypatch.setattr(read_through, "GENERATION_TTL_SECONDS", 1)  # shorter waits
+    for name, seconds in (("COPY_SECONDS", 0.4), ("_MARGIN_SECONDS", 0.2), ("OFF_SECONDS", 2.5)):  # shorter waits
+        monkeypatch.setattr(switch, name, seconds)
+    monkeypatch.setattr(invalidation, "_LONGEST_WRITE_SECONDS", 1)
+    CacheStateRow(monkeypatch)
     monkeypatch.setattr(client, "CIRCUIT_OPEN_SECONDS", 0.5)
     monkeypatch.setattr(client, "READ_TIMEOUT_SECONDS", 0.15)  # a busy machine is no ill cache
     server.heal()

@@ -4,7 +4,7 @@ import itertools
 import threading
 import time
 
-from chalicelib.adapters.cache import read_through
+from chalicelib.adapters.cache import invalidation, keys, read_through, switch
 from chalicelib.adapters.cache.read_through import Entry
 
 _numbers = itertools.count()
@@ -21,6 +21,11 @@ class Resource:
         self.load_seconds = 0.0
         self._lock = threading.Lock()
 
+    @property
+    def current_scope(self) -> str:
+        """The scope in the keys of the current epoch."""
+        return keys.scope_in_epoch(self.scope, switch.state().epoch)
+
     def load(self) -> int:
         with self._lock:
             self.loads += 1
@@ -34,5 +39,5 @@ class Resource:
         return value, read_through.cache_status.get()
 
     def raise_to(self, number: int) -> None:
-        with read_through.invalidating(self.scope):
+        with invalidation.invalidating(self.scope):
             self.number = number

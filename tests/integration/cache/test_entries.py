@@ -2,7 +2,7 @@
 
 import pytest
 
-from chalicelib.adapters.cache import read_through
+from chalicelib.adapters.cache import invalidation, read_through
 from chalicelib.adapters.cache.read_through import Entry
 from tests.fault_injection.valkey import Valkey
 from tests.integration.cache.resource import Resource
@@ -25,16 +25,10 @@ def test_entry_lives_for_300_seconds_and_absence_for_10(valkey: Valkey, resource
     assert 7_000 < milliseconds <= 10_000
 
 
-def test_generation_and_lease_live_for_seconds(
-    valkey: Valkey, resource: Resource, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(read_through, "GENERATION_TTL_SECONDS", 5)
-
+def test_lease_lives_for_two_seconds(valkey: Valkey, resource: Resource) -> None:
     def load() -> int:
         [lease] = ttl(valkey, "lease")
         assert 1_000 < lease <= 2_000
-        [generation] = ttl(valkey, "generation")
-        assert 4_000 < generation <= 5_000
         return 1
 
     assert read_through.get_or_load(resource.entry, load) == 1
@@ -45,7 +39,9 @@ def test_entry_of_another_key_is_a_miss(valkey: Valkey, resource: Resource) -> N
     """A connection out of step could return the reply to another command."""
     other: Entry[int] = Entry(resource.scope, "other", str, int)
     read_through.get_or_load(other, lambda: 7)
-    valkey.client.copy(other.key, resource.entry.key)
+    source, target = read_through._in_epoch(other), read_through._in_epoch(resource.entry)
+    assert source and target
+    valkey.client.copy(source.key, target.key)
 
     assert resource.read() == (1, "miss")
 
@@ -53,15 +49,15 @@ def test_entry_of_another_key_is_a_miss(valkey: Valkey, resource: Resource) -> N
 def test_late_reader_does_not_release_the_lease_of_another(valkey: Valkey, resource: Resource) -> None:
     late = read_through._acquire_lease(resource.entry)
     assert isinstance(late, read_through._Lease)
-    valkey.client.delete(read_through._lease_key(resource.entry))  # it expired
+    valkey.client.delete(resource.entry.lease_key)  # it expired
     current = read_through._acquire_lease(resource.entry)
     assert isinstance(current, read_through._Lease)
 
     read_through._store_and_release(resource.entry, late, None)
 
-    assert valkey.client.get(read_through._lease_key(resource.entry)) == current.id.encode()
+    assert valkey.client.get(resource.entry.lease_key) == current.id.encode()
     read_through._store_and_release(resource.entry, current, None)
-    assert valkey.client.get(read_through._lease_key(resource.entry)) is None
+    assert valkey.client.get(resource.entry.lease_key) is None
 
 
 def test_entry_of_400_kb_at_most_is_stored(valkey: Valkey, resource: Resource) -> None:
@@ -76,7 +72,7 @@ def test_entry_of_400_kb_at_most_is_stored(valkey: Valkey, resource: Resource) -
 def test_write_without_a_marker_invalidates_at_its_end(
     valkey: Valkey, resource: Resource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(read_through, "_begin_write", lambda *_: False)
+    monkeypatch.setattr(invalidation, "_BEGIN", "return 1")  # it was evicted
     resource.read()
 
     resource.raise_to(2)

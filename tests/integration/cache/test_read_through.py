@@ -7,7 +7,7 @@ from threading import Barrier
 
 import pytest
 
-from chalicelib.adapters.cache import client, read_through
+from chalicelib.adapters.cache import client, invalidation, read_through
 from tests.fault_injection.valkey import Valkey, cached_in, forget
 from tests.integration.cache.resource import Resource
 from tests.waiting import eventually
@@ -32,7 +32,7 @@ def test_write_is_visible_to_the_next_read(valkey: Valkey, resource: Resource) -
 
 def test_nothing_is_stored_during_a_write(valkey: Valkey, resource: Resource) -> None:
     resource.read()
-    with read_through.invalidating(resource.scope):
+    with invalidation.invalidating(resource.scope):
         assert [resource.read()[1] for _ in range(2)] == ["bypass", "bypass"]
         resource.number = 2
         assert resource.read() == (2, "bypass")
@@ -67,11 +67,11 @@ class _Killed(BaseException):
 def test_dead_writer_leaves_nothing_stale(
     valkey: Valkey, resource: Resource, wrote: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(read_through, "CACHE_WRITE_MARKER_TTL_SECONDS", 2)
+    monkeypatch.setattr(invalidation, "CACHE_WRITE_MARKER_TTL_SECONDS", 2)
     resource.read()
     with monkeypatch.context() as patch:
-        patch.setattr(read_through, "_END", "return 1")  # it never gets there
-        with pytest.raises(_Killed), read_through.invalidating(resource.scope):
+        patch.setattr(invalidation, "_END", "return 1")  # it never gets there
+        with pytest.raises(_Killed), invalidation.invalidating(resource.scope):
             resource.number = 2 if wrote else 1
             raise _Killed
 
@@ -80,7 +80,7 @@ def test_dead_writer_leaves_nothing_stale(
 
 
 def test_two_concurrent_writers_have_two_markers(valkey: Valkey, resource: Resource) -> None:
-    first, second = read_through.invalidating(resource.scope), read_through.invalidating(resource.scope)
+    first, second = invalidation.invalidating(resource.scope), invalidation.invalidating(resource.scope)
     first.__enter__()
     second.__enter__()
     first.__exit__(None, None, None)
@@ -96,7 +96,7 @@ def test_at_most_two_of_200_concurrent_misses_load(
 ) -> None:
     for name in ("READ_TIMEOUT_SECONDS", "CONNECT_TIMEOUT_SECONDS"):
         monkeypatch.setattr(client, name, 10)
-    for name in ("LEASE_WAIT_SECONDS", "LEASE_SECONDS", "GENERATION_TTL_SECONDS"):
+    for name in ("LEASE_WAIT_SECONDS", "LEASE_SECONDS"):
         monkeypatch.setattr(read_through, name, 10)  # so many threads take their time
     resource.load_seconds = 0.05
     together = Barrier(200)
@@ -136,16 +136,26 @@ def test_evicted_keys_are_misses(valkey: Valkey, resource: Resource, kind: str) 
     assert resource.read()[0] == 2
 
 
-def test_generation_expires_unless_read(valkey: Valkey, resource: Resource) -> None:
-    other = Resource()
+def test_entry_that_is_rarely_read_is_a_hit(valkey: Valkey, resource: Resource) -> None:
     resource.read()
-    other.read()
-    end = time.monotonic() + read_through.GENERATION_TTL_SECONDS + 1
-    while time.monotonic() < end:
-        assert resource.read() == (1, "hit")
-        time.sleep(0.1)
+    [generation] = valkey.client.keys("*:generation")
 
-    assert other.read() == (1, "miss")
+    assert 3_500 < valkey.client.ttl(generation) <= 3600, "longer than entries live, whether they are read or not"
+    assert resource.read() == (1, "hit")
+
+
+def test_delayed_begin_of_a_write_that_ended_leaves_no_marker(valkey: Valkey, resource: Resource) -> None:
+    scopes = (resource.current_scope,)
+    resource.read()
+    assert invalidation._run_for_scopes(invalidation._BEGIN, scopes, "w")
+    resource.number = 2
+    assert invalidation._run_for_scopes(invalidation._END, scopes, "w")
+
+    assert invalidation._run_for_scopes(invalidation._BEGIN, scopes, "w")  # it timed out, and arrives only now
+
+    assert [resource.read(), resource.read()] == [(2, "miss"), (2, "hit")]
+    [ended] = valkey.client.keys("*:ended:w")
+    assert 0 < valkey.client.ttl(ended) <= 65
 
 
 def test_failed_load_raises_and_releases_its_lease(valkey: Valkey, resource: Resource) -> None:
@@ -194,13 +204,13 @@ class _Refused(Exception):
 
 def test_rejected_write_removes_its_marker_without_wait(valkey: Valkey, resource: Resource) -> None:
     resource.read()
-    with pytest.raises(_Refused), read_through.invalidating(resource.scope, not_written_errors=(_Refused,)):
+    with pytest.raises(_Refused), invalidation.invalidating(resource.scope, not_written_errors=(_Refused,)):
         raise _Refused
     assert [resource.read()[1], resource.read()[1]] == ["miss", "hit"]
 
     valkey.hang()
     started = time.monotonic()
-    with pytest.raises(_Refused), read_through.invalidating(resource.scope, not_written_errors=(_Refused,)):
+    with pytest.raises(_Refused), invalidation.invalidating(resource.scope, not_written_errors=(_Refused,)):
         raise _Refused
     assert time.monotonic() - started < 1
 
@@ -208,9 +218,9 @@ def test_rejected_write_removes_its_marker_without_wait(valkey: Valkey, resource
 def test_write_of_unknown_outcome_keeps_its_marker(
     valkey: Valkey, resource: Resource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(read_through, "CACHE_WRITE_MARKER_TTL_SECONDS", 2)
+    monkeypatch.setattr(invalidation, "CACHE_WRITE_MARKER_TTL_SECONDS", 2)
     resource.read()
-    with pytest.raises(TimeoutError), read_through.invalidating(resource.scope, not_written_errors=(_Refused,)):
+    with pytest.raises(TimeoutError), invalidation.invalidating(resource.scope, not_written_errors=(_Refused,)):
         raise TimeoutError("no answer from the database")
 
     assert resource.read() == (1, "bypass")

@@ -3,126 +3,280 @@
 The commands are fakes: a test says which of them get lost. Those of a real Valkey are in tests/integration/cache.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
-from chalicelib.adapters.cache import read_through
-from chalicelib.adapters.cache.read_through import invalidating
+from chalicelib.adapters.cache import client as cache_client
+from chalicelib.adapters.cache import invalidation, read_through, switch
+from chalicelib.adapters.cache.invalidation import invalidating
+from chalicelib.adapters.cache.read_through import Entry, get_or_load
+from chalicelib.adapters.cache.switch import State
+from chalicelib.core import retries
+from chalicelib.core.errors import Throttled
+from tests.fault_injection.cache_state import CacheStateRow
 from tests.unit.fake_clock import FakeClock
 
 BEGIN, END = "begin", "end"
+START = 1_000_000.0
 
 
 class Cache(FakeClock):
     """Records the scripts of writers, and loses those that a test selects."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(START)
         self.commands: list[str] = []
+        self.scopes: set[tuple[str, ...]] = set()
         self.is_lost: Callable[[str, int], bool] = lambda command, number: False
 
-    def run(self, script: str, scopes: tuple[str, ...], *arguments: object) -> bool:
-        assert scopes == ("a", "b")
-        command = BEGIN if script is read_through._BEGIN else END
+    @property
+    def waited(self) -> float:
+        return self.now - START
+
+    def run(self, script: str, scopes: tuple[str, ...], writer: str) -> bool:
+        self.scopes.add(scopes)
+        command = BEGIN if script is invalidation._BEGIN else END
         number = self.commands.count(command)
         self.commands.append(command)
         return not self.is_lost(command, number)
 
 
 @pytest.fixture
-def cache(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cache]:
+def cache(monkeypatch: pytest.MonkeyPatch) -> Cache:
     cache = Cache()
-    monkeypatch.setattr(read_through, "_run_for_scopes", cache.run)
-    monkeypatch.setattr(read_through, "is_enabled", lambda: True)
-    monkeypatch.setattr(read_through, "time", cache)
-    yield cache
+    monkeypatch.setattr(invalidation, "_run_for_scopes", cache.run)
+    monkeypatch.setattr(cache_client, "is_enabled", lambda: True)
+    for module in (invalidation, read_through, switch, retries):
+        monkeypatch.setattr(module, "time", cache)
+    switch.reset()
+    return cache
+
+
+@pytest.fixture
+def row(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> CacheStateRow:
+    return CacheStateRow(monkeypatch)
 
 
 class Refused(Exception):
     pass
 
 
-def write(error: Exception | None = None) -> None:
+def write(error: BaseException | None = None) -> None:
     with invalidating("a", "b", not_written_errors=(Refused,)):
         if error:
             raise error
 
 
-def test_write_invalidates_before_and_after(cache: Cache) -> None:
+def lose_all(cache: Cache) -> None:
+    cache.is_lost = lambda command, number: True
+
+
+def test_write_invalidates_before_and_after(cache: Cache, row: CacheStateRow) -> None:
     with invalidating("a", "b"):
         assert cache.commands == [BEGIN]
     assert cache.commands == [BEGIN, END]
-    assert cache.now == 0
+    assert cache.scopes == {("a@0", "b@0")}
+    assert (cache.waited, row.state) == (0, State())
 
 
-def test_lost_begin_is_repeated_briefly(cache: Cache) -> None:
-    cache.is_lost = lambda command, number: command == BEGIN and number < 2
-
-    write()
-
-    assert cache.commands == [BEGIN] * 3 + [END]
-    assert 0 < cache.now < 0.5
-
-
-def test_write_without_a_marker_ends_with_an_invalidation(cache: Cache) -> None:
-    cache.is_lost = lambda command, number: command == BEGIN
+@pytest.mark.parametrize("lost", [BEGIN, END])
+def test_lost_command_is_repeated_once(cache: Cache, row: CacheStateRow, lost: str) -> None:
+    cache.is_lost = lambda command, number: command == lost and number == 0
 
     write()
 
-    assert cache.commands == [BEGIN] * 3 + [END]
+    assert cache.commands == sorted([BEGIN, END, lost])
+    assert 0 < cache.waited < 0.2
+    assert row.state == State()
 
 
-def test_lost_end_of_a_marked_write_waits_for_nothing(cache: Cache) -> None:
-    """Under the marker no reader stores an entry."""
-    cache.is_lost = lambda command, number: command == END
-
-    write()
-
-    assert cache.commands == [BEGIN, END, END]
-    assert cache.now == 0
-
-
-def test_write_without_cache_waits_until_all_generations_have_expired(cache: Cache) -> None:
-    cache.is_lost = lambda command, number: True
+@pytest.mark.parametrize("lost", [BEGIN, END])
+def test_write_that_cannot_invalidate_waits_until_the_cache_is_off(cache: Cache, row: CacheStateRow, lost: str) -> None:
+    cache.is_lost = lambda command, number: command == lost
 
     write()
 
-    assert 5 + 1 - 0.11 <= cache.now - 0.3 <= 5 + 1 + 0.11, "5 seconds of a generation, and one more"
+    assert row.state.epoch == 1
+    assert row.state.off_since <= cache.now - 2, "copies live for 1.5 seconds, and clocks may differ by half a second"
+    assert row.state.off_until == row.state.off_since + 60
+    assert cache.waited < 3, "no request waits for longer"
 
 
-def test_wait_ends_when_the_cache_is_back(cache: Cache) -> None:
-    cache.is_lost = lambda command, number: command == BEGIN or number < 9
+def test_long_write_waits_for_nothing_at_its_end(cache: Cache, row: CacheStateRow) -> None:
+    lose_all(cache)
+
+    with invalidating("a"):
+        cache.now += 5
+        began = cache.now
+
+    assert cache.now == began
+
+
+def test_later_writes_wait_for_nothing(cache: Cache, row: CacheStateRow) -> None:
+    lose_all(cache)
+    write()
+    commands, now = [*cache.commands], cache.now
+
+    for _ in range(3):
+        write()
+        switch.reset()  # the next one is of another process
+
+    assert (cache.commands, cache.now) == (commands, now)
+    assert row.state.epoch == 1
+
+
+def test_concurrent_write_waits_for_the_rest_of_the_time(cache: Cache, row: CacheStateRow) -> None:
+    lose_all(cache)
+    row.state = State(1, off_since=START - 0.5, off_until=START + 59.5)
 
     write()
 
-    assert cache.commands.count(END) == 10
-    assert cache.now < 1.5
+    assert (cache.waited, cache.commands) == (1.5, [])
+    assert row.state.epoch == 1
 
 
-def test_refused_write_removes_its_marker(cache: Cache) -> None:
+def test_writes_keep_the_cache_off(cache: Cache, row: CacheStateRow) -> None:
+    lose_all(cache)
+    row.state = State(1, off_since=START - 30, off_until=START + 30)
+
+    write()
+
+    assert row.state == State(1, off_since=START - 30, off_until=START + 60)
+    assert (cache.waited, cache.commands) == (0, [])
+
+
+@pytest.mark.parametrize("seconds", [2, 0.1, 0, -100])
+def test_cache_that_is_about_to_be_in_use_is_tried_again(cache: Cache, row: CacheStateRow, seconds: float) -> None:
+    row.state = State(7, off_since=START - 60, off_until=START + seconds)
+
+    write()
+    assert (cache.commands, cache.scopes) == ([BEGIN, END], {("a@7", "b@7")})
+
+    lose_all(cache)
+    write()
+    assert row.state.epoch == 8
+    assert row.state.off_since > START
+
+
+def test_refused_write_removes_its_marker(cache: Cache, row: CacheStateRow) -> None:
     with pytest.raises(Refused):
         write(Refused())
     assert cache.commands == [BEGIN, END]
 
 
-def test_write_of_unknown_outcome_keeps_its_marker(cache: Cache) -> None:
+def test_refused_write_waits_for_nothing(cache: Cache, row: CacheStateRow) -> None:
+    lose_all(cache)
+
+    with pytest.raises(Refused):
+        write(Refused())
+    assert cache.waited < 0.2
+    with pytest.raises(Refused):
+        write(Refused())
+    assert cache.commands == [BEGIN, BEGIN]
+
+
+def test_write_of_unknown_outcome_keeps_its_marker(cache: Cache, row: CacheStateRow) -> None:
     with pytest.raises(TimeoutError):
         write(TimeoutError())
     assert cache.commands == [BEGIN]
 
 
-def test_write_of_unknown_outcome_without_a_marker_sets_one(cache: Cache) -> None:
-    cache.is_lost = lambda command, number: command == BEGIN and number < 3
+def test_write_of_unknown_outcome_without_a_marker_leaves_the_cache_off(cache: Cache, row: CacheStateRow) -> None:
+    lose_all(cache)
 
     with pytest.raises(TimeoutError):
         write(TimeoutError())
-    assert cache.commands == [BEGIN] * 4
+
+    assert row.state.off_until - cache.now > 45, "longer than the write can be on its way"
 
 
-def test_stage_without_a_cache_runs_no_command(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(read_through, "is_enabled", lambda: False)
+def test_nothing_is_written_unless_the_cache_can_be_switched_off(cache: Cache, row: CacheStateRow) -> None:
+    lose_all(cache)
+    row.error = Throttled()
+    began = False
+
+    with pytest.raises(Throttled), invalidating("a"):
+        began = True
+
+    assert not began
+
+
+def test_stored_write_is_no_error(cache: Cache, row: CacheStateRow, caplog: pytest.LogCaptureFixture) -> None:
+    cache.is_lost = lambda command, number: command == END
+    row.error = Throttled()
 
     write()
 
-    assert cache.commands == []
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == [
+        "The cache is neither invalidated nor switched off"
+    ]
+
+
+def test_concurrent_switches_keep_one_epoch(cache: Cache, row: CacheStateRow) -> None:
+    lose_all(cache)
+    row.rivals = [State(1, off_since=START, off_until=START + 60)]
+
+    write()
+
+    assert (row.state.epoch, row.state.off_since) == (1, START)
+    assert cache.now >= START + 2
+
+
+def test_stage_without_a_cache_runs_no_command(
+    cache: Cache, row: CacheStateRow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache_client, "is_enabled", lambda: False)
+
+    write()
+
+    assert (cache.commands, row.reads) == ([], 0)
+
+
+ENTRY: Entry[int] = Entry("a", "it", str, int)
+
+
+@pytest.fixture
+def keys(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The keys that readers look up."""
+    asked: list[str] = []
+
+    def look_up(entry: Entry[int]) -> read_through._Hit[int]:
+        asked.append(entry.key)
+        return read_through._Hit(1)
+
+    monkeypatch.setattr(read_through, "_lookup_or_lease", look_up)
+    return asked
+
+
+def test_reader_reads_the_state_every_one_and_a_half_seconds(cache: Cache, row: CacheStateRow, keys: list[str]) -> None:
+    for _ in range(30):
+        get_or_load(ENTRY, lambda: 2)
+        cache.now += 0.1
+
+    assert (len(keys), row.reads) == (30, 2)
+    cache.now -= 1000  # a clock that was corrected
+    get_or_load(ENTRY, lambda: 2)
+    assert row.reads == 3
+
+
+def test_reader_bypasses_a_cache_that_is_off(cache: Cache, row: CacheStateRow, keys: list[str]) -> None:
+    row.state = State(1, off_since=START, off_until=START + 60)
+
+    assert get_or_load(ENTRY, lambda: 2) == 2
+    assert keys == []
+    cache.now += 60
+    assert get_or_load(ENTRY, lambda: 2) == 1
+    assert keys == ["{a@1}:entry:it"], "nothing of the epoch before"
+
+
+def test_reader_bypasses_a_cache_of_unknown_state(
+    cache: Cache, row: CacheStateRow, keys: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails() -> State:
+        raise Throttled
+
+    monkeypatch.setattr(switch, "_read", fails)
+
+    assert get_or_load(ENTRY, lambda: 2) == 2
+    assert keys == []

@@ -52,7 +52,7 @@ def test_email_is_requeued_only_after_its_last_delivery() -> None:
 
 def test_cascade_and_marker_outlast_every_request() -> None:
     assert policy.CASCADE_DELAY_SECONDS > policy.API_TIMEOUT_SECONDS
-    assert policy.CACHE_WRITE_MARKER_TTL_SECONDS > policy.API_TIMEOUT_SECONDS
+    assert policy.CACHE_WRITE_MARKER_TTL_SECONDS > policy.WORKER_TIMEOUT_SECONDS > policy.API_TIMEOUT_SECONDS
 
 
 def test_redriven_message_finds_its_idempotency_record() -> None:

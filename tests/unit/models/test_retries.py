@@ -7,10 +7,11 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 from pynamodb.exceptions import GetError, PutError, QueryError, TransactWriteError
 
+from chalicelib.adapters.dynamodb import connection
 from chalicelib.core import retries
 from chalicelib.core.errors import Throttled, WriteContention
 from chalicelib.models import base
-from chalicelib.models.base import ConditionFailed, StaleRead, Transaction, connection, retry_stale_reads
+from chalicelib.models.base import ConditionFailed, StaleRead, Transaction, retry_stale_reads
 from chalicelib.models.courses import Course
 from chalicelib.models.identities import Identity
 from chalicelib.models.sessions import Session
