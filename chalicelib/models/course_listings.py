@@ -97,10 +97,14 @@ class CourseListing(Table):
         return cls.query(by_date(owned_by(user_id)), condition, consistent_read=True)
 
     @classmethod
-    def ids_created(cls, first: str, last: str) -> set[str]:
-        """Return the IDs of the courses created from ``first`` to ``last`` (RFC 3339), by a consistent read."""
+    def created_between(cls, first: str, last: str) -> Iterator[tuple[str, str]]:
+        """Return creation and ID of the courses created from ``first`` to ``last`` (RFC 3339), oldest first.
+
+        By consistent reads.
+        """
         created = cls.sort_key.between(first, last + "#~")
-        return {row.course_id for row in cls.query(by_date(ALL), created, consistent_read=True)}
+        rows = cls.query(by_date(ALL), created, consistent_read=True)
+        return ((str(row.sort_key).partition("#")[0], row.course_id) for row in rows)
 
 
 def course_id_of(sort_key: str) -> str:

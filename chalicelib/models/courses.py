@@ -14,7 +14,7 @@ from chalicelib.models.ledger import Event, LedgerEntry, record_deletion
 from chalicelib.models.users import User
 from chalicelib.observability.logs import event_log
 
-DELETED = "deleted"
+DELETED, SWEPT = "deleted", "deleted-swept"
 
 
 class OwnerDeleted(ConditionFailed):
@@ -49,7 +49,7 @@ class Course(Table):
     version = NumberAttribute(default=1)  # not PynamoDB's: that cannot be checked without being incremented
     stale_keywords = UnicodeSetAttribute(null=True)  # those that an edit removed, and whose rows are not deleted yet
     deleted_at = UnicodeAttribute(null=True)  # the tombstone: for readers, the course does not exist from then on
-    lifecycle = UnicodeAttribute(null=True)  # DELETED on a tombstone; the partition of the index
+    lifecycle = UnicodeAttribute(null=True)  # DELETED on a tombstone, then SWEPT; the partition of the index
     by_lifecycle = _ByLifecycle()
 
     # Classification of all attributes; a test fails for a new attribute that is in none of these.
@@ -70,9 +70,15 @@ class Course(Table):
         return {course.id: course for course in rows if not course.deleted_at}
 
     @classmethod
-    def deleted_ids(cls, before: str) -> Iterator[str]:
-        """Return the IDs of the courses deleted before a timestamp; by the index."""
-        return (row.id for row in cls.by_lifecycle.query(DELETED, cls.deleted_at < before))
+    def deleted_ids(cls, before: str, *, swept: bool = False) -> Iterator[str]:
+        """Return the IDs of the courses deleted before a timestamp, not swept yet or swept; by the index."""
+        return (row.id for row in cls.by_lifecycle.query(SWEPT if swept else DELETED, cls.deleted_at < before))
+
+    @classmethod
+    def mark_swept(cls, course_id: str, before: str) -> bool:
+        """Record that the dependents of a course deleted before a timestamp were deleted, unless that is recorded."""
+        is_unswept = (cls.lifecycle == DELETED) & (cls.deleted_at < before)
+        return try_conditional(lambda: cls(course_id).update([cls.lifecycle.set(SWEPT)], condition=is_unswept))
 
     @classmethod
     def purge_tombstone(cls, course_id: str, before: str) -> bool:

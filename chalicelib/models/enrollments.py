@@ -168,10 +168,15 @@ class Enrollment(Table):
             yield from cls.by_course.query(f"{course}#{shard}")
 
     @classmethod
-    def ids_created(cls, first: str, last: str) -> set[str]:
-        """Return the IDs of the enrollments created from ``first`` to ``last`` (RFC 3339); by the index."""
+    def created_between(cls, first: str, last: str) -> Iterator[tuple[str, str]]:
+        """Return creation and ID of the enrollments created from ``first`` to ``last`` (RFC 3339), oldest first.
+
+        By the index, eventually consistent.
+        """
         created = cls.sort_key.between(first, last + "#~")
-        return {row.id for shard in all_shards() for row in cls.by_time.query(shard, created)}
+        shards = (cls.by_time.query(shard, created) for shard in all_shards())
+        rows = heapq.merge(*shards, key=lambda row: str(row.sort_key))
+        return ((row.created_at, row.id) for row in rows)
 
     @classmethod
     def pending_emails(cls, shard: str, after: str, before: str) -> Iterator[tuple[str, list["Enrollment"]]]:

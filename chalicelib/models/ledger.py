@@ -4,7 +4,9 @@ A deleted entity leaves two entries: one on the day of its creation, for the num
 the day of its deletion, for the totals. So a report is the same whenever it is generated.
 """
 
+import heapq
 import zlib
+from collections.abc import Iterator
 from enum import StrEnum
 
 from pynamodb.attributes import UnicodeAttribute
@@ -43,11 +45,15 @@ class LedgerEntry(Table):
         return cls(f"{timestamp[:10]}#{shard}", f"{event}#{timestamp}#{entity_id}")
 
     @classmethod
-    def entity_ids(cls, event: Event, day: str) -> set[str]:
-        """Return the IDs of the entities of an event on a day, by a consistent read."""
-        of_event = cls.entry.startswith(f"{event}#")
-        rows = (row for shard in _shards(day) for row in cls.query(shard, of_event, consistent_read=True))
-        return {str(row.entry).rpartition("#")[2] for row in rows}
+    def entities_between(cls, event: Event, first: str, last: str) -> Iterator[tuple[str, str]]:
+        """Return time and entity ID of an event from ``first`` to ``last`` (RFC 3339, of one day), oldest first.
+
+        By consistent reads.
+        """
+        recorded = cls.entry.between(f"{event}#{first}", f"{event}#{last}#~")
+        shards = (cls.query(shard, recorded, consistent_read=True) for shard in _shards(last[:10]))
+        entries = heapq.merge(*((str(row.entry) for row in rows) for rows in shards))
+        return ((timestamp, entity_id) for _, timestamp, entity_id in (entry.split("#", 2) for entry in entries))
 
     @classmethod
     def count_of(cls, event: Event, day: str) -> int:

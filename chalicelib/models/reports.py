@@ -24,6 +24,7 @@ class Report(Table):
     enrollments = NumberAttribute()
     new_enrollments = NumberAttribute()
     new_users = NumberAttribute()
+    computed_at = UnicodeAttribute(default="")  # when its numbers were read last (RFC 3339)
     emailed_at = UnicodeAttribute(null=True)  # when all admins had it by email (RFC 3339)
 
     @property
@@ -61,9 +62,32 @@ class Report(Table):
         )
         return [*rows]
 
+    def store_numbers(self) -> None:
+        """Store the numbers, and keep whether the report was emailed."""
+        names = (*NUMBERS, "computed_at")
+        self.update([getattr(Report, name).set(getattr(self, name)) for name in names])
+
     def mark_emailed(self, at: str) -> None:
         """Record that all admins received the report by email."""
         try_conditional(lambda: self.update([Report.emailed_at.set(at)], condition=Report.period.exists()))
+
+
+class PartialCount(Table):
+    """How far the enrollments of a day are counted, when one run did not suffice for it."""
+
+    class Meta(TableMeta):
+        name = "reports"
+
+    period = UnicodeAttribute(hash_key=True, default="partial-count")
+    date = UnicodeAttribute(range_key=True)
+    position = UnicodeAttribute(default="")  # creation of the last one counted (RFC 3339)
+    number = NumberAttribute(default=0)
+
+    @classmethod
+    def of(cls, day: str) -> "PartialCount":
+        """Return the count of a day so far, by a consistent read."""
+        key = cls(date=day)
+        return cls.get_or_none(key.period, day) or key
 
 
 def _day_before(day: str) -> str:

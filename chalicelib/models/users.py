@@ -16,7 +16,7 @@ from chalicelib.models.identities import Identity
 from chalicelib.models.ledger import Event, record_deletion
 
 ACTIVE_ADMINS_ID = "#active-admins"  # not a valid ID of a user
-ERASED = "erased"
+ERASED, SWEPT = "erased", "erased-swept"
 INACTIVE = "inactive"
 _SESSION_REVOKING_FIELDS = {"role", "is_active"}
 
@@ -68,7 +68,7 @@ class User(Table):
     date_joined = UnicodeAttribute()
     sort_key = UnicodeAttribute(null=True)  # date_joined and ID; removed with the account
     deleted_at = UnicodeAttribute(null=True)  # the tombstone: for readers, the user does not exist from then on
-    lifecycle = UnicodeAttribute(null=True)  # ERASED or INACTIVE while the cleanup has work; the partition of the index
+    lifecycle = UnicodeAttribute(null=True)  # ERASED, then SWEPT; or INACTIVE; the partition of the index
     lifecycle_at = UnicodeAttribute(null=True)
     by_role = _ByRole()
     by_lifecycle = _ByLifecycle()
@@ -108,14 +108,19 @@ class User(Table):
         return [*islice(merged, limit)]
 
     @classmethod
-    def ids_joined(cls, first: str, last: str) -> set[str]:
-        """Return the IDs of the users who joined from ``first`` to ``last`` (RFC 3339); by the index."""
+    def joined_between(cls, first: str, last: str) -> Iterator[tuple[str, str]]:
+        """Return joining and ID of the users who joined from ``first`` to ``last`` (RFC 3339), oldest first.
+
+        By the index, eventually consistent.
+        """
         joined = cls.sort_key.between(first, last + "#~")
-        return {user.id for role in Role for user in cls.by_role.query(role, joined)}
+        roles = (cls.by_role.query(role, joined) for role in Role)
+        rows = heapq.merge(*roles, key=lambda user: str(user.sort_key))
+        return ((str(user.sort_key).partition("#")[0], user.id) for user in rows)
 
     @classmethod
     def lifecycle_ids(cls, state: str, before: str) -> Iterator[str]:
-        """Return the IDs of the users who became ERASED or INACTIVE before a timestamp; by the index."""
+        """Return the IDs of the users in a state since before a timestamp; by the index."""
         return (row.id for row in cls.by_lifecycle.query(state, cls.lifecycle_at < before))
 
     @classmethod
@@ -226,6 +231,12 @@ class User(Table):
     def purge_tombstone(cls, user_id: str, before: str) -> bool:
         """Delete the row of a user erased before a timestamp, and return whether there was one."""
         return try_conditional(lambda: cls(user_id).delete(cls.deleted_at < before))
+
+    @classmethod
+    def mark_swept(cls, user_id: str, before: str) -> bool:
+        """Record that the dependents of a user erased before a timestamp were deleted, unless that is recorded."""
+        is_unswept = (cls.lifecycle == ERASED) & (cls.deleted_at < before)
+        return try_conditional(lambda: cls(user_id).update([cls.lifecycle.set(SWEPT)], condition=is_unswept))
 
     def _unchanged(self) -> Condition:
         condition: Condition = (

@@ -1,7 +1,7 @@
 """Cascade deletion of the dependents of deleted courses and users; resumable and idempotent.
 
-A tombstone is kept for TOMBSTONE_RETENTION and processed every hour, for dependents that concurrent requests added. It
-is purged by a run that finds none.
+A tombstone is swept three times: by the message of the deletion, once more by the cleanup, for dependents that
+concurrent requests added, and after TOMBSTONE_RETENTION. It is purged when that last sweep finds none.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ from chalicelib.adapters.sqs import CascadeTarget
 from chalicelib.core import clock
 from chalicelib.core.caller import Caller
 from chalicelib.core.errors import NotFound
-from chalicelib.core.retry_policy import INACTIVE_RETENTION, TOMBSTONE_RETENTION
+from chalicelib.core.retry_policy import DELETION_REQUEUE_AFTER, INACTIVE_RETENTION, TOMBSTONE_RETENTION
 from chalicelib.core.roles import Role
 from chalicelib.models.course_listings import CourseListing
 from chalicelib.models.courses import Course
@@ -43,8 +43,9 @@ def delete_dependents(target: CascadeTarget, entity_id: str, now: datetime) -> I
     for count in delete(entity_id):
         total += count
         yield count
-    if not total:
-        table.purge_tombstone(entity_id, clock.format_timestamp(now - TOMBSTONE_RETENTION))
+    if not total and table.purge_tombstone(entity_id, clock.format_timestamp(now - TOMBSTONE_RETENTION)):
+        return
+    table.mark_swept(entity_id, clock.format_timestamp(now - DELETION_REQUEUE_AFTER))
 
 
 def _delete_course_dependents(course_id: str) -> Iterator[int]:

@@ -5,6 +5,7 @@ It only sends messages to the queues, whose workers are idempotent. So it may ru
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from itertools import chain
 
 from chalicelib.adapters import sqs
 from chalicelib.adapters.sqs import CascadeTarget
@@ -14,10 +15,11 @@ from chalicelib.core.retry_policy import (
     EMAIL_REQUEUE_AFTER,
     EMAIL_REQUEUE_INTERVAL,
     INACTIVE_RETENTION,
+    TOMBSTONE_RETENTION,
 )
 from chalicelib.models.courses import Course
 from chalicelib.models.enrollments import EmailSweep, Enrollment, all_shards
-from chalicelib.models.users import ERASED, INACTIVE, User
+from chalicelib.models.users import ERASED, INACTIVE, SWEPT, User
 from chalicelib.observability import metrics
 from chalicelib.observability.logs import error_log, event_log
 
@@ -53,15 +55,17 @@ def requeue_emails(now: datetime) -> Progress:
 
 
 def requeue_course_deletions(now: datetime) -> Progress:
-    """Requeue the cascade of each deleted course whose tombstone exists."""
-    ids = Course.deleted_ids(clock.format_timestamp(now - DELETION_REQUEUE_AFTER))
-    return _requeue_deletions(CascadeTarget.COURSE, ids)
+    """Requeue the cascades of deleted courses that are not swept, and those whose tombstone is to be purged."""
+    unswept = Course.deleted_ids(clock.format_timestamp(now - DELETION_REQUEUE_AFTER))
+    outdated = Course.deleted_ids(clock.format_timestamp(now - TOMBSTONE_RETENTION), swept=True)
+    return _requeue_deletions(CascadeTarget.COURSE, chain(unswept, outdated))
 
 
 def requeue_user_deletions(now: datetime) -> Progress:
-    """Requeue the cascade of each erased user whose tombstone exists."""
-    ids = User.lifecycle_ids(ERASED, clock.format_timestamp(now - DELETION_REQUEUE_AFTER))
-    return _requeue_deletions(CascadeTarget.USER, ids)
+    """Requeue the cascades of erased users that are not swept, and those whose tombstone is to be purged."""
+    unswept = User.lifecycle_ids(ERASED, clock.format_timestamp(now - DELETION_REQUEUE_AFTER))
+    outdated = User.lifecycle_ids(SWEPT, clock.format_timestamp(now - TOMBSTONE_RETENTION))
+    return _requeue_deletions(CascadeTarget.USER, chain(unswept, outdated))
 
 
 def queue_inactive_students(now: datetime) -> Progress:

@@ -8,7 +8,7 @@ from chalicelib.adapters import idempotency
 from chalicelib.core import clock
 from chalicelib.core.config import settings
 from chalicelib.observability import logs, metrics
-from chalicelib.observability.logs import error_log, log_unhandled_errors
+from chalicelib.observability.logs import error_log, event_log, log_unhandled_errors
 from chalicelib.services import cleanup, emails, report_emails, reports
 
 _SHUTDOWN_MARGIN_MS = 30_000
@@ -28,7 +28,16 @@ def daily_report(event: CloudWatchEvent) -> dict[str, list[str]]:
     """Store the report of each completed day that has none, and email the latest to the admins."""
     context: Any = event.context
     logs.request_id.set(context.aws_request_id)
-    stored = [report.date for report in reports.generate_missing(clock.now())]
+
+    def should_continue() -> bool:
+        return bool(context.get_remaining_time_in_millis() > _SHUTDOWN_MARGIN_MS)
+
+    stored = []
+    try:
+        for report in reports.generate_missing(clock.now(), should_continue=should_continue):
+            stored.append(report.date)
+    except reports.OutOfTimeError as error:
+        event_log.info("The next run continues with this day's report", date=str(error))
     if settings().email_reports:
         _config.register_lambda_context(context)
         _email_latest_report(context)

@@ -1,12 +1,15 @@
 """The scheduled functions: they end before Lambda kills them."""
 
+from collections.abc import Callable, Iterator
+from datetime import datetime
 from types import SimpleNamespace
 
 import pytest
 
 from chalicelib.handlers.workers import schedules
+from chalicelib.models.reports import Report
 from chalicelib.observability import metrics
-from chalicelib.services import cleanup
+from chalicelib.services import cleanup, reports
 
 
 def run(seconds_left: int) -> dict[str, int]:
@@ -36,3 +39,29 @@ def test_metrics_of_a_failed_cleanup_are_written(aws: None, monkeypatch: pytest.
     with pytest.raises(cleanup.CleanupError):
         run(60)
     assert flushed == [True]
+
+
+def test_report_run_ends_half_a_minute_before_its_time(
+    aws: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def generate(now: datetime, should_continue: Callable[[], bool]) -> Iterator[Report]:
+        yield Report("daily", "2026-11-21")
+        if not should_continue():
+            raise reports.OutOfTimeError("2026-11-22")
+        yield Report("daily", "2026-11-22")
+
+    monkeypatch.setattr(reports, "generate_missing", generate)
+    names = ("version", "account", "region", "detail", "detail-type", "source", "time", "id", "resources")
+
+    def run(seconds_left: int) -> dict[str, list[str]]:
+        context = SimpleNamespace(aws_request_id="r", get_remaining_time_in_millis=lambda: 1000 * seconds_left)
+        stored: dict[str, list[str]] = schedules.daily_report(dict.fromkeys(names), context)
+        return stored
+
+    assert run(31) == {"stored": ["2026-11-21", "2026-11-22"]}
+    assert run(30) == {"stored": ["2026-11-21"]}
+    [line] = [record for record in caplog.records if record.name == "app.event"]
+    assert (line.message, line.extra) == (  # type: ignore[attr-defined]
+        "The next run continues with this day's report",
+        {"date": "2026-11-22"},
+    )

@@ -33,7 +33,7 @@ CONSISTENT: dict[str, Callable[[], object]] = {
     "courses": lambda: Course.find_all([ID]),
     "list of courses": lambda: CourseListing.page(["all#date"], ascending=True, after=None, limit=1),
     "courses of an owner": lambda: [*CourseListing.of_owner(ID)],
-    "courses of a day": lambda: CourseListing.ids_created(DAY, DAY),
+    "courses of a day": lambda: [*CourseListing.created_between(DAY, DAY)],
     "lesson": lambda: Lesson.find(ID + "0" * 8),
     "lessons": lambda: Lesson.find_all([(ID, "0" * 8)]),
     "list of lessons": lambda: Lesson.page_keys(ID, after=None, backward=False, limit=1),
@@ -45,7 +45,7 @@ CONSISTENT: dict[str, Callable[[], object]] = {
     "reports of a period": lambda: Report.between(DAY, DAY),
     "list of reports": lambda: Report.page(DAY, DAY, after=None, backward=False, limit=1),
     "events of a day": lambda: LedgerEntry.count_of(Event.USER_DELETED, DAY),
-    "entities of a day": lambda: LedgerEntry.entity_ids(Event.USER_DELETED, DAY),
+    "entities of a day": lambda: [*LedgerEntry.entities_between(Event.USER_DELETED, DAY, DAY)],
 }
 
 

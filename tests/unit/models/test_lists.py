@@ -83,7 +83,7 @@ def test_enrollments_of_a_course_in_all_shards(rows: list[Enrollment]) -> None:
 
 def test_all_enrollments_in_all_shards(rows: list[Enrollment]) -> None:
     assert_is_list(Enrollment.list_all, newest_first(rows))
-    assert Enrollment.ids_created(at(1), at(3)) == {row.id for row in rows[1:4]}
+    assert [*Enrollment.created_between(at(1), at(3))] == [(row.created_at, row.id) for row in rows[1:4]]
 
 
 def test_pending_emails_in_all_shards(rows: list[Enrollment]) -> None:
@@ -117,7 +117,8 @@ def test_users_of_all_roles(aws: None) -> None:
 
     assert_is_list(User.list_all, expected)
     assert User.first_joined() == expected[-1].partition("#")[0]
-    assert User.ids_joined("2026-11-23T00:00:00.000000Z", "2026-11-24T00:00:00.000000Z") == {ids[1], ids[2]}
+    joined = [*User.joined_between("2026-11-23T00:00:00.000000Z", "2026-11-24T00:00:00.000000Z")]
+    assert joined == [("2026-11-23T00:00:00.000000Z", ids[1]), ("2026-11-24T00:00:00.000000Z", ids[2])]
 
 
 def test_only_active_admins_are_active_admins(aws: None) -> None:
@@ -171,7 +172,7 @@ def test_courses_by_date_and_price(aws: None) -> None:
     assert ids(by_date, True) == ids(by_price, False) == oldest_first
     assert ids(by_date, False) == ids(by_price, True) == oldest_first[::-1]
     first, last = "2026-11-23T00:00:00.000000Z", "2026-11-24T00:00:00.000000Z"
-    assert CourseListing.ids_created(first, last) == {*oldest_first[1:3]}
+    assert [course_id for _, course_id in CourseListing.created_between(first, last)] == oldest_first[1:3]
     owned = [*CourseListing.of_owner(owner.id)]
     assert [row.course_id for row in owned] == [made[1].id, made[3].id]
     assert [row.course_id for row in CourseListing.of_owner(owner.id, str(owned[1].sort_key))] == [made[3].id]

@@ -139,6 +139,41 @@ def test_course_tombstone_is_purged_a_day_later(teacher: Caller, course: Course,
     assert clean(NOW + timedelta(days=2))["CourseDeletionsRequeued"] == 0
 
 
+def test_tombstone_is_swept_three_times(teacher: Caller, course: Course) -> None:
+    student = create_user(Role.STUDENT)
+    courses.delete(teacher, course.id, None)
+    users.erase(student.id)
+
+    def work(hours: float) -> int:
+        """Let the cleanup and the worker run, and return how many messages the worker had."""
+        now = NOW + timedelta(hours=hours)
+        clean(now)
+        found = messages(sqs.DELETIONS)
+        for message in found:
+            for _ in cascade_deletion.delete_dependents(sqs.CascadeTarget(message["target"]), message["id"], now):
+                pass
+        return len(found)
+
+    assert [work(0.1), work(0.4)] == [2, 0], "the messages of the deletions, and not yet the cleanup's"
+    assert [work(hours) for hours in range(1, 24)] == [2] + [0] * 22
+    assert [work(hours) for hours in (24.1, 25, 26)] == [2, 0, 0]
+    assert Course.get_or_none(course.id) is None
+    assert User.get_or_none(student.id) is None
+
+
+def test_unfinished_sweep_is_requeued_every_hour(teacher: Caller, course: Course) -> None:
+    for _ in range(40):
+        enroll(course, timedelta(0))
+    courses.delete(teacher, course.id, None)
+
+    for hours in (1, 2):
+        now = NOW + timedelta(hours=hours)
+        assert clean(now)["CourseDeletionsRequeued"] == 1
+        next(cascade_deletion.delete_dependents(sqs.CascadeTarget.COURSE, course.id, now))  # its time ends here
+    assert [*Enrollment.all_of_course(course.id)] == []
+    assert clean(NOW + timedelta(hours=3))["CourseDeletionsRequeued"] == 1
+
+
 def test_user_tombstone_is_purged_a_day_later(course: Course) -> None:
     student = create_user(Role.STUDENT)
     enrollments.enroll(student, course.id)

@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -105,9 +106,9 @@ def test_regenerated_day_stores_missing_days_before_it_only_once(
     generated: list[date] = []
     generate = reports._generate
 
-    def note(day: date) -> object:
+    def note(day: date, *arguments: Any) -> object:
         generated.append(day)
-        return generate(day)
+        return generate(day, *arguments)
 
     monkeypatch.setattr(reports, "_generate", note)
     now = NOW + timedelta(days=4)

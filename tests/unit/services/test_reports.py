@@ -1,11 +1,14 @@
+import contextlib
+from collections import Counter
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from chalicelib.core.errors import InvalidInput
 from chalicelib.core.roles import Role
 from chalicelib.models.enrollments import Enrollment
-from chalicelib.models.reports import DAILY, Report
+from chalicelib.models.reports import DAILY, NUMBERS, PartialCount, Report
 from chalicelib.services import enrollments, reports
 from tests.factories import create_course, create_user, remove_enrollment
 
@@ -91,11 +94,11 @@ def test_deleted_entity_in_a_lagging_index_is_counted_once(
     three_days: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = {report.date: report.numbers for report in reports.generate_missing(three_days)}
-    shown = {day: Enrollment.ids_created(f"{day}T00", f"{day}T23:59:59.999999Z") for day in before}
+    shown = {day: [*Enrollment.created_between(f"{day}T00", f"{day}T23:59:59.999999Z")] for day in before}
     for enrollment in Enrollment.scan():
         remove_enrollment(enrollment)
 
-    monkeypatch.setattr(Enrollment, "ids_created", lambda first, last: shown[first[:10]])
+    monkeypatch.setattr(Enrollment, "created_between", lambda first, last: iter(shown[first[:10]]))
     [*reports.regenerate_from(date(2026, 10, 30), three_days)]
 
     assert stored() == before
@@ -106,3 +109,96 @@ def test_day_is_completed_an_hour_after_midnight(three_days: datetime) -> None:
 
     assert [report.date for report in reports.generate_missing(midnight + timedelta(minutes=59))][-1] == "2026-10-31"
     assert [report.date for report in reports.generate_missing(midnight + timedelta(minutes=61))] == ["2026-11-01"]
+
+
+def test_gap_is_filled_and_later_totals_are_corrected(three_days: datetime) -> None:
+    [*reports.generate_missing(three_days)]
+    right = stored()
+    Report(DAILY, "2026-10-31").delete()
+    wrong: Any = dict.fromkeys(NUMBERS, 0)
+    Report(DAILY, "2026-11-01", **wrong).save()  # computed without it
+
+    dates = [report.date for report in reports.generate_missing(three_days)]
+
+    assert dates == ["2026-10-31", "2026-11-01"]
+    assert stored() == right
+
+
+def test_gap_at_the_begin_of_the_window_is_filled(three_days: datetime) -> None:
+    later = three_days + timedelta(days=60)
+    [*reports.generate_missing(later)]
+    right = stored()
+    last = later.date() - timedelta(days=1)
+    for days in (35, 34, 33):
+        Report(DAILY, str(last - timedelta(days=days))).delete()
+
+    assert len([*reports.generate_missing(later)]) == 3
+    assert stored() == right
+
+
+def test_reports_of_a_schedule_that_was_off_for_long_are_stored(three_days: datetime) -> None:
+    [*reports.generate_missing(three_days)]
+
+    assert len([*reports.generate_missing(three_days + timedelta(days=60))]) == 60
+
+
+def test_late_index_is_counted_a_day_later(three_days: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = {report.date: report.numbers for report in reports.generate_missing(three_days)}
+    for day in right:
+        Report(DAILY, day).delete()
+    with monkeypatch.context() as patch:
+        patch.setattr(Enrollment, "created_between", lambda first, last: iter(()))  # it shows none yet
+        [*reports.generate_missing(three_days)]
+        Report(DAILY, "2026-10-31").mark_emailed("then")
+    assert stored()["2026-11-01"]["enrollments"] == 0
+
+    end = datetime(2026, 11, 1, tzinfo=UTC)  # of October 31, whose report is 25 hours old by now
+    assert [*reports.generate_missing(end + timedelta(hours=48, minutes=59), until=date(2026, 10, 31))] == []
+    later = end + timedelta(hours=49)
+    dates = [report.date for report in reports.generate_missing(later, until=date(2026, 11, 1))]
+
+    assert dates == ["2026-10-31", "2026-11-01"]
+    assert stored() == right
+    emailed = Report.latest("2026-10-31")
+    assert emailed is not None and emailed.emailed_at == "then", "the correction keeps that it was emailed"
+
+
+def test_reports_are_computed_again_twice(three_days: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
+    computed: list[str] = []
+    generate = reports._generate
+
+    def note(day: date, *arguments: Any) -> Report:
+        computed.append(str(day))
+        return generate(day, *arguments)
+
+    monkeypatch.setattr(reports, "_generate", note)
+    for hour in range(24 * 6):
+        [*reports.generate_missing(datetime(2026, 11, 2, tzinfo=UTC) + timedelta(hours=hour), until=date(2026, 11, 1))]
+
+    # Each is due 1, 25 and 49 hours after its day: the first one was stored after 48 hours.
+    assert Counter(computed) == {"2026-10-30": 2, "2026-10-31": 3, "2026-11-01": 3}
+
+
+def test_large_day_is_counted_by_several_runs(three_days: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
+    day = FIRST + timedelta(days=2)
+    course = create_course(create_user(Role.INSTRUCTOR, day), day)
+    enrolled = [enrollments.enroll(create_user(Role.STUDENT, day), course.id, day) for _ in range(3)]
+    enrolled += [
+        enrollments.enroll(create_user(Role.STUDENT, day), course.id, day + timedelta(minutes=minute))
+        for minute in range(8)
+    ]
+    remove_enrollment(enrolled[5])
+    right = {report.date: report.numbers for report in reports.generate_missing(three_days)}
+    Report(DAILY, "2026-11-01").delete()
+    monkeypatch.setattr(reports, "_CHECK_EVERY", 3)
+    runs = 0
+
+    while not stored().get("2026-11-01"):
+        runs += 1
+        with contextlib.suppress(reports.OutOfTimeError):
+            [*reports.generate_missing(three_days, should_continue=lambda: False)]
+
+    assert runs == 4
+    assert stored() == right
+    assert right["2026-11-01"]["new_enrollments"] == 12
+    assert PartialCount.of("2026-11-01").number == 0
