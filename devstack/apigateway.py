@@ -7,6 +7,7 @@ binary types and gateway responses; and a front at the root of a port, as a cust
 import json
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote
 
@@ -64,8 +65,13 @@ def patch_ministack() -> None:
         status, headers, body = error_response(error, request)
         return status, headers, body.replace(b"$context.path", _path.get().encode())
 
-    async def invoke_and_rename(*arguments: Any, **named: Any) -> Answer:
-        status, headers, body = await invoke(*arguments, **named)
+    async def invoke_and_rename(*arguments: Any, **named: Any) -> Any:
+        answer = await invoke(*arguments, **named)
+        if isinstance(answer, gateway._GatewayError):
+            return answer
+        status, headers, body = answer
+        if status == HTTPStatus.BAD_GATEWAY:  # the function crashed: ministack's own response is no gateway response
+            return gateway._gw_error("DEFAULT_5XX", "Internal server error")
         return status, {_RENAMED.get(name.lower(), name): value for name, value in headers.items()}, body
 
     gateway._invoke_lambda_proxy_v1 = invoke_and_rename

@@ -1,7 +1,13 @@
-"""Patches of ministack's Lambda: bounded concurrency, logs while a function runs, and reuse after exceptions."""
+"""Patches of ministack: Lambda with bounded concurrency, logs during invocations, reuse after errors, fast starts."""
 
+import hashlib
+import os
+import tempfile
 import threading
 import time
+import zipfile
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from ministack.core import lambda_runtime
@@ -20,12 +26,36 @@ def patch_ministack() -> None:
     lambda_runtime.Worker._drain_stderr_bounded.__defaults__ = _QUIET_SECONDS
     _bound()
     _print_logs()
+    lambda_runtime.zipfile = SimpleNamespace(**vars(zipfile) | {"ZipFile": _SharedPackage})
 
 
 def end() -> None:
     """Stop all environments and start no others: queues would continue to invoke functions during the shutdown."""
     _ending.set()
     lambda_runtime.reset()
+
+
+class _SharedPackage(zipfile.ZipFile):
+    """A deployment package whose files all environments share, as they are read-only on Lambda, too.
+
+    ministack would extract thousands of files for each environment, in the threads of the server: after a burst of
+    cold starts, it would answer nothing for seconds.
+    """
+
+    _lock = threading.Lock()
+
+    def extractall(self, path: Any = None, *arguments: Any, **named: Any) -> None:
+        """Extract the package once for all, and let ``path`` be a link to its files."""
+        assert self.filename is not None
+        digest = hashlib.sha256(Path(self.filename).read_bytes()).hexdigest()[:32]
+        shared = Path(tempfile.gettempdir()) / f"eduflow-package-{os.getpid()}-{digest}"
+        with self._lock:
+            if not shared.exists():
+                unfinished = shared.with_suffix(".tmp")
+                super().extractall(unfinished, *arguments, **named)
+                unfinished.rename(shared)
+        Path(path).rmdir()
+        Path(path).symlink_to(shared)
 
 
 def _bound() -> None:

