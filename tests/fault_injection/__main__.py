@@ -2,6 +2,7 @@
 
 The exit status is 1 if data was lost.
 
+python -m tests.fault_injection api                   # 24 requests a fault and operation
 python -m tests.fault_injection emails                # 2,000 enrollments a fault
 python -m tests.fault_injection deletions             # 20,000
 python -m tests.fault_injection reports
@@ -22,7 +23,7 @@ from typing import Any
 from tests.fault_injection.school import School
 from tests.stack import RunningStack, copy_project
 
-NUMBERS = {"emails": 2000, "deletions": 20_000, "reports": 0}
+NUMBERS = {"api": 24, "emails": 2000, "deletions": 20_000, "reports": 0}
 
 
 def main() -> int:

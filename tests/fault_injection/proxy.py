@@ -38,6 +38,8 @@ class Fault(Enum):
     REFUSED = "refused with 503"
     THROTTLED = "refused with 429"
     REJECTED = "refused with 400"
+    TABLE_THROTTLED = "refused because the table or index is throttled"
+    CONFLICT = "refused because of a conflicting transaction"
     LOST = "done, and its answer lost"
     THRICE = "done three times"
     KILLED_BEFORE = "its caller killed before it"
@@ -50,6 +52,8 @@ _ERRORS = {
     Fault.REFUSED: (503, "ServiceUnavailable"),
     Fault.THROTTLED: (429, "TooManyRequestsException"),
     Fault.REJECTED: (400, "MessageRejected"),
+    Fault.TABLE_THROTTLED: (400, "ProvisionedThroughputExceededException"),
+    Fault.CONFLICT: (400, "TransactionConflictException"),
 }
 
 _SEND_EMAIL = "SendRawEmail"
@@ -111,7 +115,8 @@ class FaultyAws:
                 status, code = _SES_ERRORS.get(fault, (status, code))
                 _answer(request, status, _XML_ERROR.format(code=code, message=fault.value).encode(), code)
             else:
-                _answer(request, status, json.dumps({"__type": code, "message": fault.value}).encode(), code)
+                code, details = _details(call, fault, code)
+                _answer(request, status, json.dumps({"__type": code, "message": fault.value} | details).encode(), code)
             return
         if fault is not Fault.KILLED_BEFORE:
             headers = {k: v for k, v in request.headers.items() if k.lower() not in ("connection", "content-length")}
@@ -142,6 +147,14 @@ def _call(request: BaseHTTPRequestHandler, body: bytes) -> Call:
     with contextlib.suppress(ValueError):
         return Call(operation, json.loads(body))
     return Call(operation, {})
+
+
+def _details(call: Call, fault: Fault, code: str) -> tuple[str, dict[str, Any]]:
+    """Return error code and further members of a response: a transaction has the reasons of its cancellation."""
+    if call.operation != "TransactWriteItems" or fault is not Fault.CONFLICT:
+        return code, {}
+    reasons = [{"Code": "TransactionConflict"}, *[{"Code": "None"}] * (len(call.body["TransactItems"]) - 1)]
+    return "TransactionCanceledException", {"CancellationReasons": reasons}
 
 
 def _answer(request: BaseHTTPRequestHandler, status: int, body: bytes, code: str) -> None:

@@ -32,7 +32,7 @@ class School:
         """The proxy between this process, which acts as the API, and AWS."""
         os.environ.update(aws_environment(self.front.url), STAGE="local", MAIL_FROM="eduflow@example.org")
         for worker in WORKERS:
-            self._lead(worker)
+            self.lead(worker)
 
     def close(self) -> None:
         self.aws.close()
@@ -43,8 +43,9 @@ class School:
         self.aws.rule = self.front.rule = lambda call: None
         self.aws.met, self.front.met = [], []
 
-    def _lead(self, worker: str) -> None:
-        client, name = self.stack.aws("lambda"), f"eduflow-local-{worker}"
+    def lead(self, worker: str) -> None:
+        """Let a function call AWS through the proxy."""
+        client, name = self.stack.aws("lambda"), "eduflow-local" + ("" if worker == "api_handler" else f"-{worker}")
         variables = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
         variables |= {"AWS_ENDPOINT_URL": self.aws.url}
         timeout = {"Timeout": WORKER_SECONDS} if worker == "enrollment_emails" else {}

@@ -37,7 +37,7 @@ MINUTE, DAY = 60, 24 * 60 * 60
         # The caches: docs/caches.md
         (read_through.TTL_SECONDS, 300),
         (read_through.NEGATIVE_TTL_SECONDS, 10),
-        (switch.COPY_SECONDS, 1.5),
+        (switch.COPY_SECONDS, 1),
         (switch.OFF_SECONDS, 60),
         # The keys: docs/security.md
         (signing_keys.CACHE_SECONDS, 300),

@@ -34,7 +34,7 @@ return 1
 def invalidating(*scopes: str, not_written_errors: tuple[type[Exception], ...] = ()) -> Iterator[None]:
     """Invalidate scopes around a write to the database: when it ends, no reader gets the previous state.
 
-    If the cache is not reachable, switch it off, and wait until all processes know that: some two seconds, once.
+    If the cache is not reachable, switch it off, and wait until all processes know that: 1.5 seconds, once.
     ``not_written_errors`` are the exceptions after which nothing was written. After any other exception that is not
     known, so nothing is cached until the write marker has expired, when the write has arrived or never will.
 

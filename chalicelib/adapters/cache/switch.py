@@ -21,7 +21,7 @@ from chalicelib.core.retries import Backoff
 from chalicelib.observability import metrics
 from chalicelib.observability.logs import error_log
 
-COPY_SECONDS = 1.5
+COPY_SECONDS = 1
 OFF_SECONDS = 60
 _MARGIN_SECONDS = 0.5  # of clocks that differ, and of steps between reading a clock and acting on it
 _TABLE, _ID = "cache-state", "valkey"

@@ -1,0 +1,171 @@
+"""The API under faults: what clients get, how long it takes, and what is lost, doubled or left behind."""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from requests import Response
+
+from tests.clients import PASSWORD, Actor, register, unique
+from tests.fault_injection.proxy import Call, Fault, Rule
+from tests.fault_injection.school import School, every, in_parallel
+
+MAX_WAIT_SECONDS = 3
+_CALL_SECONDS = 1.5  # what the local AWS may take for the calls themselves, on a busy machine
+
+
+@dataclass
+class Row:
+    """The results of one operation under one fault."""
+
+    fault: str
+    operation: str
+    statuses: str
+    slowest: float
+    wrong: int
+    """Requests that were answered with another status than allowed, or whose effect is missing or doubled."""
+
+    @property
+    def is_good(self) -> bool:
+        return not self.wrong and self.slowest < MAX_WAIT_SECONDS + _CALL_SECONDS
+
+
+@dataclass
+class Operation:
+    """One request, the status of its success, and how often its effect is there afterwards."""
+
+    name: str
+    request: Callable[[int], Response]
+    status: int
+    effects: Callable[[int], int] = field(default=lambda number: -1)
+
+
+def _calls(*operations: str) -> Callable[[Call], bool]:
+    return lambda call: call.operation in operations
+
+
+_READS = ("GetItem", "Query", "BatchGetItem")
+_WRITES = ("PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems")
+
+
+def _always(fault: Fault, selected: Callable[[Call], bool]) -> Rule:
+    return lambda call: fault if call.table != "cache-state" and selected(call) else None
+
+
+def _sometimes(fault: Fault, number: int, selected: Callable[[Call], bool]) -> Rule:
+    due = every(number)
+    return lambda call: fault if selected(call) and next(due) else None
+
+
+SUCCESS, BUSY, ERROR = "success", "429", "5xx"
+# What each fault does, and which responses are right under it.
+FAULT_RULES: dict[str, tuple[Callable[[], Rule], set[str]]] = {
+    "none": (lambda: lambda call: None, {SUCCESS}),
+    "reads_throttled": (lambda: _always(Fault.TABLE_THROTTLED, _calls(*_READS)), {SUCCESS, BUSY}),
+    "writes_throttled": (lambda: _always(Fault.TABLE_THROTTLED, _calls(*_WRITES)), {SUCCESS, BUSY}),
+    "every_second_call_throttled": (lambda: _sometimes(Fault.TABLE_THROTTLED, 2, _calls(*_READS, *_WRITES)), {SUCCESS}),
+    "index_throttled": (
+        lambda: _always(Fault.TABLE_THROTTLED, lambda call: "IndexName" in call.body),
+        {SUCCESS, BUSY},
+    ),
+    "conflicts": (lambda: _sometimes(Fault.CONFLICT, 2, _calls(*_WRITES)), {SUCCESS}),
+    "lasting_conflicts": (lambda: _always(Fault.CONFLICT, _calls(*_WRITES)), {SUCCESS, BUSY}),
+    "writes_repeated": (lambda: _always(Fault.THRICE, _calls("TransactWriteItems")), {SUCCESS}),
+    "every_third_response_lost": (lambda: _sometimes(Fault.LOST, 3, _calls(*_READS, *_WRITES)), {SUCCESS}),
+    "every_third_call_fails": (lambda: _sometimes(Fault.REFUSED, 3, _calls(*_READS, *_WRITES)), {SUCCESS}),
+    "sqs_down": (lambda: _always(Fault.REFUSED, _calls("SendMessage", "GetQueueUrl")), {SUCCESS}),
+}
+FAULTS = [*FAULT_RULES]
+
+
+def run(school: School, number: int, fault: str) -> list[Row]:
+    """Run all operations under one fault."""
+    school.works_well()
+    school.lead("api_handler")
+    rule, allowed = FAULT_RULES[fault]
+    rows = []
+    for operation in _operations(school, number):
+        school.aws.rule = rule()
+        try:
+            rows.append(_run(fault, operation, number, allowed, school))
+        finally:
+            school.works_well()
+    return rows
+
+
+def _run(fault: str, operation: Operation, number: int, allowed: set[str], school: School) -> Row:
+    durations = []
+
+    def send(index: int) -> Response:
+        begun = time.monotonic()
+        response = operation.request(index)
+        durations.append(time.monotonic() - begun)
+        return response
+
+    responses = in_parallel(send, range(number))
+    school.works_well()
+    wrong = 0
+    for index, response in enumerate(responses):
+        is_success = response.status_code == operation.status
+        kind = SUCCESS if is_success else BUSY if response.status_code == 429 else ERROR
+        is_right = kind in allowed and (kind != BUSY or "Retry-After" in response.headers)
+        effects = operation.effects(index)
+        wrong += not (is_right and effects in (-1, int(is_success)))
+    statuses = Counter(response.status_code for response in responses)
+    shown = ", ".join(f"{count} × {status}" for status, count in sorted(statuses.items()))
+    return Row(fault, operation.name, shown, round(max(durations), 1), wrong)
+
+
+def _operations(school: School, number: int) -> list[Operation]:
+    api = school.stack.api
+    school.stack.reset_throttling()
+    teacher, anonymous = register(api, "instructor"), Actor(api)
+    course = teacher.create_course()
+    edited = [teacher.create_course() for _ in range(number)]
+    students = [register(api, "student") for _ in range(number)]
+    sessions = [
+        anonymous.post("/auth/login/", {"username": student.username, "password": PASSWORD}).json()
+        for student in students
+    ]
+    names, titles = [unique("new") for _ in range(number)], [unique("Title") for _ in range(number)]
+    ids = {row["username"]["S"]: row["id"]["S"] for row in school.rows("users") if "username" in row}
+
+    def sign_up(index: int) -> Response:
+        account = {"username": names[index], "email": f"{names[index]}@example.org", "password": PASSWORD}
+        return anonymous.post("/auth/register/", account)
+
+    def count(table: str, attribute: str, value: str) -> int:
+        return sum(row.get(attribute, {}).get("S") == value for row in school.rows(table))
+
+    def enrolled(index: int) -> int:
+        return count("enrollments", "student", ids[students[index].username])
+
+    return [
+        Operation("read a course", lambda index: anonymous.get(f"/courses/{edited[index]['id']}/"), 200),
+        Operation("list courses", lambda index: students[index].get("/courses/?limit=5"), 200),
+        Operation("list all enrollments", lambda index: teacher.get("/enrollments/"), 200),
+        Operation("register", sign_up, 201, lambda index: count("users", "username", names[index])),
+        Operation(
+            "log in",
+            lambda index: anonymous.post("/auth/login/", {"username": students[index].username, "password": PASSWORD}),
+            200,
+        ),
+        Operation(
+            "refresh", lambda index: anonymous.post("/auth/refresh/", {"refresh": sessions[index]["refresh"]}), 200
+        ),
+        Operation(
+            "create a course",
+            lambda index: teacher.post("/courses/", {"title": titles[index], "is_published": True}),
+            201,
+            lambda index: count("courses", "title", titles[index]),
+        ),
+        Operation(
+            "edit a course",
+            lambda index: teacher.call("PATCH", f"/courses/{edited[index]['id']}/", json={"title": "New words"}),
+            200,
+        ),
+        Operation(
+            "enroll", lambda index: students[index].post("/enrollments/", {"course": course["id"]}), 201, enrolled
+        ),
+    ]
