@@ -25,6 +25,7 @@ def patch_ministack() -> None:
     # ministack waits 50 ms for the log of a function that logs nothing.
     lambda_runtime.Worker._drain_stderr_bounded.__defaults__ = _QUIET_SECONDS
     _bound()
+    _start_few_at_once()
     _print_logs()
     lambda_runtime.zipfile = SimpleNamespace(**vars(zipfile) | {"ZipFile": _SharedPackage})
 
@@ -69,6 +70,18 @@ def _bound() -> None:
             return execute(*arguments, **named)
 
     lambda_svc._execute_function_warm = execute_when_free
+
+
+def _start_few_at_once() -> None:
+    """Start no more environments at once than there are processors: the first ones serve while the others start."""
+    starts = threading.BoundedSemaphore(os.cpu_count() or 1)
+    spawn = lambda_runtime.Worker._spawn
+
+    def spawn_in_turn(self: Any) -> None:
+        with starts:
+            spawn(self)
+
+    lambda_runtime.Worker._spawn = spawn_in_turn
 
 
 def _print_logs() -> None:

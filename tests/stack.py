@@ -1,11 +1,13 @@
 """A running `make run` of a copy of this project."""
 
+import contextlib
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +66,19 @@ class RunningStack:
         self.process.send_signal(number)
         return self.process.wait(60)
 
+    def send_signal(self, words: str, number: int) -> int:
+        """Send a signal to those processes of the stack whose command has these words; return how many there are."""
+        listing = subprocess.check_output(["ps", "-wweo", "pid=,ppid=,args="], text=True).splitlines()
+        rows = [(int(pid), int(parent), command) for pid, parent, command in (row.split(None, 2) for row in listing)]
+        assert self.process is not None
+        family = {self.process.pid}
+        while more := {pid for pid, parent, _ in rows if parent in family} - family:
+            family |= more
+        found = [pid for pid, _, command in rows if pid in family and words in command]
+        for pid in found:
+            os.kill(pid, number)
+        return len(found)
+
     def has_ended(self) -> bool:
         return self.process is not None and self.process.poll() is not None
 
@@ -97,6 +112,19 @@ class RunningStack:
         client = self.aws("dynamodb")
         for row in client.scan(TableName=f"eduflow-throttles-{self.stage}", ConsistentRead=True)["Items"]:
             client.delete_item(TableName=f"eduflow-throttles-{self.stage}", Key={"subject": row["subject"]})
+
+    def use_cache_again(self) -> None:
+        """Let the functions use a cache that a write switched off, as after a minute."""
+        client = self.aws("dynamodb")
+        with contextlib.suppress(client.exceptions.ConditionalCheckFailedException):  # it was never switched off
+            client.update_item(
+                TableName=f"eduflow-cache-state-{self.stage}",
+                Key={"id": {"S": "valkey"}},
+                UpdateExpression="SET off_until = :now",
+                ConditionExpression="attribute_exists(id)",
+                ExpressionAttributeValues={":now": {"N": str(time.time())}},
+            )
+        time.sleep(1.5)  # until all processes have read it
 
     def signing_keys(self) -> dict[str, str]:
         """Return the signing keys by key ID."""

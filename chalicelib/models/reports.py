@@ -89,6 +89,10 @@ class PartialCount(Table):
         key = cls(date=day)
         return cls.get_or_none(key.period, day) or key
 
+    def store(self) -> None:
+        """Store how far it is."""
+        self.update([PartialCount.position.set(self.position), PartialCount.number.set(self.number)])
+
 
 def _day_before(day: str) -> str:
     return (date.fromisoformat(day) - timedelta(days=1)).isoformat()

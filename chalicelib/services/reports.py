@@ -166,7 +166,7 @@ def _count_enrollments(first: str, last: str, should_continue: Continue) -> int:
         if partial.number - checked >= _CHECK_EVERY:
             checked = partial.number
             if not should_continue():
-                partial.save()
+                partial.store()
                 raise OutOfTimeError(first[:10])
     if is_resumed:
         partial.delete()

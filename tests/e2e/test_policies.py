@@ -6,6 +6,8 @@ them do, this one does. It comes last, to see all of it.
 
 import contextlib
 import json
+import signal
+from collections.abc import Callable
 from fnmatch import fnmatchcase
 from itertools import product
 from typing import Any
@@ -75,10 +77,14 @@ def toured(stack: RunningStack) -> RunningStack:
     admin = log_in(stack.api, "admin", "learn-with-eduflow")
     _call_the_api(stack, admin)
     _lose_and_leave(stack, admin)
+    _lose_the_cache(stack)
     _break_last_report(stack)
     _invoke(stack, "daily_report")
+    _count_last_day_in_part(stack)
     _forget_last_report(stack)
     _invoke(stack, "daily_report")
+    sweep = {"student": {"S": "#email-sweep"}, "course": {"S": "0"}}  # another test's cleanup may just have ended
+    stack.aws("dynamodb").delete_item(TableName="eduflow-enrollments-local", Key=sweep)
     _invoke(stack, "cleanup")
 
     def all_used() -> bool:
@@ -168,6 +174,41 @@ def _lose_and_leave(stack: RunningStack, admin: Actor) -> None:
     _ask(stack, "deletions", {"target": "user", "id": "0" * 16, "request_id": "tour"})
 
 
+def _lose_the_cache(stack: RunningStack) -> None:
+    """Let the API and the deletion worker write a course while the cache does not respond."""
+    owner = register(stack.api, "instructor")
+    owner.create_course(is_published=False)
+    user = owner.get("/auth/me/").json()["id"]
+    teacher = register(stack.api, "instructor")
+    switched_off = ("dynamodb:PutItem", "table/eduflow-cache-state-local")
+
+    def writes(function: str, write: Callable[[], object]) -> None:
+        stack.use_cache_again()
+        stack.send_signal("valkey-server", signal.SIGSTOP)
+        try:
+            write()
+            eventually(lambda: switched_off in called(stack, function), WORKERS_NEED)
+        finally:
+            stack.send_signal("valkey-server", signal.SIGCONT)
+            stack.use_cache_again()
+
+    writes("eduflow-local", teacher.create_course)
+    assert owner.call("DELETE", "/auth/me/").status_code == 204
+    message = {"target": "user", "id": user, "request_id": "tour"}
+    writes("eduflow-local-cascade_deletions", lambda: _ask(stack, "deletions", message))
+
+
+def _count_last_day_in_part(stack: RunningStack) -> None:
+    """Leave the count of a run that had too little time."""
+    dynamodb = stack.aws("dynamodb")
+    day = max(str(row["date"]["S"]) for row in dynamodb.scan(TableName="eduflow-reports-local")["Items"])
+    key = {"period": {"S": "partial-count"}, "date": {"S": day}}
+    dynamodb.put_item(
+        TableName="eduflow-reports-local",
+        Item=key | {"position": {"S": f"{day}T00:00:00.000000Z"}, "number": {"N": "0"}},
+    )
+
+
 def _change(dynamodb: Any, table: str, key: dict[str, str], **values: str) -> None:
     names = {f"#{number}": name for number, name in enumerate(values)}
     dynamodb.update_item(
@@ -188,7 +229,7 @@ def _ask(stack: RunningStack, queue: str, message: dict[str, Any]) -> None:
 def _forget_last_report(stack: RunningStack) -> None:
     dynamodb = stack.aws("dynamodb")
     rows = dynamodb.scan(TableName="eduflow-reports-local")["Items"]
-    newest = max(rows, key=lambda row: str(row["date"]["S"]))
+    newest = max((row for row in rows if row["period"]["S"] == "daily"), key=lambda row: str(row["date"]["S"]))
     dynamodb.delete_item(TableName="eduflow-reports-local", Key={"period": newest["period"], "date": newest["date"]})
     _forget_that_it_was_mailed(dynamodb)
 

@@ -1,4 +1,4 @@
-"""The API under faults: what clients get, how long it takes, and what is lost, doubled or left behind."""
+"""The API under faults: what clients get, how long it takes, and what is lost or doubled."""
 
 import time
 from collections import Counter

@@ -49,7 +49,7 @@ class Reports:
         befores = every(2)
 
         def rule(call: Call) -> Fault | None:
-            if call.operation != "PutItem" or call.table != "reports":
+            if call.operation != "UpdateItem" or call.table != "reports":
                 return None
             return Fault.KILLED_BEFORE if next(befores) else Fault.KILLED_AFTER
 
@@ -88,8 +88,9 @@ class Reports:
         return self._compare("half of it deleted, all days regenerated")
 
     def _stored(self) -> dict[str, dict[str, Any]]:
-        rows = {row["date"]["S"]: row for row in self.school.rows("reports")}
-        return {day: {name: row[name] for name in row if name != "emailed_at"} for day, row in rows.items()}
+        rows = {row["date"]["S"]: row for row in self.school.rows("reports") if row["period"]["S"] == "daily"}
+        times = ("computed_at", "emailed_at")
+        return {day: {name: row[name] for name in row if name not in times} for day, row in rows.items()}
 
     def _forget(self, days: int) -> None:
         """Delete the reports of the last days."""
