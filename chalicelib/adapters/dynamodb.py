@@ -5,7 +5,7 @@ from typing import Any
 
 import botocore.session
 from botocore.exceptions import ConnectionError as NotConnected
-from botocore.exceptions import HTTPClientError
+from botocore.exceptions import ConnectTimeoutError, HTTPClientError, ReadTimeoutError
 from pynamodb.connection import Connection
 from pynamodb.exceptions import VerboseClientError
 
@@ -49,17 +49,18 @@ class RetryingConnection(Connection):
         return response
 
     def _call(self, backoff: Backoff, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
-        lost: list[Exception] = []  # the failures of attempts that may have been carried out
+        lost: Exception | None = None  # the failure of an attempt that may have been carried out
+        timeouts = 0
         while True:
             try:
                 return super()._make_api_call(operation, parameters)
             except (NotConnected, HTTPClientError, VerboseClientError) as error:
                 reason = _rejection(error)
-                if reason is None:
-                    lost.append(error)
-                if len(lost) == aws.MAX_ATTEMPTS or reason is error:
+                lost = error if reason is None else lost
+                timeouts += isinstance(error, ConnectTimeoutError | ReadTimeoutError)  # each took seconds
+                if timeouts == aws.MAX_ATTEMPTS or reason is error:
                     raise
-                backoff.wait(lost[-1] if lost else reason or error)
+                backoff.wait(lost or reason or error)
 
 
 @cache

@@ -20,8 +20,13 @@ def test_killed_workers_and_failing_services_lose_nothing() -> None:
     _run("emails.killed", "emails.poison", "emails.sqs_refuses", "reports.killed", "--number", "40")
 
 
+@pytest.mark.timeout(300)
+def test_throttled_database_is_429_and_lost_responses_double_nothing() -> None:
+    _run("api.reads_throttled", "api.writes_throttled", "api.every_third_response_lost", "--number", "6")
+
+
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("kind", ["emails", "deletions", "reports"])
+@pytest.mark.parametrize("kind", ["api", "emails", "deletions", "reports"])
 def test_faults(kind: str) -> None:
     _run(kind)

@@ -1,6 +1,5 @@
 """The API under faults: what clients get, how long it takes, and what is lost or doubled."""
 
-import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,8 +10,7 @@ from tests.clients import PASSWORD, Actor, register, unique
 from tests.fault_injection.proxy import Call, Fault, Rule
 from tests.fault_injection.school import School, every, in_parallel
 
-MAX_WAIT_SECONDS = 3
-_CALL_SECONDS = 1.5  # what the local AWS may take for the calls themselves, on a busy machine
+MAX_SECONDS = 3
 
 
 @dataclass
@@ -24,11 +22,11 @@ class Row:
     statuses: str
     slowest: float
     wrong: int
-    """Requests that were answered with another status than allowed, or whose effect is missing or doubled."""
+    """Responses with another status than allowed, and effects that are missing or doubled."""
 
     @property
     def is_good(self) -> bool:
-        return not self.wrong and self.slowest < MAX_WAIT_SECONDS + _CALL_SECONDS
+        return not self.wrong and self.slowest < MAX_SECONDS
 
 
 @dataclass
@@ -72,7 +70,8 @@ FAULT_RULES: dict[str, tuple[Callable[[], Rule], set[str]]] = {
     "conflicts": (lambda: _sometimes(Fault.CONFLICT, 2, _calls(*_WRITES)), {SUCCESS}),
     "lasting_conflicts": (lambda: _always(Fault.CONFLICT, _calls(*_WRITES)), {SUCCESS, BUSY}),
     "writes_repeated": (lambda: _always(Fault.THRICE, _calls("TransactWriteItems")), {SUCCESS}),
-    "every_third_response_lost": (lambda: _sometimes(Fault.LOST, 3, _calls(*_READS, *_WRITES)), {SUCCESS}),
+    "every_third_response_lost": (lambda: _sometimes(Fault.LOST, 3, _calls(*_READS, *_WRITES)), {SUCCESS, ERROR}),
+    "half_of_the_responses_lost": (lambda: _sometimes(Fault.LOST, 2, _calls(*_READS, *_WRITES)), {SUCCESS, ERROR}),
     "every_third_call_fails": (lambda: _sometimes(Fault.REFUSED, 3, _calls(*_READS, *_WRITES)), {SUCCESS}),
     "sqs_down": (lambda: _always(Fault.REFUSED, _calls("SendMessage", "GetQueueUrl")), {SUCCESS}),
 }
@@ -95,15 +94,9 @@ def run(school: School, number: int, fault: str) -> list[Row]:
 
 
 def _run(fault: str, operation: Operation, number: int, allowed: set[str], school: School) -> Row:
-    durations = []
-
-    def send(index: int) -> Response:
-        begun = time.monotonic()
-        response = operation.request(index)
-        durations.append(time.monotonic() - begun)
-        return response
-
-    responses = in_parallel(send, range(number))
+    responses = in_parallel(operation.request, range(number))
+    # Its own duration: the local AWS lets requests wait for a free function, too.
+    durations = [float(response.headers.get("X-Response-Time-ms", 0)) / 1000 for response in responses]
     school.works_well()
     wrong = 0
     for index, response in enumerate(responses):
@@ -111,7 +104,8 @@ def _run(fault: str, operation: Operation, number: int, allowed: set[str], schoo
         kind = SUCCESS if is_success else BUSY if response.status_code == 429 else ERROR
         is_right = kind in allowed and (kind != BUSY or "Retry-After" in response.headers)
         effects = operation.effects(index)
-        wrong += not (is_right and effects in (-1, int(is_success)))
+        is_known = kind != ERROR  # after an error, the client does not know the outcome
+        wrong += not (is_right and effects in ((-1, int(is_success)) if is_known else (-1, 0, 1)))
     statuses = Counter(response.status_code for response in responses)
     shown = ", ".join(f"{count} × {status}" for status, count in sorted(statuses.items()))
     return Row(fault, operation.name, shown, round(max(durations), 1), wrong)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
+from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError
 from pynamodb.exceptions import GetError, PutError, QueryError, TransactWriteError
 
 from chalicelib.adapters.dynamodb import connection
@@ -185,13 +185,14 @@ def test_next_request_has_its_own_budget(fail: Callable[..., list[int]], clock: 
 
 LOST = {
     "read timeout": ReadTimeoutError(endpoint_url="https://dynamodb.example"),
+    "connect timeout": ConnectTimeoutError(endpoint_url="https://dynamodb.example"),
     "no connection": EndpointConnectionError(endpoint_url="https://dynamodb.example"),
     "server error": refused("PutItem", "InternalServerError", 500),
 }
 
 
-@pytest.mark.parametrize("name", LOST)
-def test_call_without_a_result_is_tried_three_times(fail: Callable[..., list[int]], name: str) -> None:
+@pytest.mark.parametrize("name", ["read timeout", "connect timeout"])
+def test_unanswered_call_is_tried_three_times(fail: Callable[..., list[int]], name: str) -> None:
     calls = fail("PutItem", *[LOST[name]] * 2)
 
     Identity("one", user_id="u").save()
@@ -201,6 +202,18 @@ def test_call_without_a_result_is_tried_three_times(fail: Callable[..., list[int
     with pytest.raises(PutError):
         Identity("one", user_id="u").save()
     assert len(calls) == 3
+
+
+@pytest.mark.parametrize("name", ["server error", "no connection"])
+def test_failure_is_retried_within_the_budget(fail: Callable[..., list[int]], clock: FakeClock, name: str) -> None:
+    calls = fail("PutItem", *[LOST[name]] * 9)
+    Identity("one", user_id="u").save()
+    assert len(calls) == 10
+
+    fail("PutItem", *[LOST[name]] * 10_000)
+    with pytest.raises(PutError):
+        Identity("one", user_id="u").save()
+    assert clock.now <= 30
 
 
 @pytest.mark.parametrize("name", LOST)
