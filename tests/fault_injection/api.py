@@ -1,4 +1,4 @@
-"""The API under faults: what clients get, how long it takes, and what is lost or doubled."""
+"""The API under faults: the responses, their durations, and effects that are missing or doubled."""
 
 from collections import Counter
 from collections.abc import Callable
