@@ -11,10 +11,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from chalicelib.adapters import aws
 from chalicelib.core.config import settings
+from chalicelib.observability.logs import error_log
 
 CACHE_SECONDS = 300  # after this time, all processes know a changed secret
+_RETRY_SECONDS = 30  # between two attempts to read it while Secrets Manager cannot be reached
 # How long a new key is published before it signs: until all processes know it, and some clock skew.
 ACTIVATION_DELAY_SECONDS = CACHE_SECONDS + 60
 MAX_TOKEN_LIFETIME_SECONDS = 7 * 24 * 3600  # nothing that is signed is valid for longer
@@ -68,15 +72,23 @@ def reset() -> None:
 
 
 def signing_keys() -> SigningKeys:
-    """Return the keys of this stage, at most CACHE_SECONDS old.
+    """Return the keys of this stage, at most CACHE_SECONDS old, or older while Secrets Manager cannot be reached.
 
     Raises:
         InvalidSigningKeys: The secret has no key, or one that is too short.
+        BotoCoreError, ClientError: Secrets Manager cannot be reached, and this process has not read the keys yet.
     """
     global _cached
     # By the wall clock: a monotonic one may stand still while Lambda freezes the process.
-    if _cached is None or not 0 <= time.time() - _cached[0] <= CACHE_SECONDS:
-        _cached = (time.time(), read())
+    now = time.time()
+    if _cached is None:
+        _cached = (now, read())
+    elif not 0 <= now - _cached[0] <= CACHE_SECONDS:
+        try:
+            _cached = (now, read())
+        except (BotoCoreError, ClientError):
+            error_log.exception("The signing keys cannot be read again: the previous ones stay in use")
+            _cached = (now - CACHE_SECONDS + _RETRY_SECONDS, _cached[1])
     return _cached[1]
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import boto3
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from chalicelib.core import clock
 from chalicelib.core.caller import Caller
@@ -96,6 +97,32 @@ def test_rotation_drops_keys_that_are_no_longer_trusted(aws: None) -> None:
 
     assert set(secret()) == {second, third, fourth}
     assert len(set(secret().values())) == 3
+
+
+def test_keys_stay_in_use_while_secrets_manager_is_down(
+    aws: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    now, reads = time.time(), list[float]()
+    token = issue()
+
+    def fails() -> signing_keys.SigningKeys:
+        reads.append(time.time())
+        raise EndpointConnectionError(endpoint_url="secretsmanager")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(signing_keys, "read", fails)
+        for seconds in range(0, 3600, 10):
+            patch.setattr("chalicelib.security.signing_keys.time.time", lambda seconds=seconds: now + seconds)
+            assert signing_keys.signing_keys().keys
+        assert 80 < len(reads) <= 112, "some every 30 seconds, after the first 300"
+        signing_keys.reset()
+        with pytest.raises(EndpointConnectionError):
+            signing_keys.signing_keys()
+
+    assert tokens.verify(token, tokens.TokenType.ACCESS).user_id == "u"
+    assert {record.message for record in caplog.records if record.levelname == "ERROR"} == {
+        "The signing keys cannot be read again: the previous ones stay in use"
+    }
 
 
 def test_compromised_keys_are_revoked(aws: None) -> None:
