@@ -1,15 +1,21 @@
-"""The demo data is completed after an interruption."""
+"""The demo data is completed after an interruption, and counted in reports that exist."""
+
+from datetime import timedelta
 
 import pytest
 
+from chalicelib.core import clock
+from chalicelib.core.roles import Role
 from chalicelib.models.courses import Course
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.lessons import Lesson
+from chalicelib.models.reports import DAILY, Report
 from chalicelib.models.users import User
 from chalicelib.security import passwords
-from chalicelib.services import lessons
+from chalicelib.services import lessons, reports
 from ops import seed
 from tests.clients import PASSWORD
+from tests.factories import create_user
 
 
 class Interruption(BaseException):
@@ -49,3 +55,18 @@ def test_interrupted_demo_is_completed(aws: None, monkeypatch: pytest.MonkeyPatc
     assert enrollments > 22
     with pytest.raises(seed.AlreadySeededError):
         create_demo()
+
+
+def test_demo_of_past_days_corrects_their_reports(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passwords, "hash_password", lambda password: "no hash")
+    first = clock.now() - timedelta(days=25)
+    create_user(Role.STUDENT, first)
+    [*reports.generate_missing(clock.now())]
+
+    create_demo()
+
+    stored = {report.date: report.numbers for report in Report.query(DAILY)}
+    [*reports.regenerate_from(first.date(), clock.now())]
+    assert {report.date: report.numbers for report in Report.query(DAILY)} == stored
+    latest = Report.latest("9999")
+    assert latest is not None and latest.courses == 8
