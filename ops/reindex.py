@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
+from chalicelib.adapters.cache import switch
 from chalicelib.models.base import retry_stale_reads
 from chalicelib.models.course_listings import CourseListing, listing_rows
 from chalicelib.models.courses import Course
@@ -27,10 +28,18 @@ class Repairs:
 
 
 def run() -> Iterator[Repairs]:
-    """Delete the rows that no course has, then add those that are missing; yield the numbers so far."""
+    """Delete the rows that no course has, then add those that are missing; yield the numbers so far.
+
+    Lists that were cached before are not read afterwards: the cache is switched off for a minute, and begins empty. Its
+    Valkey itself is not reached from outside of its VPC.
+    """
     repairs = Repairs()
-    yield from _delete_extra_rows(repairs)
-    yield from _add_missing_rows(repairs)
+    try:
+        yield from _delete_extra_rows(repairs)
+        yield from _add_missing_rows(repairs)
+    finally:
+        if repairs.added or repairs.deleted:
+            switch.turn_off()
 
 
 def _delete_extra_rows(repairs: Repairs) -> Iterator[Repairs]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib.adapters.cache import switch
 from chalicelib.core.caller import Caller
 from chalicelib.core.errors import Throttled
 from chalicelib.core.roles import Role
@@ -123,8 +124,10 @@ def test_reindex_repairs_what_no_write_repairs(owner: Caller, kill_edits: pytest
     assert (repairs.added, repairs.deleted, repairs.courses) == (1, 3, 2)
     assert (words_of(edited.id), words_of(intact.id), words_of("0" * 16)) == ({"only", "knots"}, {"braids"}, set())
     assert {row.key for row in CourseListing.scan() if not row.is_keyword} == before
+    assert switch._read().epoch == 1, "cached lists of the time before are not read any more"
     *_, again = reindex.run()
     assert (again.added, again.deleted) == (0, 0)
+    assert switch._read().epoch == 1
 
 
 def test_reindex_decides_by_the_current_course(owner: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
