@@ -185,6 +185,8 @@ class Enrollment(Table):
         Of those whose sort key is after ``after`` and before ``before``, read consistently. Each batch comes with the
         sort key at which it ends.
         """
+        if after >= before:  # of a clock that was corrected: DynamoDB rejects such bounds
+            return
         keys = cls.by_email_pending.query(shard, cls.sort_key.between(after + "\0", before))
         while batch := [*islice(keys, _READ_BATCH_SIZE)]:
             rows = cls.batch_get([(row.student, row.course) for row in batch], consistent_read=True)

@@ -44,9 +44,11 @@ def generate_missing(
     """
     last = min(until or date.max, _last_completed_day(now))
     day = _first_day_to_check(last)
-    stored = {report.date: report for report in Report.between(str(day), str(last))} if day else {}
+    if day is None or day > last:
+        return
+    stored = {report.date: report for report in Report.between(str(day), str(last))}
     is_changed = False
-    while day is not None and day <= last:
+    while day <= last:
         previous = stored.get(day.isoformat())
         if previous is None or is_changed or _is_due(previous, now):
             report = _generate(day, now, should_continue)

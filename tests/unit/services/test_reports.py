@@ -202,3 +202,18 @@ def test_large_day_is_counted_by_several_runs(three_days: datetime, monkeypatch:
     assert stored() == right
     assert right["2026-11-01"]["new_enrollments"] == 12
     assert PartialCount.of("2026-11-01").number == 0
+
+
+def test_first_day_is_regenerated_alone(three_days: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DynamoDB rejects a query whose lower bound is above its upper one; moto does not."""
+    between = Report.between
+
+    def checked(first: str, last: str) -> list[Report]:
+        assert first <= last
+        return between(first, last)
+
+    monkeypatch.setattr(Report, "between", checked)
+
+    regenerated = [report.date for report in reports.regenerate_from(FIRST.date(), three_days)]
+
+    assert regenerated == ["2026-10-30", "2026-10-31", "2026-11-01"]
