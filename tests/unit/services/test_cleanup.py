@@ -143,10 +143,11 @@ def test_tombstone_is_swept_three_times(teacher: Caller, course: Course) -> None
     student = create_user(Role.STUDENT)
     courses.delete(teacher, course.id, None)
     users.erase(student.id)
+    deleted_at = datetime.now(UTC)
 
     def work(hours: float) -> int:
         """Let the cleanup and the worker run, and return how many messages the worker had."""
-        now = NOW + timedelta(hours=hours)
+        now = deleted_at + timedelta(hours=hours)
         clean(now)
         found = messages(sqs.DELETIONS)
         for message in found:
@@ -165,13 +166,14 @@ def test_unfinished_sweep_is_requeued_every_hour(teacher: Caller, course: Course
     for _ in range(40):
         enroll(course, timedelta(0))
     courses.delete(teacher, course.id, None)
+    deleted_at = datetime.now(UTC)
 
     for hours in (1, 2):
-        now = NOW + timedelta(hours=hours)
+        now = deleted_at + timedelta(hours=hours)
         assert clean(now)["CourseDeletionsRequeued"] == 1
         next(cascade_deletion.delete_dependents(sqs.CascadeTarget.COURSE, course.id, now))  # its time ends here
     assert [*Enrollment.all_of_course(course.id)] == []
-    assert clean(NOW + timedelta(hours=3))["CourseDeletionsRequeued"] == 1
+    assert clean(deleted_at + timedelta(hours=3))["CourseDeletionsRequeued"] == 1
 
 
 def test_user_tombstone_is_purged_a_day_later(course: Course) -> None:
