@@ -174,7 +174,10 @@ def test_request_waits_for_two_seconds_in_all(fail: Callable[..., list[int]], cl
     assert 1.5 <= clock.now <= 2
 
 
-def test_next_request_has_its_own_budget(fail: Callable[..., list[int]], clock: FakeClock) -> None:
+def test_next_request_has_its_own_budget(
+    fail: Callable[..., list[int]], clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chalicelib.core.retries.random.uniform", lambda shortest, longest: longest)
     for _ in range(5):
         fail("GetItem", *[refused("GetItem", "ThrottlingException")] * 6)
         with retries.request_budget():
