@@ -10,7 +10,7 @@ from tests.clients import PASSWORD, Actor, register, unique
 from tests.fault_injection.proxy import Call, Fault, Rule
 from tests.fault_injection.school import School, every, in_parallel
 
-MAX_SECONDS = 3
+MAX_SECONDS = 5  # a request waits for less than 3; a busy machine adds to its calls
 
 
 @dataclass
