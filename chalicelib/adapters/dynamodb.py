@@ -36,7 +36,7 @@ class RetryingConnection(Connection):
         """Call DynamoDB.
 
         Raises:
-            WriteContention, Throttled: The budget for waits is used up. Nothing was written.
+            WriteContention, Throttled: The budget for waits is used up. Nothing was written; of a batch, a part may be.
             VerboseClientError, HTTPClientError: Any other failure. A write may have been carried out.
         """
         backoff = Backoff()

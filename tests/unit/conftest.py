@@ -2,22 +2,25 @@
 
 import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from botocore.loaders import JSONFileLoader
 from moto import mock_aws
 
 from chalicelib.adapters import sqs
 from chalicelib.adapters.dynamodb import connection
+from chalicelib.core import retries
 from chalicelib.core.config import settings
 from chalicelib.security import signing_keys
 from infra import stacks
 from tests.stack import TEST_STAGE
+from tests.unit.fake_clock import FakeClock
 
 # Each test's AWS is a new one, with new clients: the descriptions of AWS that these read from disk stay the same.
 _LOADER, _load_file = JSONFileLoader(), JSONFileLoader.load_file
@@ -110,3 +113,38 @@ def dynamodb_calls(aws: None) -> Iterator[list[str]]:
 def log_lines(caplog: pytest.LogCaptureFixture, logger: str) -> list[tuple[str, dict[str, Any]]]:
     """Return the messages and fields of the lines of a logger."""
     return [(record.message, record.__dict__["extra"]) for record in caplog.records if record.name == logger]
+
+
+@pytest.fixture
+def retry_clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
+    """The clock of all waits between retries."""
+    clock = FakeClock()
+    monkeypatch.setattr(retries, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def fail_calls(aws: None, monkeypatch: pytest.MonkeyPatch, retry_clock: FakeClock) -> Callable[..., list[int]]:
+    """Let the next calls of an operation fail, and return a list that grows with each call of it."""
+
+    def arrange(operation: str, *failures: Exception) -> list[int]:
+        client, left, calls = connection().client, [*failures], list[int]()
+        make = client._make_api_call
+
+        def call(name: str, parameters: dict[str, Any]) -> Any:
+            if name == operation:
+                calls.append(1)
+                if left:
+                    raise left.pop(0)
+            return make(name, parameters)
+
+        monkeypatch.setattr(client, "_make_api_call", call)
+        return calls
+
+    return arrange
+
+
+def refused(operation: str, code: str, status: int = 400) -> ClientError:
+    """Return DynamoDB's refusal of a call."""
+    response: Any = {"Error": {"Code": code, "Message": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(response, operation)
