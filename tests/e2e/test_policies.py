@@ -143,18 +143,19 @@ def _call_the_api(stack: RunningStack, admin: Actor) -> None:
 def _lose_and_leave(stack: RunningStack, admin: Actor) -> None:
     """Create work for the cleanup: a lost email, an old tombstone, and a student who is inactive for long."""
     api, dynamodb = stack.api, stack.aws("dynamodb")
-    teacher, student, erased = (register(api, role) for role in ("instructor", "student", "student"))
+    teacher, student, inactive, erased = (register(api, role) for role in ("instructor", *["student"] * 3))
     course, doomed, empty = teacher.create_course(), teacher.create_course(), teacher.create_course()
     teacher.post("/lessons/", {"course": doomed["id"], "title": "Doomed"})
     erased.enroll_in(doomed)
     student.enroll_in(course)
-    names = {actor: actor.get("/auth/me/").json()["id"] for actor in (student, erased, teacher)}
+    inactive.enroll_in(course)
+    names = {actor: actor.get("/auth/me/").json()["id"] for actor in (student, inactive, erased, teacher)}
     eventually(lambda: stack.emails(f"{student.username}@example.org"))
     _change(dynamodb, "enrollments", {"student": names[student], "course": course["id"]}, email_pending="0", sort_key=(
         f"2026-01-01T00:00:00.000000Z#{names[student]}{course['id']}"
     ))  # fmt: skip
-    assert admin.call("PATCH", f"/users/{names[student]}/", json={"is_active": False}).ok
-    _change(dynamodb, "users", {"id": names[student]}, lifecycle_at=LONG_AGO)
+    assert admin.call("PATCH", f"/users/{names[inactive]}/", json={"is_active": False}).ok
+    _change(dynamodb, "users", {"id": names[inactive]}, lifecycle_at=LONG_AGO)
     for one in (doomed, empty):
         assert teacher.call("DELETE", f"/courses/{one['id']}/").status_code == 204
         _change(dynamodb, "courses", {"id": one["id"]}, deleted_at=LONG_AGO)
