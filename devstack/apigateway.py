@@ -27,6 +27,7 @@ _NOT_DEPLOYED = {
     "status": 503,
     "detail": "The API is not deployed yet.",
 }
+_THROTTLED = "Lambda throttles the function."
 _IN_PATHS = "/%:@!$&'()*+,;=~"  # RFC 3986 §3.3, and encoded characters
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html
 _RENAMED = {name.lower(): f"x-amzn-Remapped-{name}" for name in ("Date", "Server", "WWW-Authenticate")}
@@ -35,11 +36,12 @@ _at_root: ContextVar[bool] = ContextVar("at_root", default=False)
 
 def patch_ministack() -> None:
     """Patch ministack in this process."""
-    handle, build_event, error_response, invoke = (
+    handle, build_event, error_response, invoke, interpret = (
         gateway.handle_request,
         gateway._build_lambda_event_v1,
         gateway._gateway_error_response,
         gateway._invoke_lambda_proxy_v1,
+        gateway._lambda_proxy_response,
     )
 
     async def handle_request(method: str, path: str, headers: Any, body: bytes, query: Any) -> Answer:
@@ -70,10 +72,18 @@ def patch_ministack() -> None:
         if isinstance(answer, gateway._GatewayError):
             return answer
         status, headers, body = answer
-        if status == HTTPStatus.BAD_GATEWAY:  # the function crashed: ministack's own response is no gateway response
-            return gateway._gw_error("DEFAULT_5XX", "Internal server error")
+        if status == HTTPStatus.BAD_GATEWAY:  # ministack's own response is no gateway response
+            is_throttled = json.loads(body)["message"] == _THROTTLED
+            return gateway._gw_error("INTEGRATION_FAILURE" if is_throttled else "DEFAULT_5XX", "Internal server error")
         return status, {_RENAMED.get(name.lower(), name): value for name, value in headers.items()}, body
 
+    def proxy_response(result: dict[str, Any]) -> tuple[Any, str | None]:
+        if result.get("throttle"):
+            return None, _THROTTLED
+        response: tuple[Any, str | None] = interpret(result)
+        return response
+
+    gateway._lambda_proxy_response = proxy_response
     gateway._invoke_lambda_proxy_v1 = invoke_and_rename
     stage_cache.patch_ministack()
     gateway.handle_request = handle_request

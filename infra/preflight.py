@@ -93,7 +93,7 @@ def _concurrency(stage: config.Stage) -> Iterator[Finding]:
     limit = boto3.client("lambda").get_account_settings()["AccountLimit"]["ConcurrentExecutions"]
     if limit < MIN_CONCURRENCY:
         yield Finding(
-            f"The account runs {limit} Lambda functions at a time: bursts are answered with 429 and 5xx. Request more "
+            f"The account runs {limit} Lambda functions at a time: bursts are answered with 429. Request more "
             "in Service Quotas ('Concurrent executions')."
         )
 

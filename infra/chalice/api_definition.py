@@ -9,17 +9,21 @@ from typing import Any
 from chalicelib.web import problems
 from chalicelib.web.responses import CORS
 
+# API Gateway has no response type for a function that Lambda throttles, because the account or the function is at its
+# limit of concurrent executions. The types for a function that it cannot invoke cover it (docs/decisions.md).
+_AT_LIMIT = "The service is at its limit. Retry later."
+
 # The responses that API Gateway generates itself, by response type
 # (https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html).
 _RESPONSES = {
     "ACCESS_DENIED": (403, "Your role does not permit this operation."),
     "API_CONFIGURATION_ERROR": (500, "Internal server error."),
-    "AUTHORIZER_CONFIGURATION_ERROR": (500, "Internal server error."),
-    "AUTHORIZER_FAILURE": (500, "Internal server error."),
+    "AUTHORIZER_CONFIGURATION_ERROR": (429, _AT_LIMIT),
+    "AUTHORIZER_FAILURE": (429, _AT_LIMIT),
     "BAD_REQUEST_BODY": (400, "The body is invalid."),
     "BAD_REQUEST_PARAMETERS": (400, "The parameters are invalid."),
     "EXPIRED_TOKEN": (401, "The token has expired."),
-    "INTEGRATION_FAILURE": (502, "The service did not respond."),
+    "INTEGRATION_FAILURE": (429, _AT_LIMIT),
     "INTEGRATION_TIMEOUT": (504, "The service did not respond in time."),
     "INVALID_API_KEY": (403, "The API key is invalid."),
     # A Bearer header on an unknown route is taken for a bad AWS signature.

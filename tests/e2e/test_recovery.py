@@ -1,10 +1,12 @@
-"""The local stack recovers: from the death of all its Lambda processes, and of its Valkey."""
+"""The API under bad conditions of Lambda: all processes killed, Valkey killed, ten concurrent executions."""
 
+import random
 import signal
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from requests import Response
@@ -71,3 +73,39 @@ def test_killed_valkey_is_started_again(running: RunningStack) -> None:
     assert running.send_signal("valkey-server", signal.SIGKILL) == 1
 
     eventually(lambda: served() == "hit", 10)
+
+
+def test_ten_concurrent_executions_are_429s_only(running: RunningStack) -> None:
+    """A new account's limit. Each of the 100 requests has its own token, so that the authorizer is throttled, too."""
+    course = register(running.api, "instructor").create_course()
+    students = [register(running.api, "student") for _ in range(100)]
+    for function, limit in (("", 5), ("-authorizer", 3), ("-enrollment_emails", 2)):
+        running.aws("lambda").put_function_concurrency(
+            FunctionName=f"eduflow-local{function}", ReservedConcurrentExecutions=limit
+        )
+    with ThreadPoolExecutor(len(students)) as pool:
+        responses = [*pool.map(lambda student: student.post("/enrollments/", {"course": course["id"]}), students)]
+        answered = zip(students, responses, strict=True)
+        refused = [student for student, response in answered if response.status_code == 429]
+        retried = [*pool.map(lambda student: enroll_with_retries(student, course["id"]), refused)]
+
+    statuses = Counter(response.status_code for response in responses)
+    print(f"{statuses} at once")
+    assert set(statuses) == {201, 429}
+    for response in responses:
+        if response.status_code == 429:
+            assert response.headers["Retry-After"] == "1"
+            assert response.headers["Content-Type"] == "application/problem+json"
+            assert response.json()["detail"] == "The service is at its limit. Retry later."
+    assert set(retried) == {201}
+    eventually(lambda: len(running.emails(course["title"])) == len(students), 60)
+
+
+def enroll_with_retries(student: Actor, course: str) -> int:
+    """Retry after a 429, from one to two seconds later, as a client does that respects Retry-After."""
+    for _ in range(60):
+        response = student.post("/enrollments/", {"course": course})
+        if response.status_code != 429:
+            return response.status_code
+        time.sleep(random.uniform(1, 2))
+    return 429
