@@ -80,6 +80,8 @@ def parser() -> argparse.ArgumentParser:
     )
     admin.add_argument("username")
     admin.add_argument("email")
+    unlock = add("unlock", commands.unlock, "Let a user log in again whose account is locked by failed logins.")
+    unlock.add_argument("name", metavar="NAME", help="the username or email address")
     add("demo", commands.demo, "Create demo data, once per stage. After an interruption, run it again.")
     job = add("run", lambda options: commands.JOBS[options.job](options), "Run a scheduled job now.")
     job.add_argument("job", choices=commands.JOBS)

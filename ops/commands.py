@@ -15,7 +15,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from infra import config
-from infra.config import LOCAL
+from infra.config import LOCAL, PRODUCTION
 from infra.local_stage import DEMO_PASSWORD
 
 _FOLLOW_SECONDS = 2
@@ -48,16 +48,30 @@ def _prompt_for_password(username: str) -> str:
     return getpass.getpass(f"Password for {username}: ")
 
 
+def unlock(options: argparse.Namespace) -> None:
+    """Let a user log in again whose account is locked by failed logins."""
+    from chalicelib.models.identities import Identity
+    from chalicelib.services import rate_limits
+
+    user_id = Identity.find_user_id(options.name)
+    if user_id is None:
+        raise CommandError(f"There is no user {options.name}.")
+    number = rate_limits.unlock(user_id)
+    print(f"{options.name} can log in again." if number else f"{options.name} was not locked.")
+
+
 def demo(options: argparse.Namespace) -> None:
     """Create the demo data."""
     from ops import seed
 
+    if options.stage == PRODUCTION:
+        raise CommandError("The demo data cannot be created on the production stage: its accounts share a password.")
     if config.load_stage(options.stage).cache:
         raise CommandError(
             "The demo data cannot be created on a stage with a cache: its Valkey is reached from its VPC only."
         )
     password = os.environ.get("EDUFLOW_PASSWORD") or (DEMO_PASSWORD if options.stage == LOCAL else None)
-    if password is None:
+    if password is None or (password == DEMO_PASSWORD and options.stage != LOCAL):
         raise CommandError("Set EDUFLOW_PASSWORD: on a public stage, the demo accounts need a password of their own.")
     try:
         seed.seed(password, lambda step: print(f"  {step} ...", file=sys.stderr))

@@ -103,7 +103,7 @@ def seed(password: str, say: Callable[[str], object]) -> None:
 def _register(name: str, role: Role, password: str, now: datetime) -> User:
     user_id = Identity.find_user_id(name)
     existing = User.find(user_id) if user_id else None
-    return existing or accounts.register(name, f"{name}@example.org", password, role, now)
+    return existing or accounts.register(name, f"{name}@example.org", password, role, now=now)
 
 
 def _random_time(generator: random.Random, since: datetime) -> datetime:

@@ -27,7 +27,7 @@ def create_user(role: Role, now: datetime | None = None, name: str | None = None
         if role is Role.ADMIN:
             user = accounts.create_admin(username, f"{username}@example.org", PASSWORD)
         else:
-            user = accounts.register(username, f"{username}@example.org", PASSWORD, role, now)
+            user = accounts.register(username, f"{username}@example.org", PASSWORD, role, now=now)
     session = Session(user.id, "s", refresh_id="", auth_version=user.auth_version, created_at="", expires_at=0)
     session.save()
     return Caller(user.id, username, role, session.id)

@@ -42,6 +42,41 @@ class Settings:
         return _bool("EMAIL_REPORTS", "false")
 
     @cached_property
+    def is_instructor_registration_open(self) -> bool:
+        """Whether anyone may register as an instructor. Otherwise admins grant the role."""
+        return _choice("INSTRUCTOR_REGISTRATION", ("open", "closed")) == "open"
+
+    @cached_property
+    def failed_logins_per_account(self) -> int:
+        """Failed passwords of an account in 15 minutes."""
+        return _positive_integer("FAILED_LOGINS_PER_ACCOUNT", "10")
+
+    @cached_property
+    def failed_logins_per_address(self) -> int:
+        """Failed passwords from a client address in 15 minutes; a school shares one address."""
+        return _positive_integer("FAILED_LOGINS_PER_ADDRESS", "300")
+
+    @cached_property
+    def logins_per_account(self) -> int:
+        """Successful logins of an account in 15 minutes."""
+        return _positive_integer("LOGINS_PER_ACCOUNT", "60")
+
+    @cached_property
+    def registrations_per_address(self) -> int:
+        """Registrations from a client address in an hour."""
+        return _positive_integer("REGISTRATIONS_PER_ADDRESS", "300")
+
+    @cached_property
+    def enrollments_per_student(self) -> int:
+        """Enrollments of a student in an hour."""
+        return _positive_integer("ENROLLMENTS_PER_STUDENT", "60")
+
+    @cached_property
+    def reenrollments_per_course(self) -> int:
+        """Enrollments of a student in a course that they left, in a day."""
+        return _positive_integer("REENROLLMENTS_PER_COURSE", "3")
+
+    @cached_property
     def cache_url(self) -> str:
         """The Valkey that caches course reads, ``valkey://`` or ``valkeys://`` (TLS); empty for none."""
         return os.environ.get("CACHE_URL", "") if _bool("ENABLE_CACHE", "true") else ""
@@ -74,6 +109,14 @@ def _bool(name: str, default: str) -> bool:
     if value not in ("true", "false"):
         raise ConfigurationError(f"The environment variable {name} is {value!r}: it must be true or false.")
     return value == "true"
+
+
+def _choice(name: str, values: tuple[str, ...]) -> str:
+    """Return the value of a variable; the first one is the default."""
+    value = os.environ.get(name, values[0]).lower()
+    if value not in values:
+        raise ConfigurationError(f"The environment variable {name} is {value!r}: it must be {' or '.join(values)}.")
+    return value
 
 
 def _positive_integer(name: str, default: str) -> int:

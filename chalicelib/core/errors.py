@@ -10,7 +10,7 @@ DomainError
 ├── RetryLater            the request was not carried out; a later retry helps
 │   ├── WriteContention       concurrent writes to the same resource
 │   ├── Throttled             the database takes no more requests at present
-│   └── TooManyAttempts       too many failed attempts
+│   └── TooManyAttempts       a rate limit is reached
 ├── PayloadTooLarge       the body exceeds the limit
 └── UnsupportedMediaType  the body is not JSON
 """
@@ -53,6 +53,11 @@ class NotAuthenticated(DomainError):
         super().__init__(detail)
         self.is_token_invalid = is_token_invalid
 
+    @classmethod
+    def outdated(cls) -> Self:
+        """Return the error of a token whose user was erased or deactivated, or has another role now."""
+        return cls("The account of this token was changed or erased. Log in again.", is_token_invalid=True)
+
 
 class Forbidden(DomainError):
     """The caller may see the resource, but not do this."""
@@ -93,7 +98,7 @@ class Throttled(RetryLater):
 
 
 class TooManyAttempts(RetryLater):
-    """Too many attempts failed."""
+    """A rate limit is reached."""
 
 
 class PayloadTooLarge(DomainError):

@@ -7,6 +7,7 @@ from pynamodb.exceptions import TransactWriteError
 from pynamodb.expressions.update import Action
 from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
 
+from chalicelib.core.caller import Caller
 from chalicelib.core.errors import RetryLater
 from chalicelib.models.base import ConditionFailed, StaleRead, Table, TableMeta, Transaction, try_conditional
 from chalicelib.models.course_listings import CourseListing, keyword_row, keywords, listing_rows
@@ -15,6 +16,10 @@ from chalicelib.models.users import User
 from chalicelib.observability.logs import event_log
 
 DELETED, SWEPT = "deleted", "deleted-swept"
+
+
+class WriterOutdated(ConditionFailed):
+    """The account of who creates or publishes a course was erased or deactivated, or has another role now."""
 
 
 class OwnerDeleted(ConditionFailed):
@@ -85,24 +90,25 @@ class Course(Table):
         """Delete the row of a course deleted before a timestamp, and return whether there was one."""
         return try_conditional(lambda: cls(course_id).delete(cls.deleted_at < before))
 
-    def create(self) -> None:
-        """Save a new course with its listings.
+    def create(self, writer: Caller) -> None:
+        """Save a new course of the writer with its listings.
 
         Raises:
-            OwnerDeleted: The owner was erased.
+            WriterOutdated: The writer was erased or deactivated, or has another role now.
         """
-        self._save(None)
+        self._save(None, writer)
 
-    def replace(self, old: "Course") -> None:
+    def replace(self, old: "Course", writer: Caller) -> None:
         """Save the new state of a course with its listings, which supersedes ``old``.
 
         Raises:
             StaleRead: The course changed after ``old`` was read.
             OwnerDeleted: The owner was erased.
+            WriterOutdated: The writer, who publishes it, was erased or deactivated, or has another role now.
         """
         old.finish_last_edit()
         self.stale_keywords = self._keywords_removed_from(old) or None
-        self._save(old)
+        self._save(old, writer)
         try:
             self._delete_stale_keywords()
         except (RetryLater, StaleRead, TransactWriteError) as error:  # the next write of the course does it
@@ -163,8 +169,8 @@ class Course(Table):
         actions = [Course.lessons_count.add(change), Course.version.add(1)]
         transaction.update(self, actions, condition=unchanged)
 
-    def _save(self, old: "Course | None") -> None:
-        """Save the course, its listings, and the effects of its publication: at most 80 items.
+    def _save(self, old: "Course | None", writer: Caller) -> None:
+        """Save the course, its listings, and the effects of its publication: at most 81 items.
 
         The rows of removed keywords do not fit into one transaction with the new ones. The course lists them, and they
         are deleted afterwards. Until then a search reads such a row, and the course does not match.
@@ -179,21 +185,30 @@ class Course(Table):
         for key, row in new_rows.items():
             if key not in old_rows:
                 transaction.put(row)
-        self._add_publication(transaction, old)
+        self._add_publication(transaction, old, writer)
         try:
             transaction.run()
         except ConditionFailed as error:
+            if "writer" in error.failed:
+                raise WriterOutdated(error.failed) from error
             raise (OwnerDeleted if "owner" in error.failed else StaleRead)(error.failed) from error
 
-    def _add_publication(self, transaction: Transaction, old: "Course | None") -> None:
+    def _add_publication(self, transaction: Transaction, old: "Course | None", writer: Caller) -> None:
+        """Add the effects of a publication, and the condition that the account of who creates or publishes is current.
+
+        DynamoDB accepts one operation per item in a transaction: the condition is part of the owner's update if the
+        owner publishes.
+        """
         change = int(self.is_published) - int(old.is_published if old else False)
         if change:
             event = Event.COURSE_PUBLISHED if change > 0 else Event.COURSE_UNPUBLISHED
             transaction.put(LedgerEntry.of(event, self.id, self.updated_at))
             actions = [User.published_courses.add(change)]
-            transaction.update(User(self.owner_id), actions, User.exists_condition(), label="owner")
-        elif old is None:
-            transaction.check(User, self.owner_id, User.exists_condition(), label="owner")
+            is_own = change > 0 and writer.id == self.owner_id
+            condition = User.is_current(writer.role) if is_own else User.exists_condition()
+            transaction.update(User(self.owner_id), actions, condition, label="writer" if is_own else "owner")
+        if (old is None and not change) or (change > 0 and writer.id != self.owner_id):
+            transaction.check(User, writer.id, User.is_current(writer.role), label="writer")
 
     def _keywords_removed_from(self, old: "Course") -> set[str]:
         """Return the keywords that only the previous state has, if both states have rows of keywords."""

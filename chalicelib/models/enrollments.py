@@ -2,7 +2,7 @@
 
 import heapq
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 from pynamodb.attributes import UnicodeAttribute
@@ -14,14 +14,15 @@ from chalicelib.core import ids
 from chalicelib.core.config import settings
 from chalicelib.models.base import ConditionFailed, Table, TableMeta, Transaction, try_conditional
 from chalicelib.models.ledger import Event, record_deletion
-from chalicelib.models.users import User
 
 MAX_DELETE_BATCH_SIZE = 33  # a transaction has at most 100 items: three for each enrollment, and one condition
 _READ_BATCH_SIZE = 100  # BatchGetItem's limit
 
+Extend = Callable[[Transaction], None]  # adds items to a transaction
 
-class StudentActive(ConditionFailed):
-    """The student whose enrollments were to be deleted for inactivity became active."""
+
+class AlreadyEnrolled(ConditionFailed):
+    """The student is enrolled in the course."""
 
 
 class _ByStudent(LocalSecondaryIndex["Enrollment"]):
@@ -200,20 +201,18 @@ class Enrollment(Table):
             yield from cls.by_email_failed.query(shard)
 
     @classmethod
-    def delete_batch(cls, batch: Sequence["Enrollment"], at: str, inactive_student: User | None = None) -> int:
+    def delete_batch(cls, batch: Sequence["Enrollment"], at: str, extend: Extend = lambda transaction: None) -> int:
         """Delete up to MAX_DELETE_BATCH_SIZE enrollments and record them in the ledger, in one transaction.
 
-        Return how many were deleted: those that were deleted before are skipped. With ``inactive_student``, delete
-        them only while the student is inactive.
+        Return how many were deleted: those that were deleted before are skipped. ``extend`` adds one more item.
 
         Raises:
-            StudentActive: The student became active.
+            ConditionFailed: The condition of that item failed.
         """
         remaining = [*batch]
         while remaining:
             transaction = Transaction()
-            if inactive_student:
-                inactive_student.check_still_inactive(transaction, label="student")
+            extend(transaction)
             for row in remaining:
                 transaction.delete(row, Enrollment.suffix == row.suffix, label=row.id)
                 record_deletion(
@@ -223,18 +222,27 @@ class Enrollment(Table):
                 transaction.run()
                 break
             except ConditionFailed as error:
-                if "student" in error.failed:
-                    raise StudentActive(error.failed) from error
+                if others := error.failed - {row.id for row in remaining}:
+                    raise ConditionFailed(others) from error
                 remaining = [row for row in remaining if row.id not in error.failed]
         return len(remaining)
 
-    def insert(self) -> bool:
-        """Save the enrollment and return False if the student is enrolled already."""
-        if try_conditional(lambda: self.save(Enrollment.student.does_not_exist())):
-            return True
-        # This very call may have succeeded: a call whose response is lost is repeated.
-        stored = Enrollment.find_by_student_and_course(self.student, self.course)
-        return stored is not None and stored.suffix == self.suffix
+    def insert(self, extend: Extend = lambda transaction: None) -> None:
+        """Save the enrollment, in one transaction with the items that ``extend`` adds.
+
+        Raises:
+            AlreadyEnrolled: The student is enrolled already.
+            ConditionFailed: The condition of another item failed.
+        """
+        transaction = Transaction()
+        transaction.put(self, Enrollment.student.does_not_exist(), label="enrollment")
+        extend(transaction)
+        try:
+            transaction.run()
+        except ConditionFailed as error:
+            if "enrollment" in error.failed:
+                raise AlreadyEnrolled(error.failed) from error
+            raise
 
     def mark_email_sent(self) -> None:
         """Clear the pending email, unless the enrollment was deleted."""
@@ -256,24 +264,6 @@ class Enrollment(Table):
             Enrollment.email_error.set(error),
         ]
         try_conditional(lambda: self.update(actions, condition=Enrollment.suffix == self.suffix))
-
-
-class EmailSweep(Table):
-    """The requeueing of the pending emails of one shard: how far it is. One row, under a key that no student has."""
-
-    class Meta(TableMeta):
-        name = "enrollments"
-
-    student = UnicodeAttribute(hash_key=True, default="#email-sweep")
-    course = UnicodeAttribute(range_key=True)  # the shard
-    started_at = UnicodeAttribute(default="")  # RFC 3339
-    position = UnicodeAttribute(default="")  # the sort key up to which emails were requeued since
-
-    @classmethod
-    def of(cls, shard: str) -> "EmailSweep":
-        """Return the sweep of a shard, by a consistent read."""
-        key = cls(course=shard)
-        return cls.get_or_none(key.student, shard) or key
 
 
 def all_shards() -> list[str]:

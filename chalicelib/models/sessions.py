@@ -6,6 +6,7 @@ from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 from pynamodb.expressions.update import Action
 
 from chalicelib.models.base import Table, TableMeta, try_conditional
+from chalicelib.models.known_addresses import PREFIX as KNOWN_ADDRESSES
 
 
 class Session(Table):
@@ -31,14 +32,14 @@ class Session(Table):
     @classmethod
     def all_of_user(cls, user_id: str, after: str = "") -> Iterator["Session"]:
         """Return the sessions of a user after a session ID, by consistent reads."""
-        return cls.query(user_id, cls.id > after if after else None, consistent_read=True)
+        return cls.query(user_id, cls.id.between(after + "\0", KNOWN_ADDRESSES), consistent_read=True)
 
     @classmethod
     def delete_all_of_user(cls, user_id: str) -> Iterator[int]:
-        """Delete the sessions of an erased user, and yield the number of rows at each step."""
+        """Delete the sessions and known addresses of an erased user, and yield the number of rows at each step."""
         with cls.batch_write() as batch:
-            for session in cls.all_of_user(user_id):
-                batch.delete(session)
+            for row in cls.query(user_id, consistent_read=True, attributes_to_get=["user_id", "id"]):
+                batch.delete(row)
                 yield 1
 
     def rotate(self, used: str, new: str, now: int, expires_at: int) -> bool:

@@ -1,32 +1,42 @@
-"""Throttles: the number of password attempts of an account or address in the current window (rate limit)."""
+"""Throttles: the number of rate-limited events of a subject in its current window."""
 
 from dataclasses import dataclass
 
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
+from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
-from chalicelib.models.base import Table, TableMeta, try_conditional
+from chalicelib.models.base import Table, TableMeta, Transaction, try_conditional
+
+
+@dataclass(frozen=True)
+class Quota:
+    """How many events a subject has in a window. A window starts with its first event."""
+
+    subject: str
+    limit: int
+    window: int  # seconds
 
 
 @dataclass(frozen=True)
 class Reservation:
-    """One reserved attempt, and the window in which it counts."""
+    """One reserved password attempt, and the window in which it counts."""
 
     subject: str
     expires_at: int
 
 
 class Throttle(Table):
-    """The window of one subject: an account or an address. It starts with the first attempt."""
+    """The window of one subject, such as an account or an address. Times are in Unix seconds."""
 
     class Meta(TableMeta):
         name = "throttles"
 
     subject = UnicodeAttribute(hash_key=True)
-    reserved = NumberAttribute()  # attempts that failed or are in progress
-    failed = NumberAttribute()
-    reserved_at = NumberAttribute(default=0)  # Unix seconds; the last reservation
-    expires_at = NumberAttribute()  # Unix seconds; the end of the window, and the table's TTL
+    reserved = NumberAttribute()  # events; of passwords, attempts that failed or are in progress
+    failed = NumberAttribute(default=0)
+    reserved_at = NumberAttribute(default=0)  # the last reservation
+    expires_at = NumberAttribute()  # the end of the window, and the table's TTL
 
     @classmethod
     def find(cls, subject: str) -> "Throttle | None":
@@ -34,22 +44,23 @@ class Throttle(Table):
         return cls.get_or_none(subject)
 
     @classmethod
-    def reserve(cls, subject: str, *, limit: int, now: int, window: int) -> Reservation | None:
-        """Reserve an attempt by one conditional write; return None if none is left or the window is over.
-
-        ``now`` is in Unix seconds, ``window`` in seconds.
-        """
-        row = cls(subject)
-        actions: list[Action] = [
-            cls.reserved.set((cls.reserved | 0) + 1),
-            cls.failed.set(cls.failed | 0),
-            cls.reserved_at.set(now),
-            cls.expires_at.set(cls.expires_at | (now + window)),
-        ]
-        is_free = cls.subject.does_not_exist() | ((cls.expires_at > now) & (cls.reserved < limit))
-        if not try_conditional(lambda: row.update(actions, condition=is_free)):
+    def reserve(cls, quota: Quota, now: int) -> Reservation | None:
+        """Count an event by one conditional write; return None if none is left or the window is over."""
+        row = cls(quota.subject)
+        if not try_conditional(lambda: row.update(_count(quota, now), condition=_is_left(quota, now))):
             return None
-        return Reservation(subject, int(row.expires_at))
+        return Reservation(quota.subject, int(row.expires_at))
+
+    @classmethod
+    def add_reservation(cls, transaction: Transaction, quota: Quota, now: int) -> None:
+        """Count an event in a transaction; its condition has the quota as its label."""
+        transaction.update(cls(quota.subject), _count(quota, now), _is_left(quota, now), label=quota)
+
+    @classmethod
+    def add_check(cls, transaction: Transaction, quota: Quota, now: int) -> None:
+        """Add the condition that the quota is not used up, without counting; its label is the quota."""
+        is_over = cls.subject.does_not_exist() | (cls.expires_at <= now)
+        transaction.check(cls, quota.subject, is_over | (cls.reserved < quota.limit), label=quota)
 
     @classmethod
     def settle(cls, reservation: Reservation, *, succeeded: bool) -> None:
@@ -57,6 +68,11 @@ class Throttle(Table):
         action = cls.reserved.set(cls.reserved - 1) if succeeded else cls.failed.set(cls.failed + 1)
         is_same_window = cls.expires_at == reservation.expires_at
         try_conditional(lambda: cls(reservation.subject).update([action], condition=is_same_window))
+
+    @classmethod
+    def forget(cls, subject: str) -> bool:
+        """Delete the window of a subject, and return whether there was one."""
+        return try_conditional(lambda: cls(subject).delete(condition=cls.subject.exists()))
 
     def release_abandoned(self) -> None:
         """Release all attempts in progress, unless another one has been reserved since this row was read."""
@@ -66,3 +82,18 @@ class Throttle(Table):
     def delete_expired(self) -> None:
         """Delete a window that is over, unless a new one has started."""
         try_conditional(lambda: self.delete(condition=Throttle.expires_at == self.expires_at))
+
+
+def _count(quota: Quota, now: int) -> list[Action]:
+    return [
+        Throttle.reserved.set((Throttle.reserved | 0) + 1),
+        Throttle.failed.set(Throttle.failed | 0),
+        Throttle.reserved_at.set(now),
+        Throttle.expires_at.set(Throttle.expires_at | (now + quota.window)),
+    ]
+
+
+def _is_left(quota: Quota, now: int) -> Condition:
+    is_current = (Throttle.expires_at > now) & (Throttle.reserved < quota.limit)
+    condition: Condition = Throttle.subject.does_not_exist() | is_current
+    return condition

@@ -223,6 +223,12 @@ class User(Table):
         unchanged = (User.lifecycle == INACTIVE) & (User.lifecycle_at == self.lifecycle_at)
         try_conditional(lambda: self.update(_lifecycle_actions(None, ""), condition=unchanged))
 
+    @classmethod
+    def is_current(cls, role: Role) -> Condition:
+        """Return the condition that the user exists, is active, and has a role: no write outlives these."""
+        condition: Condition = cls.exists_condition() & (cls.role == role.value) & (cls.is_active == True)  # noqa: E712
+        return condition
+
     def check_still_inactive(self, transaction: Transaction, label: str) -> None:
         """Add the condition that the user has been inactive since this row was read."""
         transaction.check(User, self.id, User.lifecycle_at == self.lifecycle_at, label=label)

@@ -1,27 +1,39 @@
 """Accounts: registration, and what users do with their own account."""
 
+from collections.abc import Collection, Hashable
 from datetime import datetime
 
 from chalicelib.core import clock, ids
 from chalicelib.core.caller import Caller
-from chalicelib.core.errors import Conflict, FieldError, InvalidInput
+from chalicelib.core.config import settings
+from chalicelib.core.errors import Conflict, FieldError, Forbidden, InvalidInput
 from chalicelib.core.roles import Role
+from chalicelib.models.identities import Identity
 from chalicelib.models.users import IdentityTaken, User
 from chalicelib.security import passwords
-from chalicelib.services import login_throttling, sessions, users
+from chalicelib.services import rate_limits, sessions, users
 
 _IDENTITIES = {"username": "username", "email": "email address"}
 
 
-def register(username: str, email: str, password: str, role: Role, now: datetime | None = None) -> User:
-    """Create the account of a student or an instructor.
+def register(
+    username: str, email: str, password: str, role: Role, *, client_ip: str | None = None, now: datetime | None = None
+) -> User:
+    """Create the account of a student or an instructor. Without ``client_ip``, there is no rate limit.
 
     Raises:
         InvalidInput: The password violates a rule, or the role is admin.
+        Forbidden: The role is instructor, and only admins grant it on this stage.
+        TooManyAttempts: The address has registered too often.
         Conflict: The username or email address exists.
     """
     if role is Role.ADMIN:
         raise InvalidInput.for_field("role", "invalid_choice", "The role `admin` cannot be self-assigned.")
+    if role is Role.INSTRUCTOR and not settings().is_instructor_registration_open:
+        raise Forbidden("Instructors cannot register themselves here. Register as a student and ask an admin.")
+    _require_valid_password(password, username, email, field="password")
+    if client_ip is not None:
+        rate_limits.count_registration(client_ip)
     return _create(username, email, password, role, now or clock.now())
 
 
@@ -31,6 +43,7 @@ def create_admin(username: str, email: str, password: str) -> User:
     Raises:
         InvalidInput, Conflict: As `register` does.
     """
+    _require_valid_password(password, username, email, field="password")
     return _create(username, email, password, Role.ADMIN, clock.now())
 
 
@@ -63,7 +76,7 @@ def change_password(caller: Caller, current: str, new: str, client_ip: str) -> N
         NotAuthenticated: The caller's session was revoked.
     """
     user = get_profile(caller)
-    with login_throttling.password_attempt(user_id=user.id, name="", address=client_ip) as attempt:
+    with rate_limits.password_attempt(user_id=user.id, name="", address=client_ip) as attempt:
         attempt.succeeded = passwords.verify_password(current, user.password_hash)
     if not attempt.succeeded:
         raise InvalidInput.for_field("current", "password_incorrect", "The current password is incorrect.")
@@ -83,7 +96,8 @@ def erase(caller: Caller) -> None:
 
 
 def _create(username: str, email: str, password: str, role: Role, now: datetime) -> User:
-    _require_valid_password(password, username, email, field="password")
+    if Identity.find_user_id(username):  # without a look at the email address: the response would reveal whose it is
+        raise _taken({"username"})
     user_id, date_joined = ids.new_id(), clock.format_timestamp(now)
     user = User(
         user_id,
@@ -97,13 +111,15 @@ def _create(username: str, email: str, password: str, role: Role, now: datetime)
     try:
         user.create()
     except IdentityTaken as error:
-        fields = tuple(
-            FieldError(field, "unique", f"A user with that {name} already exists.")
-            for field, name in _IDENTITIES.items()
-            if field in error.failed
-        )
-        raise Conflict("The account already exists.", fields) from error
+        raise _taken(error.failed) from error
     return user
+
+
+def _taken(failed: Collection[Hashable]) -> Conflict:
+    """Return the conflict of a taken username, or else of a taken email address."""
+    field = "username" if "username" in failed else "email"
+    message = f"A user with that {_IDENTITIES[field]} already exists."
+    return Conflict("The account already exists.", (FieldError(field, "unique", message),))
 
 
 def _require_valid_password(password: str, username: str, email: str, *, field: str) -> None:

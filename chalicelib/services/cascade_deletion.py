@@ -16,7 +16,7 @@ from chalicelib.core.retry_policy import DELETION_REQUEUE_AFTER, INACTIVE_RETENT
 from chalicelib.core.roles import Role
 from chalicelib.models.course_listings import CourseListing
 from chalicelib.models.courses import Course
-from chalicelib.models.enrollments import Enrollment, StudentActive
+from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.lessons import Lesson
 from chalicelib.models.sessions import Session
 from chalicelib.models.users import User
@@ -69,7 +69,7 @@ def _delete_inactive_enrollments(user_id: str, now: datetime) -> Iterator[int]:
         return  # active again, or erased
     try:
         yield from enrollments.delete_in_batches(Enrollment.all_of_student(user_id), inactive_student=user)
-    except StudentActive:
+    except enrollments.StudentActive:
         return
     user.clear_inactive()
 

@@ -18,7 +18,8 @@ from chalicelib.core.retry_policy import (
     TOMBSTONE_RETENTION,
 )
 from chalicelib.models.courses import Course
-from chalicelib.models.enrollments import EmailSweep, Enrollment, all_shards
+from chalicelib.models.email_sweeps import EmailSweep
+from chalicelib.models.enrollments import Enrollment, all_shards
 from chalicelib.models.users import ERASED, INACTIVE, SWEPT, User
 from chalicelib.observability import metrics
 from chalicelib.observability.logs import error_log, event_log

@@ -16,7 +16,7 @@ from chalicelib.core.versions import ExpectedVersions
 from chalicelib.models import course_listings
 from chalicelib.models.base import retry_stale_reads
 from chalicelib.models.course_listings import CourseListing
-from chalicelib.models.courses import Course, OwnerDeleted
+from chalicelib.models.courses import Course, OwnerDeleted, WriterOutdated
 from chalicelib.services import course_cache
 
 ORDERINGS = {"created_at": course_listings.by_date, "price": course_listings.by_price}
@@ -37,7 +37,7 @@ def create(caller: Caller, fields: Mapping[str, Any], now: datetime | None = Non
 
     Raises:
         Forbidden: The caller is a student.
-        NotAuthenticated: The caller's account was erased.
+        NotAuthenticated: The caller was erased or deactivated, or has another role now.
     """
     if caller.role not in (Role.ADMIN, Role.INSTRUCTOR):
         raise Forbidden("Only instructors and admins can create courses.")
@@ -45,9 +45,9 @@ def create(caller: Caller, fields: Mapping[str, Any], now: datetime | None = Non
     course = Course(ids.new_id(), owner_id=caller.id, owner=caller.username, created_at=at, updated_at=at, **fields)
     try:
         with course_cache.invalidating(course):
-            course.create()
-    except OwnerDeleted as error:
-        raise NotAuthenticated("The account of this token no longer exists.") from error
+            course.create(caller)
+    except WriterOutdated as error:
+        raise NotAuthenticated.outdated() from error
     return course
 
 
@@ -76,6 +76,7 @@ def update(caller: Caller, course_id: str, fields: Mapping[str, Any], versions: 
         NotFound: It does not exist, or the caller may not view it.
         Forbidden: The caller may not edit it.
         PreconditionFailed: It has none of the expected versions.
+        NotAuthenticated: The caller, who publishes it, was erased or deactivated, or has another role now.
     """
 
     def attempt() -> Course:
@@ -85,13 +86,15 @@ def update(caller: Caller, course_id: str, fields: Mapping[str, Any], versions: 
         changes = dict(fields) | {"updated_at": clock.timestamp(), "version": old.version + 1}
         new = Course(**(old.attribute_values | changes))
         with course_cache.invalidating(old, new):
-            new.replace(old)
+            new.replace(old, caller)
         return new
 
     try:
         return retry_stale_reads(attempt)
     except OwnerDeleted:  # the cascade of the owner's erasure is about to delete the course
         raise _not_found() from None
+    except WriterOutdated as error:
+        raise NotAuthenticated.outdated() from error
 
 
 def delete(caller: Caller, course_id: str, versions: ExpectedVersions) -> None:

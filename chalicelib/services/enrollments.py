@@ -1,19 +1,24 @@
 """Enrollments: who may enroll, withdraw, and see enrollments."""
 
+import sys
+import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 
 from chalicelib.adapters import sqs
 from chalicelib.core import clock, ids
 from chalicelib.core.caller import Caller
-from chalicelib.core.errors import Conflict, Forbidden, InvalidInput, NotFound
+from chalicelib.core.errors import Conflict, Forbidden, InvalidInput, NotAuthenticated, NotFound
 from chalicelib.core.pagination import Page, PageRequest, paginate
 from chalicelib.core.roles import Role
-from chalicelib.models.enrollments import MAX_DELETE_BATCH_SIZE, Enrollment
+from chalicelib.models.base import ConditionFailed, Transaction
+from chalicelib.models.enrollments import MAX_DELETE_BATCH_SIZE, AlreadyEnrolled, Enrollment
+from chalicelib.models.throttles import Throttle
 from chalicelib.models.users import User
 from chalicelib.observability import logs
-from chalicelib.services import course_cache
+from chalicelib.services import course_cache, rate_limits
 
 
 def enroll(caller: Caller, course_id: str, now: datetime | None = None) -> Enrollment:
@@ -25,6 +30,8 @@ def enroll(caller: Caller, course_id: str, now: datetime | None = None) -> Enrol
         Forbidden: The caller is not a student.
         InvalidInput: The course does not exist or is not published.
         Conflict: The caller is enrolled already.
+        TooManyAttempts: The caller has enrolled too often.
+        NotAuthenticated: The caller was deactivated or erased, or is no longer a student.
     """
     if caller.role is not Role.STUDENT:
         raise Forbidden("Only students can enroll.")
@@ -33,8 +40,7 @@ def enroll(caller: Caller, course_id: str, now: datetime | None = None) -> Enrol
         raise InvalidInput.for_field("course", "does_not_exist", "The course does not exist or is not published.")
     created_at = clock.format_timestamp(now or clock.now())
     enrollment = Enrollment.new(caller.id, course.id, created_at, logs.request_id.get())
-    if not enrollment.insert():
-        raise Conflict("You are already enrolled in this course.")
+    _insert(caller, enrollment)
     sqs.send(sqs.ENROLLMENT_EMAILS, sqs.enrollment_message(enrollment.id, enrollment.request_id))
     return enrollment
 
@@ -75,8 +81,12 @@ def withdraw(caller: Caller, enrollment_id: str) -> None:
     enrollment = Enrollment.find(enrollment_id)
     if enrollment is None or not (caller.is_admin or enrollment.student == caller.id):
         raise _not_found()
-    if not Enrollment.delete_batch([enrollment], clock.timestamp()):
+    if not _withdraw(enrollment):
         raise _not_found()
+
+
+class StudentActive(ConditionFailed):
+    """The student whose enrollments were to be deleted for inactivity became active."""
 
 
 def delete_in_batches(enrollments: Iterable[Enrollment], inactive_student: User | None = None) -> Iterator[int]:
@@ -87,9 +97,55 @@ def delete_in_batches(enrollments: Iterable[Enrollment], inactive_student: User 
     Raises:
         StudentActive: The student became active.
     """
+
+    def extend(transaction: Transaction) -> None:
+        if inactive_student:
+            inactive_student.check_still_inactive(transaction, label="student")
+
     remaining = iter(enrollments)
     while batch := [*islice(remaining, MAX_DELETE_BATCH_SIZE)]:
-        yield Enrollment.delete_batch(batch, clock.timestamp(), inactive_student)
+        try:
+            deleted = Enrollment.delete_batch(batch, clock.timestamp(), extend)
+        except ConditionFailed as error:
+            raise StudentActive(error.failed) from error
+        yield deleted
+
+
+def _insert(caller: Caller, enrollment: Enrollment) -> None:
+    hourly = rate_limits.enrollments_of(caller.id)
+    withdrawals = rate_limits.withdrawals_from(caller.id, enrollment.course)
+
+    def extend(transaction: Transaction) -> None:
+        now = int(time.time())
+        transaction.check(User, caller.id, User.is_current(Role.STUDENT), label="student")
+        Throttle.add_reservation(transaction, hourly, now)
+        Throttle.add_check(transaction, withdrawals, now)
+
+    while True:
+        try:
+            enrollment.insert(extend)
+            return
+        except AlreadyEnrolled as error:
+            raise Conflict("You are already enrolled in this course.") from error
+        except ConditionFailed as error:
+            if "student" in error.failed:
+                raise NotAuthenticated.outdated() from error
+            rate_limits.require_left([hourly], "Too many enrollments. Retry later.")
+            rate_limits.require_left([withdrawals], "You left this course too often. Retry later.")
+
+
+def _withdraw(enrollment: Enrollment) -> bool:
+    withdrawals = rate_limits.withdrawals_from(enrollment.student, enrollment.course)
+    counted = replace(withdrawals, limit=sys.maxsize)
+
+    def extend(transaction: Transaction) -> None:
+        Throttle.add_reservation(transaction, counted, int(time.time()))
+
+    while True:
+        try:
+            return bool(Enrollment.delete_batch([enrollment], clock.timestamp(), extend))
+        except ConditionFailed:
+            rate_limits.require_left([counted], "")
 
 
 def _not_found() -> NotFound:

@@ -12,7 +12,7 @@ from chalicelib.models.sessions import Session
 from chalicelib.models.users import User
 from chalicelib.security import passwords, tokens
 from chalicelib.security.tokens import TokenType
-from chalicelib.services import login_throttling
+from chalicelib.services import rate_limits
 
 # A rotated token is accepted for this time, unless its successor was used: the response with it may have been lost, and
 # two tabs of a browser refresh at the same time.
@@ -34,13 +34,14 @@ def login(name: str, password: str, client_ip: str) -> TokenPair:
     Raises:
         NotAuthenticated: The user is unknown or deactivated, or the password is wrong. Detail and duration are the
             same for all of these.
-        TooManyAttempts: Too many attempts failed.
+        TooManyAttempts: Too many attempts failed, or succeeded.
     """
     user_id = Identity.find_user_id(name)
-    with login_throttling.password_attempt(user_id=user_id, name=name, address=client_ip) as attempt:
+    with rate_limits.password_attempt(user_id=user_id, name=name, address=client_ip) as attempt:
         user = User.find(user_id or _UNKNOWN_USER_ID)
         is_correct = passwords.verify_password(password, user.password_hash if user else None)
         if user and is_correct and user.is_active:
+            rate_limits.count_login(user.id, client_ip)
             pair = _start(user)
             attempt.succeeded = True
     if not (user and attempt.succeeded):

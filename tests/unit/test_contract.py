@@ -7,10 +7,11 @@ import pytest
 from chalicelib.adapters.cache import client as cache_client
 from chalicelib.adapters.cache import invalidation, read_through, switch
 from chalicelib.core import pagination, retry_policy
+from chalicelib.core.config import settings
 from chalicelib.handlers import authorizer
 from chalicelib.models import course_listings
 from chalicelib.security import passwords, signing_keys, tokens
-from chalicelib.services import lesson_listing, login_throttling
+from chalicelib.services import lesson_listing, rate_limits
 from chalicelib.web import requests
 
 MINUTE, DAY = 60, 24 * 60 * 60
@@ -24,9 +25,16 @@ MINUTE, DAY = 60, 24 * 60 * 60
         (tokens.LIFETIME_SECONDS[tokens.TokenType.REFRESH], 7 * DAY),
         (passwords.MIN_LENGTH, 8),
         (passwords.MAX_LENGTH, 128),
-        (login_throttling.ACCOUNT_LIMIT, 10),
-        (login_throttling.ADDRESS_LIMIT, 300),
-        (login_throttling.WINDOW_SECONDS, 15 * MINUTE),
+        (settings().failed_logins_per_account, 10),
+        (settings().failed_logins_per_address, 300),
+        (settings().logins_per_account, 60),
+        (rate_limits.LOGIN_WINDOW_SECONDS, 15 * MINUTE),
+        (rate_limits.KNOWN_ADDRESS_SECONDS, 30 * DAY),
+        (settings().registrations_per_address, 300),
+        (settings().enrollments_per_student, 60),
+        (rate_limits.HOUR_SECONDS, 60 * MINUTE),
+        (settings().reenrollments_per_course, 3),
+        (rate_limits.DAY_SECONDS, DAY),
         # Bodies, lists and search
         (requests.MAX_BODY_BYTES, 2 * 1024 * 1024),
         (course_listings.MAX_KEYWORDS, 60),

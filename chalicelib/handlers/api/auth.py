@@ -37,12 +37,12 @@ blueprint = ApiBlueprint(__name__, authorizer)
 
 
 @blueprint.endpoint(
-    "POST", f"{AUTH_PATH}/register", body=RegisterRequest, responses={201: ProfileRead}, error_statuses={409}
+    "POST", f"{AUTH_PATH}/register", body=RegisterRequest, responses={201: ProfileRead}, error_statuses={403, 409}
 )
 def register(request: ApiRequest[RegisterRequest, None]) -> Response:
     """Register a new account."""
     body = request.body
-    user = accounts.register(body.username, body.email, body.password, Role(body.role))
+    user = accounts.register(body.username, body.email, body.password, Role(body.role), client_ip=request.client_ip)
     return json_response(ProfileRead.from_model(user), 201, {"Location": request.url(f"{ME_PATH}/")})
 
 

@@ -172,7 +172,7 @@ def test_enrolling_reads_the_course_from_the_cache(valkey: Valkey, dynamodb_call
 
     enrollments.enroll(second, school.courses[0].id)
 
-    assert (dynamodb_calls, _round_trips(valkey) - before) == (["PutItem"], 1)
+    assert (dynamodb_calls, _round_trips(valkey) - before) == (["TransactWriteItems"], 1)
 
 
 def _round_trips(valkey: Valkey) -> int:

@@ -11,7 +11,8 @@ from pynamodb.attributes import UnicodeAttribute
 
 from chalicelib.models import base
 from chalicelib.models.courses import Course
-from chalicelib.models.enrollments import EmailSweep, Enrollment
+from chalicelib.models.email_sweeps import EmailSweep
+from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.users import ACTIVE_ADMINS_ID, ActiveAdmins, User
 from chalicelib.schemas.accounts import UserRead
 from chalicelib.schemas.courses import CourseRead

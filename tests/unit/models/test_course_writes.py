@@ -59,7 +59,7 @@ def test_existing_course_is_not_created_again(owner: Caller) -> None:
     courses.update(owner, course.id, {"title": "The second"}, None)
 
     with pytest.raises(StaleRead):
-        course.create()
+        course.create(owner)
     assert course_of(course.id).title == "The second"
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from chalicelib.core import clock
 from chalicelib.core.caller import Caller
-from chalicelib.models.enrollments import Enrollment
+from chalicelib.models.enrollments import AlreadyEnrolled, Enrollment
 from chalicelib.services import enrollments
 from tests.factories import create_course, remove_enrollment
 
@@ -71,5 +71,6 @@ def test_deletion_keeps_a_second_enrollment(owner: Caller, student: Caller) -> N
 def test_enrollment_of_another_call_is_not_overwritten(owner: Caller, student: Caller) -> None:
     first = enrollments.enroll(student, create_course(owner).id)
 
-    assert not Enrollment.new(student.id, first.course, AT, "r").insert()
+    with pytest.raises(AlreadyEnrolled):
+        Enrollment.new(student.id, first.course, AT, "r").insert()
     assert enrollment_of(first.id).request_id == first.request_id

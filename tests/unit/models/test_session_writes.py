@@ -5,7 +5,7 @@ from typing import Any
 from chalicelib.core.caller import Caller
 from chalicelib.models.reports import DAILY, Report
 from chalicelib.models.sessions import Session
-from chalicelib.models.throttles import Reservation, Throttle
+from chalicelib.models.throttles import Quota, Reservation, Throttle
 
 AT = "2026-11-22T09:30:00.000000Z"
 
@@ -25,12 +25,12 @@ def test_rotation_replaces_the_current_token_only(student: Caller) -> None:
 
 
 def test_attempt_of_an_old_window_is_not_counted_in_the_new_one(aws: None) -> None:
-    old = Throttle.reserve("s", limit=3, now=1000, window=900)
+    old = Throttle.reserve(Quota("s", 3, 900), 1000)
     assert old == Reservation("s", 1900)
     stale = Throttle.find("s")
     assert stale is not None
     stale.delete_expired()
-    new = Throttle.reserve("s", limit=3, now=2000, window=900)
+    new = Throttle.reserve(Quota("s", 3, 900), 2000)
     assert new == Reservation("s", 2900)
 
     Throttle.settle(old, succeeded=False)
@@ -44,13 +44,13 @@ def test_attempt_of_an_old_window_is_not_counted_in_the_new_one(aws: None) -> No
 
 def test_abandoned_attempts_are_released_unless_another_began(aws: None) -> None:
     for now in (1000, 1001, 1002):
-        Throttle.reserve("s", limit=3, now=now, window=900)
+        Throttle.reserve(Quota("s", 3, 900), now)
     Throttle.settle(Reservation("s", 1900), succeeded=False)
     read = Throttle.find("s")
     assert read is not None and (read.reserved, read.failed, read.reserved_at) == (3, 1, 1002)
 
     Throttle.settle(Reservation("s", 1900), succeeded=True)
-    Throttle.reserve("s", limit=3, now=1040, window=900)
+    Throttle.reserve(Quota("s", 3, 900), 1040)
     read.release_abandoned()
     row = Throttle.find("s")
     assert row is not None and row.reserved == 3, "the last attempt is in progress"
@@ -62,7 +62,7 @@ def test_abandoned_attempts_are_released_unless_another_began(aws: None) -> None
 
 def test_reservations_are_limited_within_their_window(aws: None) -> None:
     def reserve(now: int) -> Reservation | None:
-        return Throttle.reserve("s", limit=2, now=now, window=900)
+        return Throttle.reserve(Quota("s", 2, 900), now)
 
     assert [reserve(1000), reserve(1899), reserve(1899)] == [Reservation("s", 1900)] * 2 + [None]
     Throttle.settle(Reservation("s", 1900), succeeded=True)

@@ -8,9 +8,12 @@ from datetime import timedelta
 
 import pytest
 
+from chalicelib.core.roles import Role
+from chalicelib.services import rate_limits
 from infra import config
 from infra.config import PROJECT
 from ops import arguments, commands
+from tests.factories import create_user
 
 
 def _manage(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -24,6 +27,35 @@ def test_public_stage_has_no_demo_password() -> None:
 
     assert refused.returncode == 1
     assert "EDUFLOW_PASSWORD" in refused.stderr
+
+
+def test_well_known_password_is_refused_on_a_public_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDUFLOW_PASSWORD", "learn-with-eduflow")
+
+    with pytest.raises(commands.CommandError, match="a password of their own"):
+        commands.demo(argparse.Namespace(stage="dev"))
+
+
+def test_production_gets_no_demo(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDUFLOW_PASSWORD", "a password of its own")
+
+    with pytest.raises(commands.CommandError, match="cannot be created on the production stage"):
+        commands.demo(argparse.Namespace(stage="prod"))
+
+
+def test_unlock_names_the_user(aws: None, capsys: pytest.CaptureFixture[str]) -> None:
+    student = create_user(Role.STUDENT)
+
+    commands.unlock(argparse.Namespace(name=f"{student.username}@example.org"))
+    with rate_limits.password_attempt(user_id=student.id, name="", address="192.0.2.1"):
+        pass  # a failure
+    commands.unlock(argparse.Namespace(name=student.username))
+    with pytest.raises(commands.CommandError, match="There is no user unknown"):
+        commands.unlock(argparse.Namespace(name="unknown"))
+
+    was_not, can = capsys.readouterr().out.splitlines()
+    assert was_not == f"{student.username}@example.org was not locked."
+    assert can == f"{student.username} can log in again."
 
 
 def test_unknown_stage_is_named_with_the_known_ones() -> None:

@@ -13,6 +13,7 @@ from chalicelib.core.errors import (
 )
 from chalicelib.core.roles import Role
 from chalicelib.models.courses import Course
+from chalicelib.models.known_addresses import KnownAddress
 from chalicelib.models.lessons import Lesson
 from chalicelib.models.throttles import Throttle
 from chalicelib.models.users import User
@@ -47,6 +48,7 @@ ACTIVE: Replacements = {(sessions, "require_active_session"): gives(USER)}
 VISIBLE: Replacements = {(Course, "find"): gives(COURSE), (Lesson, "find"): gives(LESSON)}
 NO_PASSWORD: Replacements = {
     (passwords, "verify_password"): gives(False),
+    (KnownAddress, "find"): gives(None),
     (Throttle, "reserve"): gives(Mock()),
     (Throttle, "settle"): gives(None),
 }

@@ -16,13 +16,14 @@ from chalicelib.core.errors import (
 from chalicelib.core.pagination import PageRequest
 from chalicelib.core.roles import Role
 from chalicelib.models.identities import Identity
+from chalicelib.models.known_addresses import KnownAddress
 from chalicelib.models.sessions import Session
 from chalicelib.models.throttles import Throttle
 from chalicelib.models.users import IdentityTaken, LastAdmin, OwnsPublishedCourses, User
 from chalicelib.security import passwords
 from chalicelib.services import (
     accounts,
-    login_throttling,
+    rate_limits,
     reports,
     sessions,
     users,
@@ -54,14 +55,14 @@ CASES: list[Case] = [
         [("role", "invalid_choice", "The role `admin` cannot be self-assigned.")],
     ),
     (
-        {(User, "create"): raises(IdentityTaken(frozenset({"username"})))},
+        {(Identity, "find_user_id"): gives(None), (User, "create"): raises(IdentityTaken(frozenset({"username"})))},
         lambda: accounts.register("ada", "a@b.org", PASSWORD, Role.STUDENT),
         Conflict,
         "The account already exists.",
         [("username", "unique", "A user with that username already exists.")],
     ),
     (
-        {(User, "create"): raises(IdentityTaken(frozenset({"email"})))},
+        {(Identity, "find_user_id"): gives(None), (User, "create"): raises(IdentityTaken(frozenset({"email"})))},
         lambda: accounts.register("ada", "a@b.org", PASSWORD, Role.STUDENT),
         Conflict,
         "The account already exists.",
@@ -156,6 +157,7 @@ CASES: list[Case] = [
     ),
     (
         {
+            (KnownAddress, "find"): gives(None),
             (Throttle, "reserve"): gives(None),
             (Throttle, "find"): gives(Throttle("s", reserved=10, failed=10, expires_at=2**40)),
             (Identity, "find_user_id"): gives(None),
@@ -167,10 +169,11 @@ CASES: list[Case] = [
     ),
     (
         {
+            (KnownAddress, "find"): gives(None),
             (Throttle, "reserve"): gives(None),
             (Throttle, "find"): gives(Throttle("s", reserved=10, failed=9, reserved_at=2**40, expires_at=2**40)),
             (Identity, "find_user_id"): gives(None),
-            (login_throttling, "_WAIT_SECONDS"): 0,
+            (rate_limits, "_WAIT_SECONDS"): 0,
         },
         lambda: sessions.login("ada", PASSWORD, "192.0.2.1"),
         TooManyAttempts,

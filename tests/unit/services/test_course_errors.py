@@ -11,8 +11,8 @@ from chalicelib.core.errors import (
     PreconditionFailed,
 )
 from chalicelib.core.pagination import PageRequest
-from chalicelib.models.courses import Course, OwnerDeleted
-from chalicelib.models.enrollments import Enrollment
+from chalicelib.models.courses import Course, OwnerDeleted, WriterOutdated
+from chalicelib.models.enrollments import AlreadyEnrolled, Enrollment
 from chalicelib.models.lessons import Lesson
 from chalicelib.services import (
     course_cache,
@@ -40,10 +40,10 @@ CASES: list[Case] = [
     # Courses
     ({}, lambda: courses.create(STUDENT, {}), Forbidden, "Only instructors and admins can create courses.", []),
     (
-        {(Course, "create"): raises(OwnerDeleted())},
+        {(Course, "create"): raises(WriterOutdated())},
         lambda: courses.create(OWNER, {"is_published": False}),
         NotAuthenticated,
-        "The account of this token no longer exists.",
+        "The account of this token was changed or erased. Log in again.",
         [],
     ),
     ({(course_cache, "get"): gives(None)}, lambda: courses.get(None, ID), NotFound, "Course not found.", []),
@@ -129,7 +129,7 @@ CASES: list[Case] = [
         [("course", "does_not_exist", "The course does not exist or is not published.")],
     ),
     (
-        {(course_cache, "get"): gives(COURSE), (Enrollment, "insert"): gives(False)},
+        {(course_cache, "get"): gives(COURSE), (Enrollment, "insert"): raises(AlreadyEnrolled())},
         lambda: enrollments.enroll(STUDENT, ID),
         Conflict,
         "You are already enrolled in this course.",

@@ -89,11 +89,11 @@ def test_concurrently_changed_course_is_read_again(teacher: Caller, monkeypatch:
     write = Course._save
     raced: list[bool] = []
 
-    def write_after_another(new: Course, old: Course | None) -> None:
+    def write_after_another(new: Course, old: Course | None, writer: Caller) -> None:
         if not raced:
             raced.append(True)
             courses.update(teacher, course.id, {"description": "by another"}, None)
-        write(new, old)
+        write(new, old, writer)
 
     monkeypatch.setattr(Course, "_save", write_after_another)
     courses.update(teacher, course.id, {"title": "By this one"}, None)

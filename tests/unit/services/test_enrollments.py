@@ -102,11 +102,3 @@ def test_enrollment_email_has_text_and_html(aws: None) -> None:
 
     [message] = ses_backends[DEFAULT_ACCOUNT_ID]["us-east-1"].sent_messages
     assert {*message.destinations} == {"ada@example.org"}  # moto adds the header to the envelope
-
-
-def test_enrollment_with_lost_response_is_no_conflict(course: Course, student: Caller) -> None:
-    enrollment = Enrollment.new(student.id, course.id, "2026-11-22T09:30:00.000000Z", "request")
-
-    assert enrollment.insert()
-    assert enrollment.insert(), "the same call, tried again by botocore"
-    assert not Enrollment.new(student.id, course.id, "2026-11-22T09:30:00.000000Z", "request").insert()

@@ -10,8 +10,9 @@ from chalicelib.core.errors import Conflict, DomainError, Forbidden, InvalidInpu
 from chalicelib.core.pagination import PageRequest
 from chalicelib.core.roles import Role
 from chalicelib.models.base import StaleRead
-from chalicelib.models.courses import Course, OwnerDeleted
-from chalicelib.models.enrollments import Enrollment
+from chalicelib.models.courses import Course, WriterOutdated
+from chalicelib.models.enrollments import AlreadyEnrolled, Enrollment
+from chalicelib.models.identities import Identity
 from chalicelib.models.users import IdentityTaken, LastAdmin, OwnsPublishedCourses, User
 from chalicelib.services import accounts, course_cache, courses, enrollments, reports, users
 
@@ -62,7 +63,7 @@ def test_student_cannot_create_a_course() -> None:
 
 
 def test_course_of_an_erased_owner_is_not_created(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Course, "create", Mock(side_effect=OwnerDeleted))
+    monkeypatch.setattr(Course, "create", Mock(side_effect=WriterOutdated))
 
     with pytest.raises(NotAuthenticated):
         courses.create(OWNER, FIELDS)
@@ -104,7 +105,7 @@ def test_draft_and_unknown_course_are_not_enrollable(monkeypatch: pytest.MonkeyP
 
 def test_second_enrollment_is_a_conflict(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(course_cache, "get", lambda _: course(is_published=True))
-    monkeypatch.setattr(Enrollment, "insert", lambda _: False)
+    monkeypatch.setattr(Enrollment, "insert", Mock(side_effect=AlreadyEnrolled))
 
     with pytest.raises(Conflict):
         enrollments.enroll(STUDENT, "e" * 16)
@@ -139,6 +140,7 @@ def test_admin_role_cannot_be_self_assigned() -> None:
 
 
 def test_taken_identities_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Identity, "find_user_id", Mock(return_value=None))
     monkeypatch.setattr(User, "create", Mock(side_effect=IdentityTaken(frozenset({"email"}))))
 
     with pytest.raises(Conflict) as error:

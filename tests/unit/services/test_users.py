@@ -192,7 +192,7 @@ def test_email_moves_to_its_new_identity(aws: None) -> None:
 def test_new_account_has_its_identities_and_lower_case_email(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chalicelib.security.passwords.hash_password", lambda password: f"hash of {password}")
 
-    user = accounts.register("Ada", "Ada@Example.org", PASSWORD, Role.INSTRUCTOR, DAY)
+    user = accounts.register("Ada", "Ada@Example.org", PASSWORD, Role.INSTRUCTOR, now=DAY)
 
     kept = User.find(user.id)
     assert kept is not None
@@ -211,7 +211,7 @@ def test_new_account_has_its_identities_and_lower_case_email(aws: None, monkeypa
     for username, email, taken in (
         ("aDA", "new@example.org", ["username"]),
         ("new", "ADA@example.ORG", ["email"]),
-        ("ada", "ada@example.org", ["username", "email"]),
+        ("ada", "ada@example.org", ["username"]),
     ):
         with pytest.raises(Conflict) as error:
             accounts.register(username, email, PASSWORD, Role.STUDENT)

@@ -1,4 +1,4 @@
-"""Logins that fail: how many get through, what each costs, and when it ends."""
+"""Rate limits: how many get through, what each costs, and when it ends."""
 
 import time
 from typing import Any
@@ -8,14 +8,18 @@ import pytest
 
 from chalicelib.core import retries
 from chalicelib.core.caller import Caller
-from chalicelib.core.errors import DomainError, InvalidInput, NotAuthenticated, Throttled, TooManyAttempts
+from chalicelib.core.config import settings
+from chalicelib.core.errors import Conflict, DomainError, InvalidInput, NotAuthenticated, Throttled, TooManyAttempts
 from chalicelib.core.roles import Role
-from chalicelib.models.throttles import Reservation, Throttle
+from chalicelib.models.enrollments import Enrollment
+from chalicelib.models.known_addresses import KnownAddress
+from chalicelib.models.sessions import Session
+from chalicelib.models.throttles import Quota, Reservation, Throttle
 from chalicelib.models.users import User
 from chalicelib.security import passwords
-from chalicelib.services import accounts, login_throttling, sessions
+from chalicelib.services import accounts, enrollments, rate_limits, sessions
 from tests.clients import PASSWORD, unique
-from tests.factories import create_user
+from tests.factories import create_course, create_user
 from tests.unit.fake_clock import FakeClock
 
 HOME = "192.0.2.7"
@@ -39,13 +43,14 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     clock = FakeClock(1_000_000.0)
-    monkeypatch.setattr(login_throttling, "time", clock)
+    monkeypatch.setattr(rate_limits, "time", clock)
+    monkeypatch.setattr(enrollments, "time", clock)
     monkeypatch.setattr(retries, "time", clock)
     return clock
 
 
 def reserve(limit: int) -> Reservation:
-    return login_throttling._reserve("s", limit, retries.WaitBudget(1))
+    return rate_limits._reserve(Quota("s", limit, 900), retries.WaitBudget(1))
 
 
 def tries(name: str, password: str = WRONG, address: str = HOME) -> str:
@@ -69,7 +74,7 @@ def test_account_is_throttled_after_ten_failures(aws: None, monkeypatch: pytest.
     with pytest.raises(TooManyAttempts) as throttled:
         sessions.login(student.username, PASSWORD, HOME)
     assert 890 < throttled.value.retry_after <= 900
-    monkeypatch.setattr("chalicelib.services.login_throttling.time.time", lambda: started + 902)
+    monkeypatch.setattr("chalicelib.services.rate_limits.time.time", lambda: started + 902)
     assert tries(student.username, PASSWORD) == "in"
     assert [tries(student.username) for _ in range(11)] == ["NotAuthenticated"] * 10 + ["TooManyAttempts"]
 
@@ -100,7 +105,7 @@ def test_successful_login_releases_its_attempt(aws: None) -> None:
 
 
 def test_address_is_throttled_after_its_limit(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(login_throttling, "ADDRESS_LIMIT", 20)  # the same, in less time
+    monkeypatch.setitem(settings().__dict__, "failed_logins_per_address", 20)  # the same, in less time
     student = create_user(Role.STUDENT)
 
     responses = [tries(unique("x")) for _ in range(21)]
@@ -123,7 +128,7 @@ def test_address_is_throttled_after_its_limit(aws: None, monkeypatch: pytest.Mon
     ],
 )
 def test_ipv6_address_counts_as_its_network(aws: None, one: str, other: str, same: bool) -> None:
-    assert (login_throttling._address_key(one) == login_throttling._address_key(other)) is same
+    assert (rate_limits.network_of(one) == rate_limits.network_of(other)) is same
 
 
 def test_wrong_current_password_counts(aws: None) -> None:
@@ -170,7 +175,7 @@ def test_attempts_of_dead_processes_are_released_after_30_seconds(
     student = create_user(Role.STUDENT)
     subject = f"user#{student.id}"
     for _ in range(10):
-        assert Throttle.reserve(subject, limit=10, now=int(clock.now), window=900)
+        assert Throttle.reserve(Quota(subject, 10, 900), int(clock.now))
 
     clock.now += 29
     assert tries(student.username, PASSWORD) == "TooManyAttempts"
@@ -206,12 +211,12 @@ def test_unknown_user_costs_as_much_as_a_wrong_password(dynamodb_calls: list[str
         tries(name, password)
         return [*dynamodb_calls]
 
-    wrong = ["GetItem", "UpdateItem", "UpdateItem", "GetItem", "UpdateItem", "UpdateItem"]
+    wrong = ["GetItem", "GetItem", "UpdateItem", "UpdateItem", "GetItem", "UpdateItem", "UpdateItem"]
     assert calls_of(student.username, "wrong") == wrong
     assert calls_of("unknown", "wrong") == wrong
     assert calls_of("unknown@example.org", PASSWORD) == wrong
     assert len(quick) == 3
-    good = ["GetItem", "UpdateItem", "UpdateItem", "GetItem", "PutItem", "UpdateItem", "UpdateItem"]
+    good = [*wrong[:5], "UpdateItem", "PutItem", "PutItem", "UpdateItem", "UpdateItem"]
     assert calls_of(student.username, PASSWORD) == good
 
 
@@ -231,7 +236,7 @@ def test_deactivated_user_gets_the_same_response(aws: None) -> None:
 
 def test_attempt_waits_for_others_a_second(aws: None, clock: FakeClock) -> None:
     for _ in range(10):  # in progress: they may succeed
-        Throttle.reserve("s", limit=10, now=int(clock.now), window=900)
+        Throttle.reserve(Quota("s", 10, 900), int(clock.now))
 
     with pytest.raises(TooManyAttempts) as throttled:
         reserve(10)
@@ -244,7 +249,7 @@ def test_attempt_waits_for_others_a_second(aws: None, clock: FakeClock) -> None:
 def test_waiting_attempt_continues_when_another_succeeds(
     aws: None, monkeypatch: pytest.MonkeyPatch, clock: FakeClock
 ) -> None:
-    held = [Throttle.reserve("s", limit=1, now=int(clock.now), window=900)]
+    held = [Throttle.reserve(Quota("s", 1, 900), int(clock.now))]
 
     def sleep(seconds: float) -> None:
         if held:
@@ -268,3 +273,142 @@ def test_window_ends_at_its_second(aws: None, clock: FakeClock) -> None:
     assert throttled.value.retry_after == 1
     clock.now = 1_000_900.0
     assert reserve(1).expires_at == 1_001_800
+
+
+def test_known_address_has_its_own_allowance(aws: None) -> None:
+    student = create_user(Role.STUDENT)
+    assert tries(student.username, PASSWORD, HOME) == "in"
+
+    elsewhere = [tries(student.username, address=f"198.51.100.{number}") for number in range(11)]
+
+    assert elsewhere == ["NotAuthenticated"] * 10 + ["TooManyAttempts"]
+    assert tries(student.username, PASSWORD, "198.51.100.99") == "TooManyAttempts"
+    assert tries(student.username, PASSWORD, HOME) == "in", "others cannot lock out the user"
+    assert [tries(student.username) for _ in range(11)] == ["NotAuthenticated"] * 10 + ["TooManyAttempts"]
+
+
+def test_known_address_is_known_for_30_days(aws: None, clock: FakeClock) -> None:
+    student = create_user(Role.STUDENT)
+    assert tries(student.username, PASSWORD, HOME) == "in"
+    [row] = KnownAddress.all_of_user(student.id)
+    assert (row.network, row.expires_at) == (HOME, clock.now + 30 * 24 * 60 * 60)
+
+    clock.now = float(row.expires_at)  # its TTL may delete it days later
+    assert [tries(student.username) for _ in range(10)] == ["NotAuthenticated"] * 10
+    assert tries(student.username, address="198.51.100.1") == "TooManyAttempts"
+
+
+def test_known_address_is_stored_once_a_day(aws: None, clock: FakeClock, dynamodb_calls: list[str]) -> None:
+    student = create_user(Role.STUDENT)
+    day = 24 * 60 * 60
+    expiries = []
+    for seconds in (0, day, day + 1):
+        clock.now = 1_000_000.0 + seconds
+        assert tries(student.username, PASSWORD, HOME) == "in"
+        expiries += [row.expires_at - 1_000_000 - 30 * day for row in KnownAddress.all_of_user(student.id)]
+
+    assert expiries == [0, 0, day + 1]
+
+
+def test_known_addresses_are_no_sessions(aws: None) -> None:
+    student = create_user(Role.STUDENT)
+    assert tries(student.username, PASSWORD, HOME) == "in"
+
+    assert len({session.id for session in Session.all_of_user(student.id)}) == 2
+    assert sum(Session.delete_all_of_user(student.id)) == 3
+    assert [*KnownAddress.all_of_user(student.id)] == []
+
+
+def test_61st_login_in_15_minutes_is_throttled(aws: None, clock: FakeClock) -> None:
+    student = create_user(Role.STUDENT)
+
+    logins = [tries(student.username, PASSWORD, f"192.0.2.{number % 2}") for number in range(61)]
+
+    assert logins == ["in"] * 60 + ["TooManyAttempts"]
+    clock.now += 900
+    assert tries(student.username, PASSWORD) == "in"
+
+
+def test_unlock_clears_all_windows_of_an_account(aws: None) -> None:
+    student, other = create_user(Role.STUDENT), create_user(Role.STUDENT)
+    assert tries(student.username, PASSWORD, HOME) == "in"
+    for address in (HOME, "198.51.100.1"):
+        assert [tries(student.username, address=address) for _ in range(11)][-1] == "TooManyAttempts"
+    assert tries(other.username) == "NotAuthenticated"
+
+    assert rate_limits.unlock(student.id) == 3
+    assert tries(student.username, PASSWORD, HOME) == "in"
+    assert tries(student.username, PASSWORD, "198.51.100.2") == "in"
+    window = Throttle.find(f"user#{other.id}")
+    assert window is not None and window.failed == 1
+
+
+def test_301st_registration_of_an_address_in_an_hour_is_throttled(aws: None, clock: FakeClock) -> None:
+    quick_hash = "no hash"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "hash_password", lambda password: quick_hash)
+
+        def registers(address: str = HOME) -> str:
+            name = unique("ada")
+            try:
+                accounts.register(name, f"{name}@example.org", PASSWORD, Role.STUDENT, client_ip=address)
+            except TooManyAttempts as error:
+                return f"{error.retry_after} {error.detail}"
+            return "in"
+
+        assert {registers() for _ in range(300)} == {"in"}
+        clock.now += 60
+        assert registers() == "3540 Too many registrations from this address. Retry later."
+        assert registers("192.0.2.8") == "in"
+        clock.now += 3540
+        assert registers() == "in"
+
+
+def test_61st_enrollment_of_a_student_in_an_hour_is_throttled(aws: None, clock: FakeClock) -> None:
+    teacher, student, other = (create_user(role) for role in (Role.INSTRUCTOR, Role.STUDENT, Role.STUDENT))
+    monday = [create_course(teacher) for _ in range(62)]
+
+    for course in monday[:60]:
+        enrollments.enroll(student, course.id)
+    with pytest.raises(TooManyAttempts, match="Too many enrollments") as throttled:
+        enrollments.enroll(student, monday[60].id)
+    assert throttled.value.retry_after == 3600
+    with pytest.raises(Conflict):
+        enrollments.enroll(student, monday[0].id)
+    assert Enrollment.find_by_student_and_course(student.id, monday[60].id) is None
+    enrollments.enroll(other, monday[60].id)
+    clock.now += 3600
+    enrollments.enroll(student, monday[60].id)
+    window = Throttle.find(f"enrollments#{student.id}")
+    assert window is not None and window.reserved == 1
+
+
+def test_student_enrolls_again_three_times_a_day(aws: None, clock: FakeClock) -> None:
+    teacher, student = create_user(Role.INSTRUCTOR), create_user(Role.STUDENT)
+    course, other = create_course(teacher), create_course(teacher)
+
+    enrollment = enrollments.enroll(student, course.id)
+    for _ in range(3):
+        enrollments.withdraw(student, enrollment.id)
+        enrollment = enrollments.enroll(student, course.id)
+    enrollments.withdraw(student, enrollment.id)
+    clock.now += 3600
+    with pytest.raises(TooManyAttempts, match="You left this course too often") as throttled:
+        enrollments.enroll(student, course.id)
+    assert throttled.value.retry_after == 23 * 3600
+    enrollments.withdraw(student, enrollments.enroll(student, other.id).id)
+    clock.now += 23 * 3600
+    enrollment = enrollments.enroll(student, course.id)
+    enrollments.withdraw(student, enrollment.id)
+    window = Throttle.find(f"withdrawals#{student.id}#{course.id}")
+    assert window is not None and window.reserved == 1, "a new window"
+
+
+def test_enrolling_is_one_call(aws: None, dynamodb_calls: list[str]) -> None:
+    teacher, student = create_user(Role.INSTRUCTOR), create_user(Role.STUDENT)
+    course = create_course(teacher)
+    dynamodb_calls.clear()
+
+    enrollments.enroll(student, course.id)
+
+    assert dynamodb_calls == ["GetItem", "TransactWriteItems"], "the course, which a cache would have, and the rest"
