@@ -4,10 +4,9 @@ from collections.abc import Iterator
 
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 
-from chalicelib.models.base import Table, TableMeta, try_conditional
+from chalicelib.models.base import Table, TableMeta
 
 PREFIX = "~address#"  # after all IDs of sessions, which are hexadecimal
-_REFRESH_AFTER_SECONDS = 24 * 60 * 60  # one write a day, however often the user logs in
 
 
 class KnownAddress(Table):
@@ -36,8 +35,6 @@ class KnownAddress(Table):
         return cls.query(user_id, cls.id.startswith(PREFIX), consistent_read=True)
 
     @classmethod
-    def remember(cls, user_id: str, network: str, now: int, seconds: int) -> None:
-        """Store that a user logged in from a network, for a time; at most once a day. Times are in seconds."""
-        row = cls(user_id, PREFIX + network, expires_at=now + seconds)
-        is_due = cls.user_id.does_not_exist() | (cls.expires_at < now + seconds - _REFRESH_AFTER_SECONDS)
-        try_conditional(lambda: row.save(is_due))
+    def remember(cls, user_id: str, network: str, expires_at: int) -> None:
+        """Store that a user logged in from a network, until a time in Unix seconds."""
+        cls(user_id, PREFIX + network, expires_at=expires_at).save()

@@ -35,6 +35,7 @@ _IPV6_NETWORK = 64  # the size of a household's network, RFC 6177
 class Attempt:
     """A password attempt. The caller sets whether it succeeded."""
 
+    address_known_until: float  # Unix seconds
     succeeded: bool = False
 
 
@@ -54,7 +55,7 @@ def password_attempt(*, user_id: str | None, name: str, address: str) -> Iterato
     known = KnownAddress.find(user_id, network) if user_id else KnownAddress.find(_name_key(name), network)
     account = _account_quota(user_id, name, network if known and known.expires_at > time.time() else None)
     reservations = [_reserve(account, budget)]
-    attempt = Attempt()
+    attempt = Attempt(known.expires_at if known else 0)
     try:
         reservations.append(_reserve(_address_quota(network), budget))
         yield attempt
@@ -65,14 +66,16 @@ def password_attempt(*, user_id: str | None, name: str, address: str) -> Iterato
         Throttle.settle(reservation, succeeded=attempt.succeeded)
 
 
-def count_login(user_id: str, address: str) -> None:
-    """Count a successful login of an account, and remember its address.
+def count_login(user_id: str, address: str, attempt: Attempt) -> None:
+    """Count a successful login of an account, and remember its address: one write a day, however often they log in.
 
     Raises:
         TooManyAttempts: The account has logged in too often.
     """
     _count(Quota(f"logins#{user_id}", settings().logins_per_account, LOGIN_WINDOW_SECONDS), "logins")
-    KnownAddress.remember(user_id, network_of(address), int(time.time()), KNOWN_ADDRESS_SECONDS)
+    expires_at = int(time.time()) + KNOWN_ADDRESS_SECONDS
+    if attempt.address_known_until < expires_at - DAY_SECONDS:
+        KnownAddress.remember(user_id, network_of(address), expires_at)
 
 
 def count_registration(address: str) -> None:

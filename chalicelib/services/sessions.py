@@ -41,7 +41,7 @@ def login(name: str, password: str, client_ip: str) -> TokenPair:
         user = User.find(user_id or _UNKNOWN_USER_ID)
         is_correct = passwords.verify_password(password, user.password_hash if user else None)
         if user and is_correct and user.is_active:
-            rate_limits.count_login(user.id, client_ip)
+            rate_limits.count_login(user.id, client_ip, attempt)
             pair = _start(user)
             attempt.succeeded = True
     if not (user and attempt.succeeded):
