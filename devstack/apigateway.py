@@ -5,7 +5,7 @@ binary types and gateway responses; and a front at the root of a port, as a cust
 """
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextvars import ContextVar
 from http import HTTPStatus
 from typing import Any
@@ -15,9 +15,9 @@ import ministack.app
 from ministack.services import apigateway_v1 as gateway
 
 from devstack import stage_cache
+from devstack.origin_guard import Asgi
 
 Answer = tuple[int, dict[str, Any], bytes]
-Asgi = Callable[[dict[str, Any], Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
 
 _ANY = "x-amazon-apigateway-any-method"
 _METHODS = {_ANY: "ANY"}
@@ -139,6 +139,8 @@ async def _serve_api(scope: dict[str, Any], receive: Any, send: Any, api: tuple[
 async def _send(send: Any, status: int, headers: dict[str, Any], body: bytes) -> None:
     lines = []
     for name, value in headers.items():
+        if name.lower() == "strict-transport-security":  # browsers ignore it without TLS, and it must not be sent
+            continue
         for one in value if isinstance(value, list) else [value]:
             lines.append((name.encode("latin-1"), str(one).encode("latin-1", "replace")))
     lines.append((b"content-length", str(len(body)).encode()))

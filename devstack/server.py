@@ -15,6 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from devstack.origin_guard import guarded
 from devstack.stack import cache_url
 from devstack.valkey import running_valkey
 from infra.local_stage import HOST
@@ -81,7 +82,7 @@ async def _serve(aws_port: int, api_port: int, stage: str, home: Path) -> None:
     config.graceful_timeout = 2
     config.accesslog = None
     try:
-        app: Any = apigateway.front(api_port, stage, _deployed.is_set)
+        app: Any = guarded(apigateway.front(api_port, stage, _deployed.is_set), aws_port)
         await serve(app, config, shutdown_trigger=_end_of_run)
     finally:
         lambda_patches.end()

@@ -57,6 +57,7 @@ class Stack:
         Raises StackFailed.
         """
         self.home.mkdir(parents=True, exist_ok=True)
+        self.home.chmod(0o700)  # it has logs, data and keys, which no other user of this machine may read
         self._acquire_lock()
         self._check_data_format()
         if len(set(self._ports.values())) < len(self._ports):

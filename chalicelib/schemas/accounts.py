@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StrictBool, StringConstraints
+from pydantic import AfterValidator, Field, StrictBool, StringConstraints
 
 from chalicelib.core.roles import Role
 from chalicelib.models.sessions import Session
@@ -12,14 +12,25 @@ from chalicelib.schemas.courses import CourseRead
 from chalicelib.schemas.enrollments import EnrollmentRead
 from chalicelib.schemas.lessons import LessonRead
 
-# The HTML standard's pattern, with a dot required in the domain
-# (https://html.spec.whatwg.org/multipage/input.html#valid-e-mail-address).
+# A dot-atom (RFC 5322 §3.2.3) of at most 64 characters (RFC 5321 §4.5.3.1.1) at a domain whose last label begins with a
+# letter, as all top-level domains do: not an IP address.
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_EMAIL = rf"^[A-Za-z0-9.!#$%&'*+/=?^_`{{|}}~-]{{1,64}}@{_LABEL}(?:\.{_LABEL})+$"
+_TOP_LEVEL = r"[A-Za-z](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])"
+_EMAIL = rf"^{_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)+{_TOP_LEVEL}$"
+_MAX_LOCAL_PART = 64
+
+
+def _check_local_part(email: str) -> str:
+    if len(email.partition("@")[0]) > _MAX_LOCAL_PART:
+        raise ValueError(f"Input should have at most {_MAX_LOCAL_PART} characters before the @")
+    return email
+
 
 Email = Annotated[
     str,
     StringConstraints(strip_whitespace=True, to_lower=True, max_length=254, pattern=_EMAIL),
+    AfterValidator(_check_local_part),
     Field(examples=["ada@example.org"]),
 ]
 Username = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.]{3,150}$"), Field(examples=["ada"])]

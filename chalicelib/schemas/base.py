@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -21,6 +22,9 @@ Price = Annotated[str, Field(pattern=r"^\d{1,8}\.\d{2}$", examples=["49.90"])]  
 MAX_INTEGER = 2_147_483_647
 MAX_PRICE = Decimal("99999999.99")
 
+# Unicode's control characters (Cc), and bidirectional overrides and isolates, which disguise text
+# (https://www.unicode.org/reports/tr9/).
+_CONTROLS = r"\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069"
 _PRICE_PATTERN = r"^\d{1,8}(\.\d{1,2})?$"
 _DATE_PATTERN = r"^\d{4}-\d{2}-\d{2}$"
 
@@ -29,6 +33,12 @@ def _reject_strings(value: object) -> object:
     if isinstance(value, str | bool):
         raise ValueError("Input should be a valid integer")
     return value
+
+
+def _reject_controls(text: str) -> str:
+    if re.search(f"[{_CONTROLS}]", text):
+        raise ValueError("Input should have no control characters")
+    return text
 
 
 def _check_price(value: object) -> object:
@@ -63,11 +73,12 @@ IsoDate = Annotated[date, BeforeValidator(_check_date), WithJsonSchema({"type": 
 Title = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=3, max_length=200),
+    AfterValidator(_reject_controls),
     WithJsonSchema(
         {
             "type": "string",
-            "pattern": r"^\s*\S[\s\S]{1,198}\S\s*$",
-            "description": "3 to 200 characters after trimming.",
+            "pattern": rf"^\s*[^\s{_CONTROLS}][^{_CONTROLS}]{{1,198}}[^\s{_CONTROLS}]\s*$",
+            "description": "3 to 200 characters after trimming, none of them a control character.",
             "examples": ["Linear algebra"],
         }
     ),

@@ -32,7 +32,7 @@ def _hasher() -> Any:
 
 
 def normalize(password: str) -> str:
-    """Return the password in Unicode's NFKC, so that all keyboards produce the same text (RFC 8265 §4.2.1)."""
+    """Return the password in Unicode's NFKC, so that all keyboards produce the same text (NIST SP 800-63B §3.1.1.2)."""
     return unicodedata.normalize("NFKC", password)
 
 

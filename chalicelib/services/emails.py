@@ -5,6 +5,7 @@ from datetime import datetime
 
 from chalicelib.adapters import ses
 from chalicelib.core import clock, resources
+from chalicelib.core.text import plain
 from chalicelib.models.courses import Course
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.users import User
@@ -40,11 +41,11 @@ def mark_enrollment_email_failed(enrollment_id: str, error: str, now: datetime) 
 
 
 def _enrollment_email(student: User, course: Course) -> ses.EmailMessage:
-    names = {"student": student.username, "course": course.title, "owner": course.owner}
+    names = {"student": plain(student.username), "course": plain(course.title), "owner": plain(course.owner)}
     escaped = {name: html.escape(text) for name, text in names.items()}
     return ses.EmailMessage(
         to=student.email,
-        subject=" ".join(f"You are enrolled in {course.title}".split()),
+        subject=f"You are enrolled in {names['course']}",
         text=resources.template("enrollment.txt").substitute(names),
         html=resources.template("enrollment.html").substitute(escaped),
     )

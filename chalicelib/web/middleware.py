@@ -11,7 +11,7 @@ from chalicelib.core import retries
 from chalicelib.observability import logs, metrics
 from chalicelib.observability.logs import access_log, error_log
 from chalicelib.web import problems, request_context
-from chalicelib.web.responses import CORS
+from chalicelib.web.responses import CORS, HSTS, NO_STORE, SECURITY_HEADERS
 
 
 def middleware(request: Request, get_response: Callable[[Request], Response]) -> Response:
@@ -25,7 +25,11 @@ def middleware(request: Request, get_response: Callable[[Request], Response]) ->
         response = get_response(request)
     if response.status_code >= 400 and response.headers.get("Content-Type") != problems.CONTENT_TYPE:
         response = _as_problem(response, request)
+    if response.status_code >= 400:
+        response.headers |= NO_STORE
     milliseconds = round((time.perf_counter() - started) * 1000, 1)
+    is_https = request.headers.get("x-forwarded-proto", "http").lower() == "https"
+    response.headers |= SECURITY_HEADERS | (HSTS if is_https else {})
     response.headers |= CORS.get_access_control_headers()
     response.headers |= {"X-Request-ID": logs.request_id.get(), "X-Response-Time-ms": str(milliseconds)}
     _log_access(request, response.status_code, milliseconds)
@@ -39,7 +43,7 @@ def _as_problem(response: Response, request: Request) -> Response:
     detail = body.get("Message") or problems.title(response.status_code)
     error_log.info(detail, status=response.status_code, error=body.get("Code"))
     return Response(
-        problems.from_status(response.status_code, detail, request_context.request_path(request)),
+        problems.from_status(response.status_code, detail, request_context.instance_path(request)),
         status_code=response.status_code,
         headers=response.headers | {"Content-Type": problems.CONTENT_TYPE},
     )

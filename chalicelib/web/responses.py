@@ -24,6 +24,11 @@ CORS = CORSConfig(
 )
 
 
+SECURITY_HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}  # ASVS 5.0 3.4
+HSTS = {"Strict-Transport-Security": "max-age=31536000"}  # RFC 6797: a year, and over HTTPS only
+NO_STORE = {"Cache-Control": "no-store"}
+
+
 def json_response(body: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Return a response with a JSON body."""
     return Response(

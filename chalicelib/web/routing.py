@@ -19,7 +19,7 @@ from chalicelib.web import request_context
 from chalicelib.web.authentication import authenticate
 from chalicelib.web.endpoint import ApiRequest, EndpointSpec, View
 from chalicelib.web.requests import parse_body, parse_query
-from chalicelib.web.responses import CORS, error_response, internal_error_response
+from chalicelib.web.responses import CORS, NO_STORE, error_response, internal_error_response
 
 
 class UnlistedRouteError(LookupError):
@@ -94,7 +94,9 @@ def _dispatcher(spec: EndpointSpec, view: View) -> View:
     def dispatch(**parameters: str) -> Response:
         read_through.cache_status.set("bypass")
         response = _respond(spec, view, parameters)
-        if spec.reports_cache_status:
+        response.headers = {**_cache_headers(spec), **response.headers}
+        # On other statuses, it would reveal whether there is a hidden resource.
+        if spec.reports_cache_status and response.status_code in (200, 304):
             response.headers["X-Cache"] = read_through.cache_status.get()
         return response
 
@@ -103,9 +105,19 @@ def _dispatcher(spec: EndpointSpec, view: View) -> View:
     return dispatch
 
 
+def _cache_headers(spec: EndpointSpec) -> Mapping[str, str]:
+    """Return headers that let no cache store a response, unless it is the same for all callers (RFC 9111 §5.2)."""
+    if spec.access is AuthMode.PUBLIC and spec.method == "GET":
+        return {}
+    if spec.access is not AuthMode.OPTIONAL:
+        return NO_STORE
+    is_anonymous = "authorization" not in request_context.request.get().headers
+    return {"Cache-Control": "no-cache" if is_anonymous else "no-store", "Vary": "Authorization"}
+
+
 def _respond(spec: EndpointSpec, view: View, parameters: dict[str, str]) -> Response:
     request = request_context.request.get()
-    path = request_context.request_path(request)
+    path = request_context.instance_path(request)
     try:
         caller = authenticate(spec.access, request)
         request_context.user_id.set(caller.id if caller else None)

@@ -4,10 +4,11 @@ Everything is in the definition itself: a setting that is applied after the depl
 """
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from chalicelib.web import problems
-from chalicelib.web.responses import CORS
+from chalicelib.web.responses import CORS, HSTS, NO_STORE, SECURITY_HEADERS
 
 # API Gateway has no response type for a function that Lambda throttles, because the account or the function is at its
 # limit of concurrent executions. The types for a function that it cannot invoke cover it (docs/decisions.md).
@@ -60,6 +61,7 @@ def extend(swagger: dict[str, Any], integration_uri: Any) -> dict[str, Any]:
             authorizer["identityValidationExpression"] = AUTHORIZATION_PATTERN
     swagger["x-amazon-apigateway-gateway-responses"] = _gateway_responses()
     for path, methods in swagger["paths"].items():
+        _add_headers(methods["options"], SECURITY_HEADERS | HSTS)
         if path in CACHED_ROUTES:
             # Host and scheme are in links.
             _declare_cache_keys(methods["get"], ["header.Host", "header.X-Forwarded-Proto", *CACHED_ROUTES[path]])
@@ -74,6 +76,14 @@ def extend(swagger: dict[str, Any], integration_uri: Any) -> dict[str, Any]:
             },
         }
     return swagger
+
+
+def _add_headers(preflight: dict[str, Any], headers: Mapping[str, str]) -> None:
+    """Add headers to the response of a CORS preflight request, which API Gateway generates itself."""
+    response = preflight["x-amazon-apigateway-integration"]["responses"]["default"]
+    for name, value in headers.items():
+        preflight["responses"]["200"]["headers"][name] = {"type": "string"}
+        response["responseParameters"][f"method.response.header.{name}"] = f"'{value}'"
 
 
 def _declare_cache_keys(operation: dict[str, Any], keys: list[str]) -> None:
@@ -110,6 +120,7 @@ def _gateway_response(status: int, detail: str) -> dict[str, Any]:
         "request_id": "$context.requestId",
     }
     headers = {"Content-Type": problems.CONTENT_TYPE} | CORS.get_access_control_headers()
+    headers |= SECURITY_HEADERS | HSTS | NO_STORE
     if status == 401:
         headers |= problems.WWW_AUTHENTICATE
     if status == 429:

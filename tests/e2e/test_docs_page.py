@@ -102,5 +102,7 @@ def test_docs_page_logs_in_and_creates_a_course(stack: RunningStack, browser: we
     assert '"owner": "grace.h"' in read
     width = browser.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")
     assert width[0] <= width[1], "a phone would have to scroll sideways"
+    messages = [entry["message"] for entry in browser.get_log("browser")]  # type: ignore[no-untyped-call]
+    assert [message for message in messages if "Content Security Policy" in message] == []
     loaded = browser.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)")
     assert all(name.startswith((stack.api.url, "data:")) for name in loaded), loaded

@@ -150,7 +150,14 @@ def _lose_and_leave(stack: RunningStack, admin: Actor) -> None:
     student.enroll_in(course)
     inactive.enroll_in(course)
     names = {actor: actor.get("/auth/me/").json()["id"] for actor in (student, inactive, erased, teacher)}
-    eventually(lambda: stack.emails(f"{student.username}@example.org"))
+    row = {"student": {"S": names[student]}, "course": {"S": course["id"]}}
+    # Once the worker has recorded it as sent: it would else do so after the change below.
+    eventually(
+        lambda: (
+            "email_pending"
+            not in dynamodb.get_item(TableName="eduflow-enrollments-local", Key=row, ConsistentRead=True)["Item"]
+        )
+    )
     _change(dynamodb, "enrollments", {"student": names[student], "course": course["id"]}, email_pending="0", sort_key=(
         f"2026-01-01T00:00:00.000000Z#{names[student]}{course['id']}"
     ))  # fmt: skip

@@ -154,3 +154,39 @@ def test_removed_cached_route_is_disabled(key: str) -> None:
     assert stage_settings._disable_removed_routes(methods, CACHED_ROUTES) == {
         "/~1api~1v1~1users/GET/caching/enabled": "false"
     }
+
+
+SPELLINGS = [
+    "/api//v1/{}/",
+    "//api/v1/{}/",
+    "/api/%2Fv1/{}/",
+    "/api/v1//{}",
+    "/api/v1/{}//",
+    "/%61pi/v1/{}",
+    "/api/v1/{}",
+]
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_spelling_of_a_path_changes_no_response_of_others(teacher: Actor, gateway: Api, spelling: str) -> None:
+    word = unique("spelled").replace(".", "")
+    for _ in range(2):
+        teacher.create_course(title=f"Course {word}")
+    query = f"?limit=1&search={word}"
+
+    spelled = requests.get(gateway.url + spelling.format("courses-public") + query, timeout=30)
+    ordinary = requests.get(f"{gateway.url}/api/v1/courses-public/{query}", timeout=30)
+
+    assert spelled.status_code in (200, 403, 404)
+    assert ordinary.status_code == 200
+    assert ordinary.json()["next"].startswith(f"{gateway.url}/api/v1/courses-public/?")
+    assert requests.get(ordinary.json()["next"], timeout=30).status_code == 200
+
+
+@pytest.mark.parametrize("spelling", ["/api//docs/", "//api/docs", "/api/%2Fdocs/", "/api/docs//"])
+def test_spelling_of_the_docs_page_changes_no_asset(gateway: Api, spelling: str) -> None:
+    requests.get(gateway.url + spelling, timeout=30)
+    page = requests.get(f"{gateway.url}/api/docs/", timeout=30).text
+
+    assert '<script src="/api/docs/swagger-ui.js">' in page
+    assert "/api/api/" not in page

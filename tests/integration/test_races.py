@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any
 
-from chalicelib.core import ids
 from chalicelib.core.caller import Caller
 from chalicelib.core.errors import Conflict
 from chalicelib.core.roles import Role
@@ -70,7 +69,7 @@ def test_one_of_concurrent_registrations_of_an_email_succeeds(local_aws: None) -
 
 def test_one_of_concurrent_enrollments_succeeds(local_aws: None) -> None:
     _, course = new_course()
-    student = Caller(ids.new_id(), "ada", Role.STUDENT, "s")
+    student = create_user(Role.STUDENT)
 
     winners, losers = call_concurrently(lambda _: enrollments.enroll(student, course.id))
 

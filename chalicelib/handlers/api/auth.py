@@ -124,5 +124,4 @@ def change_password(request: ApiRequest[PasswordChange, None]) -> Response:
 
 
 def _token_response(pair: sessions.TokenPair) -> Response:
-    body = TokenPairRead(access=pair.access, refresh=pair.refresh)
-    return json_response(body, headers={"Cache-Control": "no-store"})  # RFC 6749 §5.1
+    return json_response(TokenPairRead(access=pair.access, refresh=pair.refresh))

@@ -8,15 +8,24 @@ from chalice.app import Response
 
 from chalicelib.core.errors import NotFound
 from chalicelib.web.endpoint import ApiRequest
-from chalicelib.web.request_context import base_url
+from chalicelib.web.request_context import base_path
 from chalicelib.web.routing import ApiBlueprint
 
 DOCS_PATH = "/api/docs"
+_JAVASCRIPT = "text/javascript; charset=utf-8"
 ASSETS = {
     "swagger-ui.css": ("swagger-ui.min.css", "text/css; charset=utf-8"),
-    "swagger-ui.js": ("swagger-ui-bundle.min.js", "text/javascript; charset=utf-8"),
+    "swagger-ui.js": ("swagger-ui-bundle.min.js", _JAVASCRIPT),
 }
 _CACHE_FOR_A_DAY = {"Cache-Control": "public, max-age=86400"}
+_POLICY = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+}
+_START = """\
+const schema = new URL("../schema/", document.currentScript.src);
+SwaggerUIBundle({url: schema.href, dom_id: "#swagger-ui"});
+"""
 _PAGE = """<!doctype html>
 <html lang="en">
   <head>
@@ -29,9 +38,7 @@ _PAGE = """<!doctype html>
   <body>
     <div id="swagger-ui"></div>
     <script src="{base}/api/docs/swagger-ui.js"></script>
-    <script>
-      SwaggerUIBundle({{url: "{base}/api/schema/", dom_id: "#swagger-ui", persistAuthorization: true}});
-    </script>
+    <script src="{base}/api/docs/start.js"></script>
   </body>
 </html>
 """
@@ -42,13 +49,15 @@ blueprint = ApiBlueprint(__name__)
 @blueprint.endpoint("GET", DOCS_PATH, responses={200: None})
 def get_docs(request: ApiRequest[None, None]) -> Response:
     """Get the Swagger UI page."""
-    page = _PAGE.format(base=base_url(request.request))
-    return Response(page, headers={"Content-Type": "text/html; charset=utf-8"})
+    page = _PAGE.format(base=base_path(request.request))
+    return Response(page, headers={"Content-Type": "text/html; charset=utf-8", **_POLICY})
 
 
 @blueprint.endpoint("GET", f"{DOCS_PATH}/{{asset}}", responses={200: None}, error_statuses={404})
 def get_docs_asset(request: ApiRequest[None, None], asset: str) -> Response:
     """Get an asset of Swagger UI."""
+    if asset == "start.js":
+        return Response(_START, headers={"Content-Type": _JAVASCRIPT, **_CACHE_FOR_A_DAY})
     if asset not in ASSETS:
         raise NotFound("Asset not found.")
     file, content_type = ASSETS[asset]

@@ -119,8 +119,16 @@ def test_package_is_reproducible(project: Path, built: Path) -> None:
     assert other != built
 
 
+def preflight() -> dict[str, Any]:
+    response = {"statusCode": "200", "responseParameters": {}}
+    return {
+        "responses": {"200": {"headers": {}}},
+        "x-amazon-apigateway-integration": {"type": "mock", "responses": {"default": response}},
+    }
+
+
 def test_gateway_responses_are_problems() -> None:
-    swagger = api_definition.extend({"paths": {"/api/health": {"get": {}}}}, "uri")
+    swagger = api_definition.extend({"paths": {"/api/health": {"get": {}, "options": preflight()}}}, "uri")
     responses: dict[str, Any] = swagger["x-amazon-apigateway-gateway-responses"]
 
     assert responses["MISSING_AUTHENTICATION_TOKEN"]["statusCode"] == "404"
@@ -130,6 +138,9 @@ def test_gateway_responses_are_problems() -> None:
         assert str(problem["status"]) == response["statusCode"]
         assert {"type", "title", "status", "detail", "instance", "request_id"} == set(problem)
         assert parameters["gatewayresponse.header.Content-Type"] == "'application/problem+json'"
+        assert parameters["gatewayresponse.header.X-Content-Type-Options"] == "'nosniff'"
+        assert parameters["gatewayresponse.header.Strict-Transport-Security"] == "'max-age=31536000'"
+        assert parameters["gatewayresponse.header.Cache-Control"] == "'no-store'"
         assert parameters["gatewayresponse.header.Access-Control-Allow-Origin"] == "'*'"
     assert "gatewayresponse.header.WWW-Authenticate" in responses["UNAUTHORIZED"]["responseParameters"]
     assert "gatewayresponse.header.Retry-After" in responses["THROTTLED"]["responseParameters"]

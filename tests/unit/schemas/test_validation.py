@@ -100,7 +100,18 @@ INVALID: list[tuple[type[BaseModel], dict[str, Any]]] = [
             "ada@" + "b" * 64 + ".org",
             "a" * 60 + "@" + ".".join(["b" * 63] * 3) + ".org",
             "ada@example.org\nBcc: x@example.org",
+            ".ada@example.org",
+            "ada.@example.org",
+            "a..da@example.org",
+            "ada@127.0.0.1",
+            "ada@example.1",
+            "ada@example.x",
         )
+    ),
+    *(
+        (model, fields | {"title": f"A {control}title"})
+        for model, fields in ((CourseWrite, {}), (LessonCreate, LESSON), (CoursePatch, {}))
+        for control in ("\n", "\0", "\x1b", "\x7f", "\x85", "\u202a", "\u202e", "\u2066", "\u2069")
     ),
     *((RegisterRequest, ACCOUNT | {"role": role}) for role in ("admin", "teacher", "", None)),
     (RegisterRequest, ACCOUNT | {"password": "x" * 4097}),

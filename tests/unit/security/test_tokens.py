@@ -62,6 +62,20 @@ def test_expiry_is_checked(aws: None) -> None:
         tokens.verify(issue(issued_at=int(time.time()) - 31 * 60), tokens.TokenType.ACCESS)
 
 
+@pytest.mark.parametrize(("seconds", "is_valid"), [(0, True), (4, True), (30, False)])
+def test_token_of_a_clock_that_is_ahead(aws: None, seconds: int, is_valid: bool) -> None:
+    token = issue(issued_at=int(time.time()) + seconds)
+
+    if is_valid:
+        assert tokens.verify(token, tokens.TokenType.ACCESS).user_id == "u"
+    else:
+        assert reason(token) == "The token is not yet valid (iat)"
+
+
+def test_clock_skew_adds_nothing_to_the_lifetime(aws: None) -> None:
+    assert reason(issue(issued_at=int(time.time()) - 30 * 60)) == "Signature has expired"
+
+
 def test_keys_are_read_once(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
     issue()
     monkeypatch.setattr("chalicelib.adapters.aws.client", None)

@@ -84,6 +84,19 @@ def test_sent_email_clears_the_pending_one(course: Course, student: Caller, mail
     assert kept is not None and kept.email_pending is None
 
 
+def test_title_makes_no_link_and_no_line_in_an_email(student: Caller, mails: list[ses.EmailMessage]) -> None:
+    course = create_course(create_user(Role.INSTRUCTOR), title="Overdue\n\nPay at\nhttp://evil.example/<b>")
+
+    emails.send_enrollment_email(enrollments.enroll(student, course.id).id)
+
+    [mail] = mails
+    title = "Overdue Pay at http[:]//evil[.]example/"
+    assert mail.subject == f"You are enrolled in {title}<b>"
+    assert f'"{title}<b>"' in mail.text
+    assert f"{title}&lt;b&gt;" in mail.html
+    assert "http://evil" not in mail.text + mail.html
+
+
 def test_deleted_enrollment_gets_no_email(course: Course, student: Caller, mails: list[ses.EmailMessage]) -> None:
     enrollment = enrollments.enroll(student, course.id)
     enrollment.delete()

@@ -65,3 +65,21 @@ def test_error_of_chalice_is_a_problem(caplog: pytest.LogCaptureFixture, status:
     [(message, fields)] = log_lines(caplog, "app.error")
     code = "" if body == "" else ("BadRequestError" if status == 400 else "MethodNotAllowedError")
     assert (message, fields) == (detail, {"status": status, "error": code or None})
+
+
+@pytest.mark.parametrize(
+    ("scheme", "hsts"), [("https", "max-age=31536000"), ("http", None), ("HTTPS", "max-age=31536000")]
+)
+def test_response_has_security_headers(scheme: str, hsts: str | None) -> None:
+    response = middleware(request(headers={"x-forwarded-proto": scheme}), lambda _: Response(""))
+
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.headers["Referrer-Policy"] == "no-referrer"
+    assert response.headers.get("Strict-Transport-Security") == hsts
+    assert "Cache-Control" not in response.headers
+
+
+def test_error_is_never_stored() -> None:
+    response = middleware(request(), lambda _: Response("", status_code=405, headers={"Cache-Control": "public"}))
+
+    assert response.headers["Cache-Control"] == "no-store"

@@ -36,6 +36,38 @@ def test_base_url(headers: dict[str, str], context_path: str, expected: str) -> 
     assert api_request.url("/api/v1/points/") == f"{expected}/api/v1/points/"
 
 
+@pytest.mark.parametrize("stage", ["", "/prod"])
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "/api/v1/points",
+        "/api/v1/points/",
+        "/api//v1/points/",
+        "//api/v1//points//",
+        "/api/%2Fv1/points/",
+        "/%61pi/v1/points",
+        "/api/v1/points%2F",
+    ],
+)
+def test_spelling_of_a_path_shapes_nothing(stage: str, spelling: str) -> None:
+    found = request(headers={"host": "api.example.org"})
+    found._event_dict["requestContext"]["path"] = stage + spelling
+
+    assert request_context.base_path(found) == stage
+    assert request_context.base_url(found) == f"http://api.example.org{stage}"
+    assert request_context.instance_path(found).rstrip("/") == f"{stage}/api/v1/points"
+
+
+def test_path_parameters_are_part_of_the_instance() -> None:
+    found = request(headers={"host": "api.example.org"})
+    found._event_dict["requestContext"]["path"] = "/prod/api/v1/points/a%20b/"
+    found.path, found.uri_params = "/api/v1/points/{point_id}", {"point_id": "a b"}
+
+    assert request_context.instance_path(found) == "/prod/api/v1/points/a%20b/"
+    found._event_dict["requestContext"]["path"] = "/another/path"
+    assert request_context.instance_path(found) == "/api/v1/points/a%20b"
+
+
 def test_request_path_is_escaped() -> None:
     found = request()
     found._event_dict["requestContext"]["path"] = '/prod/api/v1/points/a b"<>?é'

@@ -18,7 +18,42 @@ def test_schema_and_docs_link_the_called_host(http: ApiClient) -> None:
     page = http.call("GET", "/api/docs/")
 
     assert schema.json["servers"] == [{"url": f"http://{HOST}"}]
-    assert f'url: "http://{HOST}/api/schema/"' in page.body.decode()
+    assert HOST not in page.body.decode(), "the page is the same for all hosts"
+
+
+def test_docs_page_has_a_strict_policy(http: ApiClient) -> None:
+    page = http.call("GET", "/api/docs/")
+    policy = dict(part.strip().split(" ", 1) for part in page.headers["content-security-policy"].split(";"))
+
+    assert policy["default-src"] == policy["frame-ancestors"] == policy["base-uri"] == "'none'"
+    assert policy["script-src"] == policy["style-src"] == "'self'"
+    assert "unsafe" not in page.headers["content-security-policy"]
+    assert "<script>" not in page.body.decode()
+    start = http.call("GET", "/api/docs/start.js")
+    assert start.headers["content-type"] == "text/javascript; charset=utf-8"
+    assert b"persistAuthorization" not in start.body
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "token", "cache_control", "vary"),
+    [
+        ("GET", "/api/v1/courses/", False, "no-cache", "Authorization"),
+        ("GET", "/api/v1/courses/", True, "no-store", "Authorization"),
+        ("GET", "/api/v1/lessons/", True, "no-store", "Authorization"),
+        ("GET", "/api/v1/auth/me/", True, "no-store", None),
+        ("POST", "/api/v1/auth/login/", False, "no-store", None),
+        ("GET", "/api/v1/courses-public/", False, None, None),
+        ("GET", "/api/v1/courses-public/?limit=0", False, "no-store", None),
+        ("GET", "/api/health/", False, None, None),
+    ],
+)
+def test_response_of_a_caller_is_never_stored(
+    http: ApiClient, method: str, path: str, token: bool, cache_control: str | None, vary: str | None
+) -> None:
+    response = http.call(method, path, create_user(Role.STUDENT) if token else None)
+
+    assert response.headers.get("cache-control") == cache_control
+    assert response.headers.get("vary") == vary
 
 
 def test_docs_assets_are_cached_for_a_day(http: ApiClient) -> None:
