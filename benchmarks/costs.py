@@ -32,8 +32,8 @@ PRICES = {
 
 CACHE_GB = 0.1  # the least that ElastiCache Serverless for Valkey bills
 ENDPOINTS, ZONES = 2, 2
-ALARMS = 64
-METRICS = 17
+ALARMS = 66
+METRICS = 19
 LIST_KB = 25  # an entry of 20 courses with descriptions of some 600 characters
 LOG_BYTES = 900
 """Log lines of one request: the function's, Lambda's three, API Gateway's."""

@@ -31,6 +31,20 @@ ENI_PERMISSIONS = {
 }
 
 
+def only_lambda_attaches(stage_name: str) -> dict[str, Any]:
+    """Return the statement that lets Lambda use these permissions, and not the code of the stage's functions.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-best-practice
+    """
+    functions = f"arn:*:lambda:*:*:function:eduflow-{stage_name}*"
+    return {
+        "Effect": "Deny",
+        "Action": ENI_PERMISSIONS["Action"],
+        "Resource": ["*"],
+        "Condition": {"ArnLike": {"lambda:SourceFunctionArn": [functions]}},
+    }
+
+
 @dataclass(frozen=True)
 class VpcConfig:
     """Where the functions run and the URL of the cache: values, or CloudFormation functions that return them."""

@@ -10,7 +10,7 @@ import boto3
 
 from infra.functions import AUTHORIZER, FUNCTIONS, access_log_group, log_group
 
-# Not by a JSON parser: API Gateway does not escape the quotes of a client's User-Agent.
+# Not by a JSON parser: API Gateway escapes nothing in its access log.
 _AUTHORIZER_REQUEST_ID = re.compile(r'"authorizer_request_id": "([\w-]{2,})"')
 
 _Event = dict[str, Any]

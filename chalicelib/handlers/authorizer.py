@@ -7,11 +7,11 @@ import sys
 import uuid
 from typing import Any
 
-from chalice.app import AuthRequest, Blueprint
+from chalice.app import AuthRequest, Blueprint, ChaliceAuthorizer
 
 from chalicelib.core.roles import Role
 from chalicelib.observability import logs, metrics
-from chalicelib.observability.logs import HandledError, error_log, log_unhandled_errors
+from chalicelib.observability.logs import HandledError, audit_log, error_log, log_unhandled_errors
 from chalicelib.security import access, tokens
 from chalicelib.security.tokens import TokenType
 from chalicelib.web import problems
@@ -21,6 +21,14 @@ _TRACEBACK_LIMIT = 1000  # the default (https://docs.python.org/3/library/sys.ht
 
 logs.configure()
 blueprint = Blueprint(__name__)
+
+
+class _LoggedAuthorizer(ChaliceAuthorizer):
+    """Logs under the ID of its invocation, which API Gateway's access log has as ``authorizer_request_id``."""
+
+    def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
+        logs.request_id.set(context.aws_request_id)
+        return super().__call__(event, context)
 
 
 @blueprint.authorizer(ttl_seconds=CACHE_SECONDS, name="authorizer")
@@ -35,6 +43,7 @@ def authorizer(request: AuthRequest) -> dict[str, Any]:
         claims = tokens.verify(tokens.parse_bearer_header(request.token), TokenType.ACCESS)
     except tokens.InvalidToken as error:
         error_log.info("Token rejected", status=401, reason=str(error))
+        audit_log.info("Token refused", event="token.refused", reason=str(error), type="access")
         raise _unauthorized() from None
     except Exception:
         # Lambda's own metric counts the exception of a 401 as an error, too: alarms use this one.
@@ -51,6 +60,9 @@ def authorizer(request: AuthRequest) -> dict[str, Any]:
             "expires_at": str(claims.expires_at),
         },
     }
+
+
+authorizer.__class__ = _LoggedAuthorizer  # Chalice creates it, and does not pass the context to the function
 
 
 def _policy(role: Role, method_arn: str) -> dict[str, Any]:

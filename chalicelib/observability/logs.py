@@ -46,6 +46,7 @@ class StructuredLogger:
 access_log = StructuredLogger("app.access")
 error_log = StructuredLogger("app.error")
 event_log = StructuredLogger("app.event")
+audit_log = StructuredLogger("app.audit")  # of authentication; the field `event` names what happened (ASVS 5.0 16.3.1)
 
 
 class JsonFormatter(logging.Formatter):

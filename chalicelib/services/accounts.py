@@ -10,6 +10,7 @@ from chalicelib.core.errors import Conflict, FieldError, Forbidden, InvalidInput
 from chalicelib.core.roles import Role
 from chalicelib.models.identities import Identity
 from chalicelib.models.users import IdentityTaken, User
+from chalicelib.observability.logs import audit_log
 from chalicelib.security import passwords
 from chalicelib.services import rate_limits, sessions, users
 
@@ -79,10 +80,12 @@ def change_password(caller: Caller, current: str, new: str, client_ip: str) -> N
     with rate_limits.password_attempt(user_id=user.id, name="", address=client_ip) as attempt:
         attempt.succeeded = passwords.verify_password(current, user.password_hash)
     if not attempt.succeeded:
+        audit_log.info("Password not changed", event="password.failed", reason="wrong password", user_id=user.id)
         raise InvalidInput.for_field("current", "password_incorrect", "The current password is incorrect.")
     _require_valid_password(new, str(user.username), str(user.email), field="new")
     if not user.change_password(passwords.hash_password(new)):
         raise Conflict("The account was changed concurrently. Retry.")
+    audit_log.info("Password changed", event="password.changed", user_id=user.id, address=client_ip)
 
 
 def erase(caller: Caller) -> None:

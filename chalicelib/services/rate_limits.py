@@ -136,6 +136,11 @@ def network_of(address: str) -> str:
     return str(parsed)
 
 
+def name_hash(name: str) -> str:
+    """Return the hash that stands for an unknown name in tables and logs: users type passwords there."""
+    return hashlib.sha256(name.lower().encode()).hexdigest()
+
+
 def _count(quota: Quota, what: str) -> None:
     while not Throttle.reserve(quota, int(time.time())):
         require_left([quota], f"Too many {what}. Retry later.")
@@ -179,8 +184,7 @@ def _account_quota(user_id: str | None, name: str, network: str | None) -> Quota
 
 
 def _name_key(name: str) -> str:
-    """Return the key of an unknown name. It is hashed: users type passwords there."""
-    return f"name#{hashlib.sha256(name.lower().encode()).hexdigest()}"
+    return f"name#{name_hash(name)}"
 
 
 def _address_quota(network: str) -> Quota:

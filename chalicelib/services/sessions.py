@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 from chalicelib.core import clock
 from chalicelib.core.caller import Caller
-from chalicelib.core.errors import NotAuthenticated
+from chalicelib.core.errors import NotAuthenticated, TooManyAttempts
 from chalicelib.models.identities import Identity
 from chalicelib.models.sessions import Session
 from chalicelib.models.users import User
+from chalicelib.observability import metrics
+from chalicelib.observability.logs import audit_log
 from chalicelib.security import passwords, tokens
 from chalicelib.security.tokens import TokenType
 from chalicelib.services import rate_limits
@@ -37,18 +39,26 @@ def login(name: str, password: str, client_ip: str) -> TokenPair:
         TooManyAttempts: Too many attempts failed, or succeeded.
     """
     user_id = Identity.find_user_id(name)
-    with rate_limits.password_attempt(user_id=user_id, name=name, address=client_ip) as attempt:
-        user = User.find(user_id or _UNKNOWN_USER_ID)
-        is_correct = passwords.verify_password(password, user.password_hash if user else None)
-        if user and is_correct and user.is_active:
-            rate_limits.count_login(user.id, client_ip, attempt)
-            pair = _start(user)
-            attempt.succeeded = True
+    who = {"user_id": user_id, "name_sha256": None if user_id else rate_limits.name_hash(name), "address": client_ip}
+    try:
+        with rate_limits.password_attempt(user_id=user_id, name=name, address=client_ip) as attempt:
+            user = User.find(user_id or _UNKNOWN_USER_ID)
+            is_correct = passwords.verify_password(password, user.password_hash if user else None)
+            if user and is_correct and user.is_active:
+                rate_limits.count_login(user.id, client_ip, attempt)
+                session = _start(user)
+                attempt.succeeded = True
+    except TooManyAttempts as error:
+        audit_log.info("Login throttled", event="login.throttled", reason=error.detail, **who)
+        raise
     if not (user and attempt.succeeded):
+        reason = "unknown user" if user is None else "inactive user" if is_correct else "wrong password"
+        audit_log.info("Login failed", event="login.failed", reason=reason, **who)
         raise NotAuthenticated("Invalid credentials.")
+    audit_log.info("Login", event="login.ok", user_id=user.id, session_id=session.id, address=client_ip)
     if passwords.needs_rehash(str(user.password_hash)):
         user.rehash_password(passwords.hash_password(password))
-    return pair
+    return _issue(user, session)
 
 
 def require_active_session(caller: Caller) -> User:
@@ -85,6 +95,8 @@ def refresh(token: str) -> TokenPair:
     if stored and stored.previous_id == claims.token_id and now - int(stored.rotated_at) <= REUSE_GRACE_SECONDS:
         return _issue(user, stored)
     session.delete()
+    audit_log.warning("Refresh token reused", event="refresh.reused", user_id=user.id, session_id=session.id)
+    metrics.increment("RefreshTokensReused")
     raise _invalid_refresh_token()
 
 
@@ -96,9 +108,10 @@ def logout(token: str) -> None:
     """
     claims = _verify_refresh_token(token)
     Session(claims.user_id, claims.session_id).delete()
+    audit_log.info("Logout", event="logout", user_id=claims.user_id, session_id=claims.session_id)
 
 
-def _start(user: User) -> TokenPair:
+def _start(user: User) -> Session:
     now = int(time.time())
     session = Session(
         user.id,
@@ -110,7 +123,7 @@ def _start(user: User) -> TokenPair:
         expires_at=_expiry(now),
     )
     session.save()
-    return _issue(user, session)
+    return session
 
 
 def _is_valid(user: User, session: Session) -> bool:
@@ -141,6 +154,7 @@ def _verify_refresh_token(token: str) -> tokens.Claims:
     try:
         return tokens.verify(token, TokenType.REFRESH)
     except tokens.InvalidToken as error:
+        audit_log.info("Token refused", event="token.refused", reason=str(error), type="refresh")
         raise _invalid_refresh_token() from error
 
 

@@ -9,6 +9,7 @@ from chalice.app import Request
 from chalicelib.core.caller import Caller
 from chalicelib.core.errors import Forbidden, NotAuthenticated
 from chalicelib.core.roles import Role
+from chalicelib.observability.logs import audit_log
 from chalicelib.security import tokens
 from chalicelib.security.access import AccessRule, AuthMode
 from chalicelib.security.tokens import InvalidToken, TokenType
@@ -67,5 +68,6 @@ def _authenticate_bearer(header: str, request: Request) -> Caller:
     try:
         claims = tokens.verify(tokens.parse_bearer_header(header), TokenType.ACCESS)
     except InvalidToken as error:
+        audit_log.info("Token refused", event="token.refused", reason=str(error), type="access")
         raise NotAuthenticated("Invalid token.", is_token_invalid=True) from error
     return Caller(claims.user_id, claims.username, claims.role, claims.session_id)

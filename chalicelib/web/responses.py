@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from chalice.app import CORSConfig, Response
 from pydantic import BaseModel
 
-from chalicelib.core.errors import DomainError, NotAuthenticated, RetryLater
+from chalicelib.core.errors import DomainError, NotAuthenticated, RetryLater, TooManyAttempts
+from chalicelib.observability import metrics
 from chalicelib.web import problems
 
 CORS = CORSConfig(
@@ -47,6 +48,8 @@ def error_response(error: DomainError, instance: str) -> Response:
     headers: dict[str, str | list[str]] = {"Content-Type": problems.CONTENT_TYPE}
     if isinstance(error, NotAuthenticated):
         headers |= problems.WWW_AUTHENTICATE_INVALID_TOKEN if error.is_token_invalid else problems.WWW_AUTHENTICATE
+    if isinstance(error, TooManyAttempts):
+        metrics.increment("RateLimitsReached")
     if isinstance(error, RetryLater):
         headers["Retry-After"] = str(error.retry_after)
     return Response(body, status_code=status, headers=headers)

@@ -73,7 +73,7 @@ def _complete_policies() -> None:
         text = self._osutils.get_file_contents(resource.filename, binary=False)
         policy = json.loads(text.replace("${stage}", stage.name).replace("${sender}", stage.sender))
         if Path(resource.filename).name in _POLICIES_IN_VPC and _needs_eni_permissions(stage.name):
-            policy["Statement"].append(vpc.ENI_PERMISSIONS)
+            policy["Statement"] += [vpc.ENI_PERMISSIONS, vpc.only_lambda_attaches(stage.name)]
         resource.document = policy
 
     PolicyGenerator.handle_filebasediampolicy = handle_filebasediampolicy  # type: ignore[method-assign]

@@ -1,6 +1,7 @@
 import fnmatch
 import json
 import re
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
 
@@ -83,3 +84,16 @@ def test_unexpected_error_is_counted_for_the_alarm(
     assert (directive["Namespace"], directive["Dimensions"]) == ("eduflow", [["Stage"]])
     assert directive["Metrics"] == [{"Name": "AuthorizerErrors", "Unit": "Count"}]
     assert (line["AuthorizerErrors"], line["Stage"]) == (1, "test")
+
+
+def test_refused_token_is_logged_under_the_id_of_the_invocation(aws: None, caplog: pytest.LogCaptureFixture) -> None:
+    """API Gateway's access log has the same ID, next to that of the request."""
+    caplog.set_level("INFO")
+    event = {"type": "TOKEN", "authorizationToken": "Bearer a.b.c", "methodArn": f"{API}/dev/GET/api/v1/auth/me/"}
+
+    with pytest.raises(Exception, match="Unauthorized"):
+        authorizer(event, SimpleNamespace(aws_request_id="invocation"))
+
+    [line] = [record for record in caplog.records if record.name == "app.audit"]
+    assert line.__dict__["extra"] == {"event": "token.refused", "reason": "Invalid header padding", "type": "access"}
+    assert logs.request_id.get() == "invocation"

@@ -271,5 +271,5 @@ def test_subject_is_one_line(aws: None, ses: Ses) -> None:
 
     [request] = ses.asked
     email = message_from_bytes(request["RawMessage"]["Data"], policy=default)
-    assert email["Subject"] == "You are enrolled in Knots Bcc: eve@example.org"
+    assert email["Subject"] == "You are enrolled in Knots Bcc: eve@example[.]org"
     assert email["Bcc"] is None

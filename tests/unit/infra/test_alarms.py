@@ -40,6 +40,8 @@ def ordinary_day() -> Metrics:
         metrics.add(SQS, "ApproximateNumberOfMessagesVisible", DAY, 0, QueueName=f"eduflow-{queue}-dead-{STAGE}")
     # An on-demand table throttles briefly while it adapts to a new peak.
     metrics.add(DYNAMODB, "WriteThrottleEvents", MORNING[:2], 30, TableName=f"eduflow-enrollments-{STAGE}")
+    metrics.add("eduflow", "RateLimitsReached", DAY, 3, Stage=STAGE)  # forgotten passwords
+    metrics.add("eduflow", "RefreshTokensReused", range(0, DAY.stop, 60), 1, Stage=STAGE)  # after lost responses
     metrics.add("AWS/SES", "Reputation.BounceRate", range(0, DAY.stop, 60), 0.01)
     metrics.add("AWS/SES", "Reputation.ComplaintRate", range(0, DAY.stop, 60), 0.0001)
     return metrics
@@ -81,6 +83,8 @@ FAULTS: list[tuple[str, Fault]] = [
             SQS, "ApproximateAgeOfOldestMessage", MORNING, 4000, QueueName=f"eduflow-enrollment-emails-{STAGE}"
         ),
     ),
+    ("rate-limits", lambda m: m.add("eduflow", "RateLimitsReached", MORNING[:5], 30, Stage=STAGE)),
+    ("refresh-reused", lambda m: m.add("eduflow", "RefreshTokensReused", MORNING[:6], 1, Stage=STAGE)),
     ("bounces", lambda m: m.add("AWS/SES", "Reputation.BounceRate", MORNING, 0.05)),
     ("cache-throttled", lambda m: m.add("AWS/ElastiCache", "ThrottledCmds", MORNING, 1, clusterId=f"eduflow-{STAGE}")),
 ]

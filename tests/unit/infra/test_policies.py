@@ -1,0 +1,50 @@
+"""How much each function's policy allows. tests/e2e/test_policies.py tests that all of it is used."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra import vpc
+from infra.config import PROJECT
+from infra.functions import FUNCTIONS, Function
+
+# arn:partition:service:region:account:resource. The deploy does not know the partition, region and account.
+RESOURCE = re.compile(r"arn:\*:(dynamodb|sqs|secretsmanager|logs|ses):\*:\*:(.+)")
+# What may vary within a resource: a table's indexes, the suffix of a secret, the streams of a log group.
+ALLOWED_WILDCARDS = re.compile(r"(/index/\*|/signing-keys-\*|:log-group:[^*]+:\*)$")
+
+
+def statements(function: Function) -> list[dict[str, Any]]:
+    document: dict[str, Any] = json.loads(Path(PROJECT, ".chalice", function.policy_file).read_text())
+    found: list[dict[str, Any]] = document["Statement"]
+    return found
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.name)
+def test_policy_names_its_resources(function: Function) -> None:
+    for statement in statements(function):
+        assert set(statement) <= {"Effect", "Action", "Resource", "Condition"}
+        assert statement["Effect"] == "Allow"
+        assert not [action for action in statement["Action"] if "*" in action]
+        for resource in statement["Resource"]:
+            named = RESOURCE.fullmatch(resource)
+            assert named, resource
+            assert "*" not in ALLOWED_WILDCARDS.sub("", f":{named[2]}"), resource
+            assert "${stage}" in resource or resource == "arn:*:ses:*:*:identity/${sender}"
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.name)
+def test_policy_has_the_log_group_of_its_function_alone(function: Function) -> None:
+    groups = {one for statement in statements(function) for one in statement["Resource"] if ":logs:" in one}
+
+    assert groups == {f"arn:*:logs:*:*:log-group:/aws/lambda/{function.lambda_name('${stage}')}:*"}
+
+
+def test_code_of_functions_in_the_vpc_cannot_change_network_interfaces() -> None:
+    statement = vpc.only_lambda_attaches("dev")
+
+    assert (statement["Effect"], statement["Action"]) == ("Deny", vpc.ENI_PERMISSIONS["Action"])
+    assert statement["Condition"]["ArnLike"]["lambda:SourceFunctionArn"] == ["arn:*:lambda:*:*:function:eduflow-dev*"]

@@ -1,0 +1,115 @@
+"""Log lines of authentication: who did what from where, and why it was refused (ASVS 5.0 16.3)."""
+
+import hashlib
+from typing import Any
+
+import pytest
+
+from chalicelib.core.caller import Caller
+from chalicelib.core.errors import DomainError
+from chalicelib.core.roles import Role
+from chalicelib.models.sessions import Session
+from chalicelib.models.users import User
+from chalicelib.observability import metrics
+from chalicelib.security import passwords
+from chalicelib.services import accounts, sessions
+from tests.clients import PASSWORD
+from tests.factories import create_user
+from tests.unit.conftest import log_lines
+
+HOME = "192.0.2.7"
+NEW = "jackdaws love my sphinx"
+
+
+@pytest.fixture
+def student(aws: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Caller:
+    monkeypatch.setattr(passwords, "verify_password", lambda password, kept: password == PASSWORD and kept is not None)
+    monkeypatch.setattr(passwords, "hash_password", lambda password: "no hash")
+    monkeypatch.setattr(passwords, "needs_rehash", lambda kept: False)
+    caplog.set_level("INFO")
+    return create_user(Role.STUDENT, name="ada")
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
+    return [fields for _, fields in log_lines(caplog, "app.audit")]
+
+
+def attempt(name: str, password: str) -> None:
+    with pytest.raises(DomainError):
+        sessions.login(name, password, HOME)
+
+
+def test_login_names_user_session_and_address(student: Caller, caplog: pytest.LogCaptureFixture) -> None:
+    sessions.login("ada", PASSWORD, HOME)
+
+    [session] = [one for one in Session.all_of_user(student.id) if one.id != "s"]
+    assert lines(caplog) == [{"event": "login.ok", "user_id": student.id, "session_id": session.id, "address": HOME}]
+
+
+def test_failed_login_names_its_reason(student: Caller, caplog: pytest.LogCaptureFixture) -> None:
+    attempt("ada", "wrong")
+    attempt("My Password1", "wrong")
+    User(student.id).update([User.is_active.set(False)])
+    attempt("ada@example.org", PASSWORD)
+
+    unknown = hashlib.sha256(b"my password1").hexdigest()
+    assert [(line["event"], line["reason"], line["user_id"], line["name_sha256"]) for line in lines(caplog)] == [
+        ("login.failed", "wrong password", student.id, None),
+        ("login.failed", "unknown user", None, unknown),
+        ("login.failed", "inactive user", student.id, None),
+    ]
+    assert {line["address"] for line in lines(caplog)} == {HOME}
+    assert "My Password1" not in caplog.text
+
+
+def test_throttled_login_is_logged(student: Caller, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(11):
+        attempt("ada", "wrong")
+
+    assert [line["event"] for line in lines(caplog)] == ["login.failed"] * 10 + ["login.throttled"]
+    assert lines(caplog)[-1] == {
+        "event": "login.throttled",
+        "reason": "Too many failed attempts. Retry later.",
+        "user_id": student.id,
+        "name_sha256": None,
+        "address": HOME,
+    }
+
+
+def test_reused_refresh_token_is_a_warning_and_counted(
+    student: Caller, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[str] = []
+    monkeypatch.setattr(metrics, "increment", lambda name, number=1: counted.append(name))
+    first = sessions.login("ada", PASSWORD, HOME).refresh
+    sessions.refresh(sessions.refresh(first).refresh)
+    caplog.clear()
+
+    with pytest.raises(DomainError):
+        sessions.refresh(first)
+
+    [line] = lines(caplog)
+    assert (line["event"], line["user_id"]) == ("refresh.reused", student.id)
+    assert [record.levelname for record in caplog.records if record.name == "app.audit"] == ["WARNING"]
+    assert counted == ["RefreshTokensReused"]
+
+
+def test_refused_tokens_logouts_and_passwords_are_logged(student: Caller, caplog: pytest.LogCaptureFixture) -> None:
+    pair = sessions.login("ada", PASSWORD, HOME)
+    sessions.logout(pair.refresh)
+    with pytest.raises(DomainError):
+        sessions.refresh("nonsense")
+    with pytest.raises(DomainError):
+        accounts.change_password(student, "wrong", NEW, HOME)
+    accounts.change_password(student, PASSWORD, NEW, HOME)
+
+    assert [line["event"] for line in lines(caplog)] == [
+        "login.ok",
+        "logout",
+        "token.refused",
+        "password.failed",
+        "password.changed",
+    ]
+    assert lines(caplog)[2] == {"event": "token.refused", "reason": "malformed token", "type": "refresh"}
+    for secret in (PASSWORD, NEW, pair.refresh, pair.access):
+        assert secret not in str(lines(caplog))
