@@ -16,7 +16,8 @@ from botocore.exceptions import ClientError
 
 from infra import config
 from infra.chalice.api_definition import CACHED_ROUTES
-from infra.functions import access_log_group
+from infra.functions import AUTHORIZER, FUNCTIONS, access_log_group
+from infra.platforms import AWS, platform_of
 
 MAX_CACHE_SECONDS = 60  # how old the public list may be
 LOG_DAYS = 30
@@ -25,6 +26,9 @@ LOG_DAYS = 30
 # account's quota in every region: some have 2,500 requests a second with a burst of 1,250.
 RATE_PER_SECOND = 1000
 BURST = 1000
+# The executions reserved for the workers: as many as their queues or schedules start.
+WORKER_CONCURRENCY = {"enrollment_emails": 5, "cascade_deletions": 2, "daily_report": 1, "cleanup": 1}
+MIN_CONCURRENCY = 500  # of the account, for reservations
 _RETRY_SECONDS = 300  # API Gateway needs up to four minutes to create a cache
 _IN_PROGRESS = {"ConflictException", "TooManyRequestsException", "ResourceInUseException"}
 
@@ -132,6 +136,8 @@ def apply_post_deploy_settings(resources: list[dict[str, Any]], stage: str, vari
                 _allow_recursion(resource["lambda_arn"])
         if resource["resource_type"] == "rest_api":
             _update_stage(resource["rest_api_id"], stage, properties(variables, access_log_arn(stage)))
+    if platform_of(stage) is AWS:
+        _reserve_concurrency(stage)
 
 
 def access_log_arn(stage: str) -> str:
@@ -174,6 +180,26 @@ def _allow_recursion(function: str) -> None:
     client = boto3.client("lambda")
     with contextlib.suppress(client.exceptions.ResourceNotFoundException):  # LocalStack has no such configuration
         client.put_function_recursion_config(FunctionName=function, RecursiveLoop="Allow")
+
+
+def _reserve_concurrency(stage: str) -> None:
+    """Keep executions free for the authorizer and the workers, which a burst of API requests would use up.
+
+    A reservation is a limit as well, so that the authorizer gets a fifth of the account's. AWS keeps 100 executions
+    unreserved; an account with less than MIN_CONCURRENCY reserves nothing
+    (https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html).
+    """
+    client = boto3.client("lambda")
+    limits = client.get_account_settings()["AccountLimit"]
+    reservations = WORKER_CONCURRENCY | {AUTHORIZER.name: limits["ConcurrentExecutions"] // 5}
+    others = limits["UnreservedConcurrentExecutions"] - sum(reservations.values())
+    if limits["ConcurrentExecutions"] < MIN_CONCURRENCY or others < 100:
+        return
+    for function in FUNCTIONS:
+        if number := reservations.get(function.name):
+            client.put_function_concurrency(
+                FunctionName=function.lambda_name(stage), ReservedConcurrentExecutions=number
+            )
 
 
 def _update_stage(api_id: str, stage: str, settings: Mapping[str, Any]) -> None:

@@ -86,8 +86,11 @@ def test_unexpected_error_is_counted_for_the_alarm(
     assert (line["AuthorizerErrors"], line["Stage"]) == (1, "test")
 
 
-def test_refused_token_is_logged_under_the_id_of_the_invocation(aws: None, caplog: pytest.LogCaptureFixture) -> None:
+def test_refused_token_is_logged_under_the_id_of_the_invocation(
+    aws: None, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """API Gateway's access log has the same ID, next to that of the request."""
+    monkeypatch.setattr("chalicelib.handlers.authorizer._unauthorized", lambda: Exception("Unauthorized"))
     caplog.set_level("INFO")
     event = {"type": "TOKEN", "authorizationToken": "Bearer a.b.c", "methodArn": f"{API}/dev/GET/api/v1/auth/me/"}
 

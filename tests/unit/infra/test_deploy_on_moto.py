@@ -21,7 +21,13 @@ from ops import commands
 from tests import moto_stage
 
 STAGE = "dev"
-UNIMPLEMENTED = ("api-gateway.FlushStageCache", "lambda.PutFunctionRecursionConfig")
+UNIMPLEMENTED = {
+    "api-gateway.FlushStageCache": {},
+    "lambda.PutFunctionRecursionConfig": {},
+    "lambda.GetAccountSettings": {
+        "AccountLimit": {"ConcurrentExecutions": 1000, "UnreservedConcurrentExecutions": 1000}
+    },
+}
 
 
 @pytest.fixture(autouse=True)
@@ -30,8 +36,10 @@ def moto(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     session = boto3.Session()
     monkeypatch.setattr(boto3, "client", session.client)
-    for call in UNIMPLEMENTED:
-        session.events.register(f"before-call.{call}", lambda **_: (AWSResponse("", 200, {}, None), {}))
+    for call, answer in UNIMPLEMENTED.items():
+        session.events.register(
+            f"before-call.{call}", lambda answer=answer, **_: (AWSResponse("", 200, {}, None), answer)
+        )
     with mock_aws():
         yield
 
@@ -88,6 +96,44 @@ def test_stage_cache_is_set_on_its_routes_and_taken_off(deployed: str) -> None:
 
     assert (with_cache["cacheClusterEnabled"], cached(with_cache)) == (True, len(CACHED_ROUTES))
     assert (without["cacheClusterEnabled"], cached(without)) == (False, 0)
+
+
+def reserved() -> dict[str, int]:
+    client = boto3.client("lambda")
+    found = {
+        function.name: client.get_function_concurrency(FunctionName=function.lambda_name(STAGE))
+        for function in FUNCTIONS
+    }
+    return {name: one["ReservedConcurrentExecutions"] for name, one in found.items() if len(one) > 1}
+
+
+@pytest.mark.parametrize(
+    ("limit", "unreserved", "expected"),
+    [
+        (
+            1000,
+            1000,
+            {"authorizer": 200, "enrollment_emails": 5, "cascade_deletions": 2, "daily_report": 1, "cleanup": 1},
+        ),
+        (
+            1000,
+            309,
+            {"authorizer": 200, "enrollment_emails": 5, "cascade_deletions": 2, "daily_report": 1, "cleanup": 1},
+        ),
+        (1000, 308, {}),
+        (499, 499, {}),
+        (10, 10, {}),
+    ],
+)
+def test_concurrency_is_reserved_where_the_account_allows_it(
+    deployed: str, monkeypatch: pytest.MonkeyPatch, limit: int, unreserved: int, expected: dict[str, int]
+) -> None:
+    limits = {"ConcurrentExecutions": limit, "UnreservedConcurrentExecutions": unreserved}
+    monkeypatch.setitem(UNIMPLEMENTED["lambda.GetAccountSettings"], "AccountLimit", limits)
+
+    stage_settings.apply_post_deploy_settings(deployed_resources.resources(STAGE), STAGE, {})
+
+    assert reserved() == expected
 
 
 def test_missing_function_is_not_waited_for(deployed: str) -> None:
