@@ -13,6 +13,7 @@ Asgi = Callable[[dict[str, Any], Callable[[], Awaitable[Any]], Callable[[Any], A
 
 _LOCAL_HOSTS = {"127.0.0.1", "localhost", "::1"}
 _CROSS_SITE = {"cross-site", "same-site"}
+_API = ".execute-api."  # in the host of a stage URL, whose CORS headers are the API's own
 _CORS = b"access-control-"
 
 
@@ -31,7 +32,8 @@ def guarded(app: Asgi, aws_port: int) -> Asgi:
         if reason := refusal(headers, is_aws=is_aws):
             await _refuse(send, reason)
         else:
-            await app(scope, receive, _without_cors(send) if is_aws else send)
+            is_api = not is_aws or _API in headers["host"]
+            await app(scope, receive, send if is_api else _without_cors(send))
 
     return guard
 

@@ -105,6 +105,12 @@ def parser() -> argparse.ArgumentParser:
     )
     add("redrive", commands.redrive, "Move the dead letters of all queues back into their queues.")
     add("reindex", commands.reindex, "Compare the rows of all lists and keywords with the courses, and repair them.")
+    replay = add(
+        "replay-erasures", commands.replay_erasures, "After a restore: erase the accounts again that were erased since."
+    )
+    replay.add_argument(
+        "--since", type=arguments.parse_duration, default="35d", metavar="AGE", help="such as 2d (default: %(default)s)"
+    )
     rotation = add("rotate-keys", commands.rotate_keys, "Publish a new signing key. No user is logged out.")
     rotation.add_argument(
         "--compromised", action="store_true", help="revoke all other keys: all users have to log in again"

@@ -200,6 +200,22 @@ def reindex(options: argparse.Namespace) -> None:
     print(json.dumps(asdict(repairs)))
 
 
+def replay_erasures(options: argparse.Namespace) -> None:
+    """Erase the accounts again that were erased since a time."""
+    from chalicelib.core import clock
+    from ops import replay_erasures
+
+    replay = replay_erasures.Replay()
+    for replay in replay_erasures.run(clock.now() - options.since, clock.now()):
+        _progress(f"{replay.found} erasures found")
+    print(json.dumps(asdict(replay)))
+    if replay.owners:
+        raise CommandError(
+            "These users own published courses again: unpublish or delete these, then run the command again. "
+            + ", ".join(replay.owners)
+        )
+
+
 def _progress(text: str) -> None:
     """Show the progress of a long command, on one line of a terminal."""
     end = "\r" if sys.stderr.isatty() else "\n"

@@ -18,6 +18,11 @@ def format_timestamp(time: datetime) -> str:
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+def from_unix(seconds: float) -> str:
+    """Return a time in Unix seconds as `format_timestamp` does."""
+    return format_timestamp(datetime.fromtimestamp(seconds, UTC))
+
+
 def parse_timestamp(text: str) -> datetime:
     """Return the time that `format_timestamp` formatted."""
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)

@@ -103,6 +103,11 @@ class Enrollment(Table):
         """The creation (RFC 3339)."""
         return str(self.sort_key).partition("#")[0]
 
+    @property
+    def is_email_pending(self) -> bool:
+        """Whether the email is not sent yet."""
+        return self.email_pending is not None
+
     @classmethod
     def new(cls, student: str, course: str, created_at: str, request_id: str) -> "Enrollment":
         """Return an enrollment with a pending email, not yet saved."""

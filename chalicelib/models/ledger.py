@@ -1,19 +1,24 @@
 """The ledger: events that a daily report cannot read from the tables later.
 
 A deleted entity leaves two entries: one on the day of its creation, for the number of new ones on that day, and one on
-the day of its deletion, for the totals. So a report is the same whenever it is generated.
+the day of its deletion, for the totals. So a report is the same whenever it is generated, as long as the entries exist.
+The reports keep the numbers; who was in which course is personal data, and is deleted once the reports are final.
 """
 
 import heapq
 import zlib
 from collections.abc import Iterator
+from datetime import timedelta
 from enum import StrEnum
 
-from pynamodb.attributes import UnicodeAttribute
+from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 
+from chalicelib.core import clock
 from chalicelib.models.base import Table, TableMeta, Transaction
 
 SHARDS = 8
+# Longer than reports change (services.reports), and than a table can be restored to its state before an erasure.
+RETENTION = timedelta(days=40)
 
 
 class Event(StrEnum):
@@ -37,12 +42,14 @@ class LedgerEntry(Table):
 
     day = UnicodeAttribute(hash_key=True)  # the day and a shard: a partition takes 500 deletions a second
     entry = UnicodeAttribute(range_key=True)  # event, timestamp, entity ID
+    expires_at = NumberAttribute(null=True)  # Unix seconds; the table's TTL
 
     @classmethod
-    def of(cls, event: Event, entity_id: str, timestamp: str) -> "LedgerEntry":
-        """Return the entry of an event, not yet saved."""
+    def of(cls, event: Event, entity_id: str, timestamp: str, recorded_at: str | None = None) -> "LedgerEntry":
+        """Return the entry of an event, not yet saved; by default recorded at the time of the event."""
         shard = zlib.crc32(entity_id.encode()) % SHARDS
-        return cls(f"{timestamp[:10]}#{shard}", f"{event}#{timestamp}#{entity_id}")
+        expiry = clock.parse_timestamp(recorded_at or timestamp) + RETENTION
+        return cls(f"{timestamp[:10]}#{shard}", f"{event}#{timestamp}#{entity_id}", expires_at=int(expiry.timestamp()))
 
     @classmethod
     def entities_between(cls, event: Event, first: str, last: str) -> Iterator[tuple[str, str]]:
@@ -66,7 +73,7 @@ def record_deletion(
     transaction: Transaction, created: Event, deleted: Event, entity_id: str, created_at: str, deleted_at: str
 ) -> None:
     """Add the two entries of a deletion to its transaction."""
-    transaction.put(LedgerEntry.of(created, entity_id, created_at))
+    transaction.put(LedgerEntry.of(created, entity_id, created_at, recorded_at=deleted_at))
     transaction.put(LedgerEntry.of(deleted, entity_id, deleted_at))
 
 

@@ -4,7 +4,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, StrictBool, StringConstraints
 
+from chalicelib.core import clock
 from chalicelib.core.roles import Role
+from chalicelib.models.known_addresses import KnownAddress
 from chalicelib.models.sessions import Session
 from chalicelib.models.users import User
 from chalicelib.schemas.base import Id, PageQuery, PageRead, Patch, Schema, Timestamp
@@ -123,11 +125,33 @@ class SessionRead(Schema):
 
     id: str
     created_at: Timestamp
+    expires_at: Timestamp
 
     @classmethod
     def from_model(cls, session: Session) -> "SessionRead":
         """Return the public fields of a session."""
-        return cls(id=session.id, created_at=session.created_at)
+        return cls(id=session.id, created_at=session.created_at, expires_at=clock.from_unix(session.expires_at))
+
+
+class KnownAddressRead(Schema):
+    """A network from which the user logged in within 30 days: an IPv4 address, or the /64 of an IPv6 address."""
+
+    network: str = Field(examples=["192.0.2.7"])
+    expires_at: Timestamp
+
+    @classmethod
+    def from_model(cls, address: KnownAddress) -> "KnownAddressRead":
+        """Return the fields of a known address."""
+        return cls(network=address.network, expires_at=clock.from_unix(address.expires_at))
+
+
+class ExportedEnrollment(EnrollmentRead):
+    """An enrollment with the state of its email."""
+
+    request_id: str = Field(description="Of the request that created it; the log lines about its email have it.")
+    is_email_pending: bool
+    email_failed_at: Timestamp | None = Field(description="When the email was given up, or null.")
+    email_error: str | None = Field(description="Why it was given up, or null.")
 
 
 class ExportQuery(Schema):
@@ -141,7 +165,8 @@ class ExportRead(Schema):
 
     user: UserRead
     sessions: list[SessionRead]
+    known_addresses: list[KnownAddressRead]
     courses: list[CourseRead]
     lessons: list[LessonRead]
-    enrollments: list[EnrollmentRead]
+    enrollments: list[ExportedEnrollment]
     next: str | None = Field(description="URL of the next page if the data exceeds one response, else null.")

@@ -1,5 +1,7 @@
 """Enrollments."""
 
+from typing import Self
+
 from pydantic import Field
 
 from chalicelib.models.enrollments import Enrollment
@@ -21,7 +23,7 @@ class EnrollmentRead(Schema):
     created_at: Timestamp
 
     @classmethod
-    def from_model(cls, enrollment: Enrollment) -> "EnrollmentRead":
+    def from_model(cls, enrollment: Enrollment) -> Self:
         """Return the public fields of an enrollment."""
         return cls(**{name: getattr(enrollment, name) for name in cls.model_fields})
 

@@ -11,6 +11,7 @@ from chalicelib.core.pagination import Cursor
 from chalicelib.models.course_listings import CourseListing
 from chalicelib.models.courses import Course
 from chalicelib.models.enrollments import Enrollment
+from chalicelib.models.known_addresses import KnownAddress
 from chalicelib.models.lessons import Lesson
 from chalicelib.models.sessions import Session
 from chalicelib.models.users import User
@@ -19,8 +20,8 @@ from chalicelib.services import sessions
 MAX_ITEMS = 2000
 _ITEM_BYTES = 500  # of an item without its long text
 
-Item = Session | Course | Lesson | Enrollment
-ItemType = TypeVar("ItemType", Session, Course, Lesson, Enrollment)
+Item = Session | KnownAddress | Course | Lesson | Enrollment
+ItemType = TypeVar("ItemType", Session, KnownAddress, Course, Lesson, Enrollment)
 _Items = Iterator[tuple[str, Item]]
 
 
@@ -69,6 +70,11 @@ def _sessions(user_id: str, after: str) -> _Items:
     return ((session.id, session) for session in Session.all_of_user(user_id, after))
 
 
+def _known_addresses(user_id: str, after: str) -> _Items:
+    addresses = KnownAddress.all_of_user(user_id)
+    return ((address.network, address) for address in addresses if address.network > after)
+
+
 def _courses(user_id: str, after: str) -> _Items:
     """Yield the courses, oldest first, each followed by its lessons: ``<sort key of the course>|<lesson>``."""
     start, _, lesson_after = after.partition("|")
@@ -95,6 +101,7 @@ def _long_text(item: Item) -> str:
 
 _SECTIONS: dict[str, Callable[[str, str], _Items]] = {
     "sessions": _sessions,
+    "known_addresses": _known_addresses,
     "courses": _courses,
     "enrollments": _enrollments,
 }

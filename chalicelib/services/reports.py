@@ -20,7 +20,7 @@ from chalicelib.services import users
 _DAY_CLOSE_DELAY = timedelta(hours=1)  # until requests of the day have ended and the indexes contain their rows
 # A report is computed again this long after its day, in case that an index lagged for longer.
 _RECOMPUTE_AFTER = (timedelta(hours=25), timedelta(hours=49))
-_GAP_WINDOW = timedelta(days=35)  # within which a missing report is noticed
+_GAP_WINDOW = timedelta(days=35)  # within which a missing report is noticed, and after which a report is final
 _CHECK_EVERY = 5_000  # enrollments between two checks of the remaining time
 
 Continue = Callable[[], bool]
@@ -62,13 +62,16 @@ def regenerate_from(day: date, now: datetime) -> Iterator[Report]:
     """Store a day's report again, and those of the days after it, whose totals depend on it; missing ones first.
 
     Raises:
-        InvalidInput: The day is not completed, or before the first registration.
+        InvalidInput: The day is not completed, before the first registration, or too long ago.
     """
     last, first = _last_completed_day(now), _first_day()
     if day > last:
         raise InvalidInput.for_field("date", "not_completed", f"{day} is not completed yet (UTC).")
     if first is None or day < first:
         raise InvalidInput.for_field("date", "too_early", f"The first account was created on {first}.")
+    if day < last - _GAP_WINDOW:
+        message = f"The events of days before {last - _GAP_WINDOW} are no longer stored: their reports are final."
+        raise InvalidInput.for_field("date", "too_early", message)
     for _ in generate_missing(now, until=day - timedelta(days=1)):
         pass
     while day <= last:

@@ -138,9 +138,9 @@ def test_client_headers_do_not_reach_cached_links(stack: RunningStack, gateway: 
     for path in ("/api/docs/", "/api/schema/", "/api/v1/courses-public/?limit=1"):
         for headers in ({"X-Forwarded-Proto": evil}, {"Host": 'evil"><script>'}, {"X-Forwarded-Proto": "javascript"}):
             response = requests.get(stack.api.url + path, headers=headers, timeout=30)
-            assert "evil" not in response.text
+            assert response.status_code == 403 or "evil" not in response.text
             assert "javascript://" not in response.text
-        assert stack.api.url in gateway.call("GET", path).text
+        assert "evil" not in gateway.call("GET", path).text
 
 
 @pytest.mark.parametrize("key", ["/api/v1/users/GET", "~1api~1v1~1users/GET"])

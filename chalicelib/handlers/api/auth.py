@@ -6,11 +6,14 @@ from chalicelib.core.roles import Role
 from chalicelib.handlers.authorizer import authorizer
 from chalicelib.models.courses import Course
 from chalicelib.models.enrollments import Enrollment
+from chalicelib.models.known_addresses import KnownAddress
 from chalicelib.models.lessons import Lesson
 from chalicelib.models.sessions import Session
 from chalicelib.schemas.accounts import (
+    ExportedEnrollment,
     ExportQuery,
     ExportRead,
+    KnownAddressRead,
     LoginRequest,
     PasswordChange,
     ProfilePatch,
@@ -22,7 +25,6 @@ from chalicelib.schemas.accounts import (
     UserRead,
 )
 from chalicelib.schemas.courses import CourseRead
-from chalicelib.schemas.enrollments import EnrollmentRead
 from chalicelib.schemas.lessons import LessonRead
 from chalicelib.services import accounts, exports, sessions
 from chalicelib.web.endpoint import API_PREFIX, ApiRequest
@@ -107,7 +109,8 @@ def export_my_data(request: ApiRequest[None, ExportQuery]) -> Response:
         sessions=[SessionRead.from_model(session) for session in page.of_type(Session)],
         courses=[CourseRead.from_model(course) for course in page.of_type(Course)],
         lessons=[LessonRead.from_model(lesson) for lesson in page.of_type(Lesson)],
-        enrollments=[EnrollmentRead.from_model(enrollment) for enrollment in page.of_type(Enrollment)],
+        known_addresses=[KnownAddressRead.from_model(address) for address in page.of_type(KnownAddress)],
+        enrollments=[ExportedEnrollment.from_model(enrollment) for enrollment in page.of_type(Enrollment)],
         next=page_url(request, page.next_cursor),
     )
     return json_response(body)

@@ -6,8 +6,9 @@ from chalicelib.core import clock, pagination
 from chalicelib.core.pagination import Cursor
 from chalicelib.core.roles import Role
 from chalicelib.models.enrollments import Enrollment
+from chalicelib.models.known_addresses import KnownAddress
 from chalicelib.models.lessons import Lesson
-from chalicelib.services import enrollments, exports, lessons
+from chalicelib.services import enrollments, exports, lessons, rate_limits
 from tests.factories import create_course, create_user
 
 LESSON = {"title": "A lesson", "duration_min": 5, "order_index": 1}
@@ -57,3 +58,17 @@ def test_export_page_is_trimmed(aws: None, monkeypatch: pytest.MonkeyPatch) -> N
 
     assert [len(first.of_type(Lesson)), len(second.of_type(Lesson))] == [1, 1]
     assert first.of_type(Lesson)[0].id != second.of_type(Lesson)[0].id
+
+
+def test_export_has_the_networks_of_logins(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exports, "MAX_ITEMS", 2)
+    student = create_user(Role.STUDENT)
+    for address in ("192.0.2.7", "2001:db8::1", "198.51.100.1"):
+        KnownAddress.remember(student.id, rate_limits.network_of(address), 2**31)
+
+    first = exports.export(student, None)
+    second = exports.export(student, first.next_cursor)
+
+    networks = [[address.network for address in part.of_type(KnownAddress)] for part in (first, second)]
+    assert networks == [["192.0.2.7"], ["198.51.100.1", "2001:db8::/64"]]
+    assert second.next_cursor is None

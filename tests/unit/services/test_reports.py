@@ -1,4 +1,5 @@
 import contextlib
+import time
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 from chalicelib.core.errors import InvalidInput
 from chalicelib.core.roles import Role
 from chalicelib.models.enrollments import Enrollment
+from chalicelib.models.ledger import LedgerEntry
 from chalicelib.models.reports import DAILY, NUMBERS, PartialCount, Report
 from chalicelib.services import enrollments, reports
 from tests.factories import create_course, create_user, remove_enrollment
@@ -217,3 +219,29 @@ def test_first_day_is_regenerated_alone(three_days: datetime, monkeypatch: pytes
     regenerated = [report.date for report in reports.regenerate_from(FIRST.date(), three_days)]
 
     assert regenerated == ["2026-10-30", "2026-10-31", "2026-11-01"]
+
+
+def test_report_is_final_after_35_days(three_days: datetime) -> None:
+    """The events of a day are deleted, because they name who was in which course."""
+    later = three_days + timedelta(days=35)
+    [*reports.generate_missing(three_days)]
+
+    with pytest.raises(InvalidInput) as refused:
+        [*reports.regenerate_from(date(2026, 10, 30), later + timedelta(days=1))]
+    assert "are no longer stored" in refused.value.fields[0].message
+
+    assert [*reports.regenerate_from(date(2026, 11, 1), later)]
+
+
+def test_events_are_deleted_40_days_after_they_are_recorded(aws: None) -> None:
+    teacher, student = create_user(Role.INSTRUCTOR), create_user(Role.STUDENT)
+    course = create_course(teacher)
+    enrollment = enrollments.enroll(student, course.id, FIRST)
+    now = time.time()
+
+    enrollments.withdraw(student, enrollment.id)
+
+    entries = [row for row in LedgerEntry.scan() if row.entry.startswith("enrollment-")]
+    assert len(entries) == 2
+    for row in entries:
+        assert 0 <= row.expires_at - now - 40 * 24 * 60 * 60 + 1 <= 10, "from the deletion, not the creation"
