@@ -6,6 +6,8 @@ BIN := .venv/bin
 STAGE ?= dev
 BACKEND ?= embedded
 WORKERS ?= 3
+# What `make` installs; requirements-deploy.txt suffices for `make deploy`, `package` and `destroy`.
+REQUIREMENTS ?= requirements-dev.txt
 RUN_embedded := devstack
 RUN_localstack := devstack.localstack
 $(if $(RUN_$(BACKEND)),,$(error BACKEND is embedded or localstack))
@@ -14,15 +16,18 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-r
 COVERAGE := $(if $(CI),--cov --cov-report=term-missing:skip-covered)
 UNIT_COVERAGE_PERCENT := 98
 
-.PHONY: help run local test unit integration e2e test-localstack test-long mutants pr format lint schema deploy destroy package clean
+WHEELS_BY_HASH := --require-hashes --only-binary=:all: --no-deps
+UV := $(BIN)/uv pip compile --quiet --universal --generate-hashes --custom-compile-command "make lock"
+
+.PHONY: help run local test unit integration e2e test-localstack test-long mutants pr audit lock format lint schema deploy destroy package clean
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
-.venv/.installed: requirements.txt requirements-dev.txt
+.venv/.installed: requirements.txt requirements-deploy.txt requirements-dev.txt
 	@command -v $(PYTHON) >/dev/null || { echo "EduFlow needs Python 3.11 or newer; '$(PYTHON)' was not found. Name yours: make $(or $(MAKECMDGOALS),run) PYTHON=/path/to/python3"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "EduFlow needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1). Name another: make $(or $(MAKECMDGOALS),run) PYTHON=python3.12"; exit 1; }
-	@$(PYTHON) -m devstack.install $(MAKECMDGOALS)
+	@REQUIREMENTS=$(REQUIREMENTS) $(PYTHON) -m devstack.install $(MAKECMDGOALS)
 	@touch $@
 
 run: .venv/.installed  ## serve the API at http://127.0.0.1:8000 (PORT, AWS_PORT, BACKEND=localstack); Ctrl-C stops it
@@ -58,13 +63,24 @@ test-long: .venv/.installed  ## run the long tests: soaks, 200 generated request
 	@$(BIN)/python -m pytest -m long $(TESTS)
 
 .venv/.mutants: .venv/.installed tests/mutation/requirements.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/mutation/requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(WHEELS_BY_HASH) -r tests/mutation/requirements.txt
 	@touch $@
 
 mutants: .venv/.mutants  ## run the unit tests on mutants of the rules, an hour (SAMPLE=7: a sample)
 	@$(BIN)/python -m tests.mutation $(if $(SAMPLE),--sample $(SAMPLE))
 
 pr: test package  ## run everything that a pull request has to pass
+
+lock: .venv/.installed  ## resolve the requirements of pyproject.toml into the requirements*.txt, with hashes
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	@$(UV) --python-version 3.11 --no-build pyproject.toml -o requirements.txt
+	@$(UV) --python-version 3.11 --no-build pyproject.toml --extra deploy -c requirements.txt -o requirements-deploy.txt
+	@$(UV) --python-version 3.11 --no-build pyproject.toml --extra deploy --extra dev -c requirements.txt -o requirements-dev.txt
+	@$(UV) --python-version 3.11 --no-build tests/mutation/requirements.in -c requirements-dev.txt -o tests/mutation/requirements.txt
+	@$(UV) --no-deps --python-version 3.13 devstack/localstack/requirements.in -o devstack/localstack/requirements.txt
+
+audit:  ## look up known vulnerabilities of all requirements
+	@pipx run pip-audit==2.10.1 --require-hashes --disable-pip -r requirements-dev.txt
 
 schema: .venv/.installed  ## generate the OpenAPI document
 	@$(BIN)/python -m ops.openapi

@@ -3,17 +3,19 @@
 pip writes some 300 lines. They are kept in a log, and the terminal shows the progress.
 """
 
+import os
 import subprocess
 import sys
 import time
 import venv
 from collections.abc import Iterator
+from pathlib import Path
 
 from devstack.stack import StackFailed, check_port_free, port_setting
 from infra.config import PROJECT
 
 _FOLDER = PROJECT / ".venv"
-_REQUIREMENTS = ("requirements.txt", "requirements-dev.txt")
+_WHEELS_BY_HASH = ("--require-hashes", "--only-binary=:all:", "--no-deps")  # no code of a package runs to install it
 _PROGRESS_SECONDS = 5
 _ERROR_LINES = 12
 
@@ -44,7 +46,7 @@ def _install() -> int:
         print("This Python cannot create virtual environments; on Debian: apt install python3-venv.", file=sys.stderr)
         return 1
     command = [str(_FOLDER / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
-    command += [argument for name in _REQUIREMENTS for argument in ("-r", name)]
+    command += [*_WHEELS_BY_HASH, "-r", str(_requirements())]
     log = _FOLDER / "install.log"
     with (
         log.open("w") as output,
@@ -67,9 +69,13 @@ def _install() -> int:
     return 0
 
 
+def _requirements() -> Path:
+    return PROJECT / os.environ.get("REQUIREMENTS", "requirements-dev.txt")
+
+
 def _with_progress(lines: Iterator[str]) -> Iterator[str]:
     """Yield pip's lines, and show every few seconds how far it is."""
-    total = sum("==" in line for name in _REQUIREMENTS for line in (PROJECT / name).read_text().splitlines())
+    total = sum("==" in line for line in _requirements().read_text().splitlines())
     found, shown_at = 0, time.monotonic()
     for line in lines:
         yield line

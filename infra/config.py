@@ -6,6 +6,7 @@
 - ``zones``: the two availability zones of that VPC; chosen at the first deploy if empty.
 - ``alarm_email``: alarms, dashboard and budget, and the address that they notify.
 - ``monthly_budget``: US dollars, of the whole account.
+- ``permissions_boundary``: the ARN of the managed policy that bounds the roles of the functions.
 - ``domain_name``, ``certificate_arn``: a custom domain of the API (docs/deploying.md).
 """
 
@@ -47,6 +48,7 @@ class Stage:
     zones: tuple[str, ...] = ()
     alarm_email: str = ""
     monthly_budget: int = 50
+    permissions_boundary: str = ""
     domain_name: str = ""
     certificate_arn: str = ""
 

@@ -121,10 +121,19 @@ def _permissions(stage: config.Stage) -> Iterator[Finding]:
     """Ask IAM to simulate the deploy's actions. An SCP or a permissions boundary may deny more."""
     identity = boto3.client("sts").get_caller_identity()
     names = _arn_parts(identity, stage)
+    context = {"iam:PassedToService": "lambda.amazonaws.com"}
+    if stage.permissions_boundary:
+        context["iam:PermissionsBoundary"] = stage.permissions_boundary
     denied = []
     for action, resource in _ACTIONS.items():
         result = boto3.client("iam").simulate_principal_policy(
-            PolicySourceArn=_principal(identity["Arn"]), ActionNames=[action], ResourceArns=[resource.format(**names)]
+            PolicySourceArn=_principal(identity["Arn"]),
+            ActionNames=[action],
+            ResourceArns=[resource.format(**names)],
+            ContextEntries=[
+                {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": "string"}
+                for key, value in context.items()
+            ],
         )
         denied += [one["EvalActionName"] for one in result["EvaluationResults"] if one["EvalDecision"] != "allowed"]
     if denied:

@@ -137,8 +137,7 @@ def install(folder: Path) -> Path:
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
     for command in (
         [base, "-m", "venv", str(folder)],
-        [*pip, "-r", str(_REQUIREMENTS)],
-        [*pip, "--no-deps", f"localstack-core=={VERSION}"],
+        [*pip, "--require-hashes", "--no-deps", "-r", str(_REQUIREMENTS)],
     ):
         finished = subprocess.run(command, capture_output=True, text=True, check=False)
         if finished.returncode:

@@ -59,10 +59,11 @@ def _install(requirements: Path, target: Path, platforms: tuple[str, ...], pytho
     with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
         site = Path(temporary) / "site"
         command = [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-input"]
+        command += ["--require-hashes", "--only-binary=:all:"]
         command += ["--no-deps", "--no-compile", "--target", str(site), "-r", str(requirements)]
         if platforms:
             command += [f"--platform={platform}" for platform in platforms]
-            command += ["--only-binary=:all:", "--implementation", "cp"]
+            command += ["--implementation", "cp"]
             command += ["--python-version", python_version.removeprefix("python")]
         finished = subprocess.run(command, capture_output=True, text=True, check=False)
         if finished.returncode:

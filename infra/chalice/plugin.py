@@ -6,12 +6,13 @@ are no public API, so Chalice is pinned and a test checks that they exist.
 
 import json
 import os
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import click
 from botocore.waiter import SingleWaiterConfig
+from chalice.awsclient import TypedAWSClient
 from chalice.config import Config, DeployedResources
 from chalice.deploy.appgraph import ApplicationGraphBuilder
 from chalice.deploy.deployer import PolicyGenerator, ResultsRecorder
@@ -38,6 +39,7 @@ def install() -> None:
     _extend_api_definition()
     _replace_packager()
     _complete_policies()
+    _bound_roles()
     _configure_functions()
     _load_deployed_from_aws()
     _apply_post_deploy_settings()
@@ -77,6 +79,33 @@ def _complete_policies() -> None:
         resource.document = policy
 
     PolicyGenerator.handle_filebasediampolicy = handle_filebasediampolicy  # type: ignore[method-assign]
+
+
+def _bound_roles() -> None:
+    """Give the functions' roles the stage's permissions boundary, for which Chalice has no option."""
+    create_role, put_role_policy = TypedAWSClient.create_role, TypedAWSClient.put_role_policy
+
+    def create_bound_role(self: Any, *arguments: Any, **named: Any) -> str:
+        if boundary := _boundary():
+            event, add = "provide-client-params.iam.CreateRole", partial(_with_boundary, boundary)
+            self._client("iam").meta.events.register(event, add, unique_id="eduflow-boundary")
+        return str(create_role(self, *arguments, **named))
+
+    def put_policy_of_bound_role(self: Any, role_name: str, *arguments: Any, **named: Any) -> None:
+        if boundary := _boundary():  # a role of an earlier deploy has none, or another one
+            self._client("iam").put_role_permissions_boundary(RoleName=role_name, PermissionsBoundary=boundary)
+        put_role_policy(self, role_name, *arguments, **named)
+
+    TypedAWSClient.create_role = create_bound_role  # type: ignore[method-assign]
+    TypedAWSClient.put_role_policy = put_policy_of_bound_role  # type: ignore[method-assign]
+
+
+def _boundary() -> str:
+    return load_stage(os.environ["STAGE"]).permissions_boundary
+
+
+def _with_boundary(boundary: str, params: dict[str, Any], **_: Any) -> dict[str, Any]:
+    return params | {"PermissionsBoundary": boundary}
 
 
 def _configure_functions() -> None:

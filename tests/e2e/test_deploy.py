@@ -72,7 +72,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Empty]:
     empty.aws.stop()
 
 
-DOMAIN = "api.school.example"
+DOMAIN = "api.school.localhost"  # the local stack has no other hosts
 DEPLOY = ("infra.deploy", "deploy", "local", "--yes")
 
 

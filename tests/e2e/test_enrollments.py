@@ -23,7 +23,7 @@ def test_enrolled_student_gets_one_email(teacher: Actor, student: Actor, stack: 
     assert set(enrollment) == {"id", "student", "course", "created_at"}
     assert (enrollment["student"], enrollment["course"]) == (me["id"], course["id"])
     assert mail["Subject"] == "You are enrolled in Knots <and> links"
-    assert student.username.replace(".", "[.]") in mail["BodyText"]
+    assert student.username in mail["BodyText"].replace("[.]", ".")  # which makes no link of a username
     assert "Knots <and> links" in mail["BodyText"]
     assert "Knots &lt;and&gt; links" in mail["BodyHtml"]
 

@@ -1,8 +1,10 @@
 """The deployed package, the API's definition, the policies, and the methods of Chalice."""
 
 import json
+import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from importlib.metadata import requires, version
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 import cfnlint.decode.cfn_yaml
 import pytest
 from botocore.waiter import SingleWaiterConfig
+from chalice.awsclient import TypedAWSClient
 from chalice.cli.filewatch.stat import StatFileWatcher
 from chalice.config import Config
 from chalice.deploy.appgraph import ApplicationGraphBuilder
@@ -38,6 +41,8 @@ def test_chalice_has_the_methods_that_the_plugin_replaces() -> None:
         (LambdaDeploymentPackager, "create_deployment_package"),
         (PolicyGenerator, "handle_filebasediampolicy"),
         (ResultsRecorder, "record_results"),
+        (TypedAWSClient, "create_role"),
+        (TypedAWSClient, "put_role_policy"),
         (SingleWaiterConfig, "__init__"),
         (StatFileWatcher, "_recursive_walk_files"),
         (StatFileWatcher, "_seed_mtime_cache"),
@@ -50,11 +55,33 @@ def test_shipped_requirements_are_complete() -> None:
     from packaging.requirements import Requirement
 
     lines = (PROJECT / "requirements.txt").read_text().splitlines()
-    pinned = {Requirement(line).name: Requirement(line) for line in lines if line and line[0] != "#"}
+    pins = [Requirement(line.rstrip("\\ ")) for line in lines if line[:1].isalnum()]
+    pinned = {pin.name: pin for pin in pins}
     for name in (name for name, one in pinned.items() if one.marker is None or one.marker.evaluate()):
         for requirement in map(Requirement, requires(name) or []):
             if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
                 assert requirement.name.lower().replace("_", "-") in pinned, f"{name} needs {requirement}"
+
+
+@pytest.mark.parametrize("name", ["", "-deploy", "-dev"])
+def test_every_requirement_has_hashes(name: str) -> None:
+    text = (PROJECT / f"requirements{name}.txt").read_text()
+
+    assert text.count("==") > 20
+    for block in re.split(r"\n(?=\w)", text.partition("\n")[2]):
+        assert "--hash=sha256:" in block or block.startswith("#"), block
+
+
+def test_locked_requirements_are_the_direct_ones_of_pyproject() -> None:
+    """After a change of pyproject.toml, `make lock` writes the files again."""
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    direct = {"": project["dependencies"]}
+    direct |= {f"-{name}": pins for name, pins in project["optional-dependencies"].items()}
+    for name, pins in direct.items():
+        text = (PROJECT / f"requirements{name}.txt").read_text()
+        for pin in pins:
+            locked = re.sub(r"\[.+\]", "", pin)  # without extras
+            assert f"\n{locked} " in text, f"requirements{name}.txt has no {locked}: run `make lock`"
 
 
 @pytest.fixture(scope="session")
