@@ -26,6 +26,7 @@ CORS = CORSConfig(
 
 
 SECURITY_HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}  # ASVS 5.0 3.4
+CONTENT_POLICY = "default-src 'none'; frame-ancestors 'none'"  # of all responses but pages, which have their own
 HSTS = {"Strict-Transport-Security": "max-age=31536000"}  # RFC 6797: a year, and over HTTPS only
 NO_STORE = {"Cache-Control": "no-store"}
 

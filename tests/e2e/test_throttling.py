@@ -1,10 +1,14 @@
 """Concurrent logins through the gateway. The unit tests have the details of the throttling."""
 
+import time
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+import requests
 from requests import Response
+from requests.adapters import HTTPAdapter
 
 from tests.clients import PASSWORD, Actor, Api, call_concurrently, register, unique
 from tests.stack import RunningStack
@@ -77,3 +81,57 @@ def test_concurrent_logins_of_one_student_succeed_or_wait(gateway: Api) -> None:
     assert found[200] + found[429] == 40, found
     assert {response.headers["Retry-After"] for response in responses if response.status_code == 429} <= {"1"}
     assert anonymous.post("/auth/login/", good).status_code == 200
+
+
+class From(HTTPAdapter):
+    """Sends requests from another address of this machine."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        super().__init__()
+
+    def init_poolmanager(self, *arguments: Any, **named: Any) -> None:
+        super().init_poolmanager(*arguments, **named, source_address=(self._address, 0))
+
+
+def post_from(address: str, api: Api, path: str, body: dict[str, str]) -> Response:
+    with requests.Session() as session:
+        session.mount("http://", From(address))
+        return session.post(f"{api.url}/api/v1{path}", json=body, timeout=30)
+
+
+def test_others_cannot_lock_out_a_user(gateway: Api, stack: RunningStack) -> None:
+    student = register(gateway, "student")
+    good = {"username": student.username, "password": PASSWORD}
+    wrong = good | {"password": "wrong"}
+    assert post_from("127.0.0.2", gateway, "/auth/login/", good).status_code == 200
+
+    attack = [post_from("127.0.0.3", gateway, "/auth/login/", wrong).status_code for _ in range(12)]
+
+    assert attack == [401] * 10 + [429] * 2
+    assert post_from("127.0.0.4", gateway, "/auth/login/", good).status_code == 429
+    assert post_from("127.0.0.2", gateway, "/auth/login/", good).status_code == 200
+    assert "can log in again" in stack.manage("unlock", student.username).stdout
+    assert post_from("127.0.0.4", gateway, "/auth/login/", good).status_code == 200
+
+
+def test_registrations_from_an_address_are_limited(gateway: Api, stack: RunningStack) -> None:
+    limit = 100_000  # of the local stage, on which all clients have one address
+    window = {
+        "reserved": {"N": str(limit - 1)},
+        "failed": {"N": "0"},
+        "expires_at": {"N": str(int(time.time()) + 3000)},
+    }
+    row = {"subject": {"S": "registrations#127.0.0.5"}} | window
+    stack.aws("dynamodb").put_item(TableName="eduflow-throttles-local", Item=row)
+
+    def registers() -> Response:
+        name = unique("ada")
+        body = {"username": name, "email": f"{name}@example.org", "password": PASSWORD}
+        return post_from("127.0.0.5", gateway, "/auth/register/", body)
+
+    assert registers().status_code == 201
+    refused = registers()
+    assert refused.status_code == 429
+    assert 2000 < int(refused.headers["Retry-After"]) <= 3000
+    assert post_from("127.0.0.6", gateway, "/auth/register/", {}).status_code == 400

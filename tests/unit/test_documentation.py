@@ -14,6 +14,7 @@ DOCUMENTS = [
     for path in sorted([*PROJECT.glob("*.md"), *(PROJECT / "docs").glob("*.md")])
     if path.name != "CHANGELOG.md"  # it describes older versions, too
 ]
+LEVEL_2 = PROJECT / "tests" / "unit" / "asvs_5_0_level_2.txt"  # the numbers of levels 1 and 2
 PLACEHOLDERS = {"NAME": "ada", "EMAIL": "ada@example.org", "ID": "x", "<ID>": "x", "YYYY-MM-DD": "2026-11-22"}
 
 
@@ -27,6 +28,18 @@ def test_documented_tests_exist() -> None:
     assert named
     missing = [f"{file}::{name}" for file, name in named if f"def {name}(" not in (PROJECT / file).read_text()]
     assert missing == []
+
+
+def test_every_requirement_of_asvs_level_2_is_in_the_security_document() -> None:
+    """Met, not met with the reason, or not applicable: in the first column of one of the tables, and only once."""
+    tables = text_of("docs/security.md").partition("## OWASP ASVS")[2].partition("\n## ")[0]
+    cells = " ".join(line.split("|")[1] for line in tables.splitlines() if line.startswith("|"))
+    named = []
+    for first, last in re.findall(r"\b(\d+\.\d+\.\d+)(?:–(\d+\.\d+\.\d+))?", cells):
+        chapter, number = first.rpartition(".")[::2]
+        named += [f"{chapter}.{one}" for one in range(int(number), int((last or first).rpartition(".")[2]) + 1)]
+
+    assert sorted(named) == sorted(LEVEL_2.read_text().split())
 
 
 def test_supported_regions_are_listed() -> None:

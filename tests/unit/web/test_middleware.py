@@ -75,6 +75,7 @@ def test_response_has_security_headers(scheme: str, hsts: str | None) -> None:
 
     assert response.headers["X-Content-Type-Options"] == "nosniff"
     assert response.headers["Referrer-Policy"] == "no-referrer"
+    assert response.headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
     assert response.headers.get("Strict-Transport-Security") == hsts
     assert "Cache-Control" not in response.headers
 
