@@ -1,13 +1,12 @@
-"""Cached reads of courses, for all callers: the services check afterwards who may view them.
+"""Cached reads of rendered courses, for all callers: the services check afterwards who may view them.
 
 Every write of a course runs inside `invalidating`.
 """
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
 
 from chalicelib.adapters.cache import invalidation, read_through
 from chalicelib.adapters.cache.read_through import Entry
@@ -15,19 +14,22 @@ from chalicelib.core.errors import Throttled, WriteContention
 from chalicelib.core.pagination import Cursor, Page, PageRequest
 from chalicelib.models.base import ConditionFailed
 from chalicelib.models.courses import Course
+from chalicelib.services.rendered_courses import RenderedCourse, render
 
 _LISTS = "courses"
-_NOT_CACHED = Course.TOMBSTONE_ATTRIBUTES + Course.INTERNAL_ATTRIBUTES
-CACHED_ATTRIBUTES = tuple(name for name in Course.get_attributes() if name not in _NOT_CACHED)
 
 
-def get(course_id: str) -> Course | None:
+def get(course_id: str) -> RenderedCourse | None:
     """Return the course unless it is deleted, in its state after the last acknowledged write or later."""
-    entry = Entry(f"course:{course_id}", "detail", _serialize, _deserialize)
-    return read_through.get_or_load(entry, lambda: Course.find(course_id))
+
+    def load() -> RenderedCourse | None:
+        course = Course.find(course_id)
+        return render(course) if course else None
+
+    return read_through.get_or_load(Entry(f"course:{course_id}", "detail", _serialize, _deserialize), load)
 
 
-def get_page(name: str, request: PageRequest, load: Callable[[], Page[Course]]) -> Page[Course]:
+def get_page(name: str, request: PageRequest, load: Callable[[], Page[RenderedCourse]]) -> Page[RenderedCourse]:
     """Return a page of published courses. ``name`` identifies the list and its order; ``load`` reads the page."""
     cursor = request.cursor
     key = json.dumps([name, request.limit, cursor and [cursor.sort_key, cursor.backward]])
@@ -43,28 +45,39 @@ def invalidating(*states: Course) -> AbstractContextManager[None]:
     return invalidation.invalidating(*scopes, not_written_errors=(ConditionFailed, Throttled, WriteContention))
 
 
-def _serialize(course: Course) -> str:
-    return json.dumps(_as_dict(course))
+def _serialize(course: RenderedCourse) -> str:
+    return _join([course])
 
 
-def _deserialize(text: str) -> Course:
-    return _from_dict(json.loads(text))
+def _deserialize(text: str) -> RenderedCourse:
+    [course] = _split(*text.split("\n", 1))
+    return course
 
 
-def _serialize_page(page: Page[Course]) -> str:
+def _serialize_page(page: Page[RenderedCourse]) -> str:
     cursors = [cursor and [cursor.sort_key, cursor.backward] for cursor in (page.next_cursor, page.previous_cursor)]
-    return json.dumps([[_as_dict(course) for course in page.items], *cursors])
+    return f"{json.dumps(cursors)}\n{_join(page.items)}"
 
 
-def _deserialize_page(text: str) -> Page[Course]:
-    courses, *cursors = json.loads(text)
-    next_cursor, previous_cursor = (Cursor(*cursor) if cursor else None for cursor in cursors)
-    return Page([_from_dict(course) for course in courses], next_cursor, previous_cursor)
+def _deserialize_page(text: str) -> Page[RenderedCourse]:
+    cursors, heads, bodies = text.split("\n", 2)
+    next_cursor, previous_cursor = (Cursor(*cursor) if cursor else None for cursor in json.loads(cursors))
+    return Page(_split(heads, bodies), next_cursor, previous_cursor)
 
 
-def _as_dict(course: Course) -> dict[str, Any]:
-    return {name: getattr(course, name) for name in CACHED_ATTRIBUTES}
+def _join(courses: Sequence[RenderedCourse]) -> str:
+    """Return courses as text: a line of JSON with all but their JSON, and its length; then the JSON of all."""
+    heads = [[*course[:-1], len(course.json)] for course in courses]
+    return f"{json.dumps(heads)}\n{''.join(course.json for course in courses)}"
 
 
-def _from_dict(attributes: dict[str, Any]) -> Course:
-    return Course(**{name: attributes[name] for name in CACHED_ATTRIBUTES})
+def _split(heads: str, bodies: str) -> list[RenderedCourse]:
+    """Return the courses of a text. Raises ValueError if it is malformed."""
+    courses, start = [], 0
+    for course_id, owner_id, is_published, version, length in json.loads(heads):
+        body = bodies[start : start + length]
+        courses.append(RenderedCourse(course_id, owner_id, is_published, version, body))
+        start += length
+    if start != len(bodies):
+        raise ValueError("the lengths of the courses are wrong")
+    return courses

@@ -18,16 +18,17 @@ from chalicelib.models.base import retry_stale_reads
 from chalicelib.models.course_listings import CourseListing
 from chalicelib.models.courses import Course, OwnerDeleted, WriterOutdated
 from chalicelib.services import course_cache
+from chalicelib.services.rendered_courses import RenderedCourse, render
 
 ORDERINGS = {"created_at": course_listings.by_date, "price": course_listings.by_price}
 
 
-def can_view(caller: Caller | None, course: Course) -> bool:
+def can_view(caller: Caller | None, course: Course | RenderedCourse) -> bool:
     """Return whether the caller may view a course: published courses are public, drafts for those who can edit."""
     return course.is_published or (caller is not None and can_edit(caller, course))
 
 
-def can_edit(caller: Caller, course: Course) -> bool:
+def can_edit(caller: Caller, course: Course | RenderedCourse) -> bool:
     """Return whether the caller may edit a course: its owner, while they are an instructor, and admins."""
     return caller.is_admin or (caller.role is Role.INSTRUCTOR and course.owner_id == caller.id)
 
@@ -51,13 +52,16 @@ def create(caller: Caller, fields: Mapping[str, Any], now: datetime | None = Non
     return course
 
 
-def get(caller: Caller | None, course_id: str) -> Course:
+def get(caller: Caller | None, course_id: str) -> RenderedCourse:
     """Return a course, from the cache.
 
     Raises:
         NotFound: It does not exist, or the caller may not view it.
     """
-    return _require_visible(caller, course_cache.get(course_id) if ids.is_valid_id(course_id) else None)
+    course = course_cache.get(course_id) if ids.is_valid_id(course_id) else None
+    if course is None or not can_view(caller, course):
+        raise _not_found()
+    return course
 
 
 def get_uncached(caller: Caller | None, course_id: str) -> Course:
@@ -66,7 +70,10 @@ def get_uncached(caller: Caller | None, course_id: str) -> Course:
     Raises:
         NotFound: It does not exist, or the caller may not view it.
     """
-    return _require_visible(caller, Course.find(course_id) if ids.is_valid_id(course_id) else None)
+    course = Course.find(course_id) if ids.is_valid_id(course_id) else None
+    if course is None or not can_view(caller, course):
+        raise _not_found()
+    return course
 
 
 def update(caller: Caller, course_id: str, fields: Mapping[str, Any], versions: ExpectedVersions) -> Course:
@@ -113,7 +120,7 @@ def delete(caller: Caller, course_id: str, versions: ExpectedVersions) -> None:
     sqs.send(sqs.DELETIONS, sqs.deletion_message(CascadeTarget.COURSE, course_id))
 
 
-def list_courses(caller: Caller | None, request: PageRequest, *, ordering: str, own: bool) -> Page[Course]:
+def list_courses(caller: Caller | None, request: PageRequest, *, ordering: str, own: bool) -> Page[RenderedCourse]:
     """Return a page of the courses that the caller may view, or of the caller's own.
 
     Raises:
@@ -124,13 +131,13 @@ def list_courses(caller: Caller | None, request: PageRequest, *, ordering: str, 
     names = [course_listings.owned_by(caller.id)] if own and caller else visible_listings(caller)
     partitions = [ORDERINGS[ordering.lstrip("-")](name) for name in names]
 
-    def load() -> Page[Course]:
-        return _load_page(caller, request, partitions, ascending=not ordering.startswith("-"))
+    def load() -> Page[RenderedCourse]:
+        return _rendered(_load_page(caller, request, partitions, ascending=not ordering.startswith("-")))
 
     return course_cache.get_page(ordering, request, load) if names == [course_listings.PUBLISHED] else load()
 
 
-def search(request: PageRequest, text: str) -> Page[Course]:
+def search(request: PageRequest, text: str) -> Page[RenderedCourse]:
     """Return a page of the published courses that have all words of the text, newest first.
 
     The list of one keyword is read, and the courses in it are checked for the others. So a page can have fewer rows
@@ -141,10 +148,10 @@ def search(request: PageRequest, text: str) -> Page[Course]:
         return Page([], None, None)
     rarest = max(tokens, key=len)  # long words are likely to be rare
 
-    def load() -> Page[Course]:
+    def load() -> Page[RenderedCourse]:
         page = _load_page(None, request, [course_listings.with_keyword(rarest)], ascending=False)
         matches = [c for c in page.items if {*tokens} <= {*course_listings.keywords(c.title, c.description)}]
-        return Page(matches, page.next_cursor, page.previous_cursor)
+        return _rendered(Page(matches, page.next_cursor, page.previous_cursor))
 
     return course_cache.get_page(f"search {' '.join(tokens)}", request, load)
 
@@ -177,10 +184,8 @@ def _load_page(caller: Caller | None, request: PageRequest, partitions: list[str
     return Page([course for course in page if can_view(caller, course)], rows.next_cursor, rows.previous_cursor)
 
 
-def _require_visible(caller: Caller | None, course: Course | None) -> Course:
-    if course is None or not can_view(caller, course):
-        raise _not_found()
-    return course
+def _rendered(page: Page[Course]) -> Page[RenderedCourse]:
+    return Page([render(course) for course in page.items], page.next_cursor, page.previous_cursor)
 
 
 def _load_for_update(caller: Caller, course_id: str, versions: ExpectedVersions) -> Course:

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from chalicelib.core.errors import InvalidInput
 from chalicelib.core.versions import ExpectedVersions
 from chalicelib.web.endpoint import ApiRequest
-from chalicelib.web.responses import json_response
+from chalicelib.web.responses import json_response, json_text_response
 
 _TAG = re.compile(r'(W/)?"([^"]*)"')
 _ENTITY_TAG = r'(W/)?"[!#-~\u0080-\u00ff]*"'  # RFC 9110 §8.8.3
@@ -17,13 +17,13 @@ IF_MATCH_PATTERN = rf"^(\*|{_ENTITY_TAG}(\s*,\s*{_ENTITY_TAG})*)?$"  # RFC 9110 
 _VERSION = re.compile(r"[1-9][0-9]{0,9}")
 
 
-def conditional_response(request: ApiRequest[Any, Any], body: BaseModel, version: float) -> Response:
-    """Return the body with its ETag, or 304 without the body if the client has this version."""
+def conditional_response(request: ApiRequest[Any, Any], body: str, version: float) -> Response:
+    """Return the body, as JSON, with its ETag, or 304 without the body if the client has this version."""
     etag = _etag(version)
     header = request.request.headers.get("if-none-match", "")
     if header.strip() == "*" or etag in {f'"{value}"' for _, value in _TAG.findall(header)}:
         return Response("", status_code=304, headers={"ETag": etag})
-    return json_response(body, headers={"ETag": etag})
+    return json_text_response(body, headers={"ETag": etag})
 
 
 def updated_response(body: BaseModel, version: float) -> Response:

@@ -1,6 +1,7 @@
 """Lists over HTTP: cursors in the query, pages with links in the response."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from chalice.app import Response
@@ -10,7 +11,7 @@ from chalicelib.core.pagination import Cursor, Page, PageRequest
 from chalicelib.schemas.base import PageQuery, PageRead
 from chalicelib.web import cursors
 from chalicelib.web.endpoint import ApiRequest
-from chalicelib.web.responses import json_response
+from chalicelib.web.responses import json_response, json_text_response
 
 
 def page_request(request: ApiRequest[Any, Any]) -> PageRequest:
@@ -38,6 +39,12 @@ def page_response(
     """Return a page as JSON, with absolute links to its neighbours."""
     links = {"next": page_url(request, page.next_cursor), "previous": page_url(request, page.previous_cursor)}
     return json_response(model(**links, results=[*results]))
+
+
+def rendered_page_response(request: ApiRequest[Any, Any], page: Page[Any], results: Iterable[str]) -> Response:
+    """Return a page whose results are JSON already, with absolute links to its neighbours."""
+    links = [json.dumps(page_url(request, cursor)) for cursor in (page.next_cursor, page.previous_cursor)]
+    return json_text_response(f'{{"next":{links[0]},"previous":{links[1]},"results":[{",".join(results)}]}}')
 
 
 def page_url(request: ApiRequest[Any, Any], cursor: Cursor | None) -> str | None:

@@ -33,9 +33,12 @@ NO_STORE = {"Cache-Control": "no-store"}
 
 def json_response(body: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Return a response with a JSON body."""
-    return Response(
-        body.model_dump_json(), status_code=status, headers={"Content-Type": "application/json", **(headers or {})}
-    )
+    return json_text_response(body.model_dump_json(), status, headers)
+
+
+def json_text_response(text: str, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Return a response with a body that is JSON already."""
+    return Response(text, status_code=status, headers={"Content-Type": "application/json", **(headers or {})})
 
 
 def no_content() -> Response:

@@ -117,16 +117,15 @@ def _cache_headers(spec: EndpointSpec) -> Mapping[str, str]:
 
 def _respond(spec: EndpointSpec, view: View, parameters: dict[str, str]) -> Response:
     request = request_context.request.get()
-    path = request_context.instance_path(request)
     try:
         caller = authenticate(spec.access, request)
         request_context.user_id.set(caller.id if caller else None)
         body, query = parse_body(spec.body, request), parse_query(spec.query, request)
         return view(ApiRequest(request, caller, body, query), **parameters)
     except DomainError as error:
-        response = error_response(error, path)
+        response = error_response(error, request_context.instance_path(request))
         error_log.info(error.detail, status=response.status_code, error=type(error).__name__)
         return response
     except Exception:
         error_log.exception("Unhandled exception", status=500)
-        return internal_error_response(path)
+        return internal_error_response(request_context.instance_path(request))

@@ -17,7 +17,7 @@ from chalicelib.schemas.courses import (
 from chalicelib.services import courses
 from chalicelib.web.endpoint import API_PREFIX, ApiRequest
 from chalicelib.web.etags import conditional_response, if_match_versions, updated_response
-from chalicelib.web.pagination import page_request, page_response
+from chalicelib.web.pagination import page_request, rendered_page_response
 from chalicelib.web.responses import json_response, no_content
 from chalicelib.web.routing import ApiBlueprint
 
@@ -57,7 +57,7 @@ def create_course(request: ApiRequest[CourseWrite, None]) -> Response:
 def get_course(request: ApiRequest[None, None], course_id: str) -> Response:
     """Get a course."""
     course = courses.get(request.caller_or_none, course_id)
-    return conditional_response(request, CourseRead.from_model(course), course.version)
+    return conditional_response(request, course.json, course.version)
 
 
 @blueprint.endpoint("PUT", ITEM_PATH, body=CourseWrite, responses={200: CourseRead}, error_statuses={404, 412})
@@ -89,7 +89,7 @@ def _list(request: ApiRequest[Any, Any], caller: Caller | None, *, own: bool) ->
         page = courses.search(page_request(request), query.search)
     else:
         page = courses.list_courses(caller, page_request(request), ordering=query.ordering, own=own)
-    return page_response(request, page, CourseList, [CourseRead.from_model(course) for course in page.items])
+    return rendered_page_response(request, page, (course.json for course in page.items))
 
 
 def _update(request: ApiRequest[Any, None], course_id: str) -> Response:

@@ -48,7 +48,7 @@ def create_lesson(request: ApiRequest[LessonCreate, None]) -> Response:
 def get_lesson(request: ApiRequest[None, None], lesson_id: str) -> Response:
     """Get a lesson."""
     lesson = lessons.get(request.caller_or_none, lesson_id)
-    return conditional_response(request, LessonRead.from_model(lesson), lesson.version)
+    return conditional_response(request, LessonRead.from_model(lesson).model_dump_json(), lesson.version)
 
 
 @blueprint.endpoint("PUT", ITEM_PATH, body=LessonReplace, responses={200: LessonRead}, error_statuses={404, 412})

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pynamodb.attributes import UnicodeAttribute
 
 from chalicelib.models import base
@@ -17,6 +19,7 @@ from chalicelib.models.users import ACTIVE_ADMINS_ID, ActiveAdmins, User
 from chalicelib.schemas.accounts import UserRead
 from chalicelib.schemas.courses import CourseRead
 from chalicelib.services import course_cache
+from chalicelib.services.rendered_courses import render
 
 # Text of a course that is neither content nor personal data, so that its tombstone keeps it.
 NOT_PERSONAL = {"id", "owner_id", "created_at", "updated_at"}
@@ -56,14 +59,31 @@ def test_course_attribute_is_exposed_or_internal() -> None:
     assert CourseRead.model_fields.keys() - exposed == set()
 
 
-def test_cached_course_keeps_all_attributes() -> None:
+def test_rendered_course_is_that_of_the_schema() -> None:
     course = course_with_all_attributes()
 
-    cached = course_cache._deserialize(course_cache._serialize(course))
+    assert render(course).json == CourseRead.from_model(course).model_dump_json()
+    assert course_cache._deserialize(course_cache._serialize(render(course))) == render(course)
 
-    assert cached.attribute_values == course.attribute_values
-    not_cached = {*Course.TOMBSTONE_ATTRIBUTES, "stale_keywords"}
-    assert {*course_cache.CACHED_ATTRIBUTES} == {*Course.get_attributes()} - not_cached
+
+@given(st.text(), st.text(), st.integers(0, 9_999_999_999), st.booleans())
+def test_any_course_is_rendered_as_by_the_schema(title: str, description: str, cents: int, is_published: bool) -> None:
+    values = {"title": title, "description": description, "price_cents": cents, "is_published": is_published}
+    course = Course(**(course_with_all_attributes().attribute_values | values))
+
+    rendered = render(course)
+
+    assert rendered.json == CourseRead.from_model(course).model_dump_json()
+    assert course_cache._deserialize(course_cache._serialize(rendered)) == rendered
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "[]\nx", "{}\n", '[["id", "owner", true, 1, 2]]\nx', '[["id"]]\nx', "null\n"]
+)
+def test_malformed_cache_entry_is_an_error(text: str) -> None:
+    """Which the cache treats as a miss."""
+    with pytest.raises((ValueError, TypeError)):
+        course_cache._deserialize(text)
 
 
 def test_course_text_is_erased_or_not_personal() -> None:
