@@ -15,7 +15,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from infra import config
-from infra.config import LOCAL, PRODUCTION
+from infra.config import LOCAL, LOCALSTACK, PRODUCTION
 from infra.local_stage import DEMO_PASSWORD
 
 _FOLLOW_SECONDS = 2
@@ -71,7 +71,7 @@ def demo(options: argparse.Namespace) -> None:
             "The demo data cannot be created on a stage with a cache: its Valkey is reached from its VPC only."
         )
     password = os.environ.get("EDUFLOW_PASSWORD") or (DEMO_PASSWORD if options.stage == LOCAL else None)
-    if password is None or (password == DEMO_PASSWORD and options.stage != LOCAL):
+    if password is None or (password == DEMO_PASSWORD and options.stage not in (LOCAL, LOCALSTACK)):
         raise CommandError("Set EDUFLOW_PASSWORD: on a public stage, the demo accounts need a password of their own.")
     try:
         seed.seed(password, lambda step: print(f"  {step} ...", file=sys.stderr))

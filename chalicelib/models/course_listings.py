@@ -7,11 +7,13 @@ list of courses lags behind an index.
 import heapq
 import unicodedata
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import groupby, islice
 from typing import TYPE_CHECKING
 
 from pynamodb.attributes import UnicodeAttribute
 
+from chalicelib.core.concurrency import concurrently
 from chalicelib.models.base import Table, TableMeta
 
 if TYPE_CHECKING:
@@ -81,12 +83,14 @@ class CourseListing(Table):
         if after is not None:
             condition = cls.sort_key > after if ascending else cls.sort_key < after
 
-        def rows_of(partition: str) -> Iterator[CourseListing]:
-            return cls.query(
+        def rows_of(partition: str) -> list[CourseListing]:
+            rows = cls.query(
                 partition, condition, scan_index_forward=ascending, limit=limit, page_size=limit, consistent_read=True
             )
+            return [*rows]
 
-        merged = heapq.merge(*map(rows_of, partitions), key=lambda row: str(row.sort_key), reverse=not ascending)
+        lists = concurrently([partial(rows_of, partition) for partition in partitions])
+        merged = heapq.merge(*lists, key=lambda row: str(row.sort_key), reverse=not ascending)
         distinct = (next(rows) for _, rows in groupby(merged, key=lambda row: str(row.sort_key)))
         return [*islice(distinct, limit)]
 

@@ -3,6 +3,7 @@
 import heapq
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 
 from pynamodb.attributes import UnicodeAttribute
@@ -11,6 +12,7 @@ from pynamodb.expressions.update import Action
 from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection, KeysOnlyProjection, LocalSecondaryIndex
 
 from chalicelib.core import ids
+from chalicelib.core.concurrency import concurrently
 from chalicelib.core.config import settings
 from chalicelib.models.base import ConditionFailed, Table, TableMeta, Transaction, try_conditional
 from chalicelib.models.ledger import Event, record_deletion
@@ -282,10 +284,11 @@ def _merge_shards(
     """Return one list from the shards of an index. Any shard may contain all ``limit`` rows."""
     condition = _after(after, backward)
 
-    def rows_of(partition: str) -> Iterator[Enrollment]:
-        return index.query(partition, condition, scan_index_forward=backward, limit=limit, page_size=limit)
+    def rows_of(partition: str) -> list[Enrollment]:
+        return [*index.query(partition, condition, scan_index_forward=backward, limit=limit, page_size=limit)]
 
-    merged = heapq.merge(*map(rows_of, partitions), key=lambda row: str(row.sort_key), reverse=not backward)
+    shards = concurrently([partial(rows_of, partition) for partition in partitions])
+    merged = heapq.merge(*shards, key=lambda row: str(row.sort_key), reverse=not backward)
     return [*islice(merged, limit)]
 
 

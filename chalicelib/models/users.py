@@ -2,6 +2,7 @@
 
 import heapq
 from collections.abc import Iterator, Mapping
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -10,6 +11,7 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection, KeysOnlyProjection
 
+from chalicelib.core.concurrency import concurrently
 from chalicelib.core.roles import Role
 from chalicelib.models.base import ConditionFailed, StaleRead, Table, TableMeta, Transaction, try_conditional
 from chalicelib.models.identities import Identity
@@ -98,13 +100,14 @@ class User(Table):
     def list_all(cls, *, after: str | None, backward: bool, limit: int) -> list["User"]:
         """Return up to ``limit`` users, newest first, after a sort key; by an eventually consistent index."""
 
-        def of_role(role: Role) -> Iterator[User]:
+        def of_role(role: Role) -> list[User]:
             condition = None
             if after is not None:
                 condition = cls.sort_key > after if backward else cls.sort_key < after
-            return cls.by_role.query(role, condition, scan_index_forward=backward, limit=limit, page_size=limit)
+            return [*cls.by_role.query(role, condition, scan_index_forward=backward, limit=limit, page_size=limit)]
 
-        merged = heapq.merge(*map(of_role, Role), key=lambda user: str(user.sort_key), reverse=not backward)
+        roles = concurrently([partial(of_role, role) for role in Role])
+        merged = heapq.merge(*roles, key=lambda user: str(user.sort_key), reverse=not backward)
         return [*islice(merged, limit)]
 
     @classmethod

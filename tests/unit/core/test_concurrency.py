@@ -1,0 +1,83 @@
+"""Independent calls at the same time."""
+
+from contextvars import ContextVar
+from threading import Barrier, current_thread, main_thread
+from typing import Any
+
+import pytest
+
+from chalicelib.core.caller import Caller
+from chalicelib.core.concurrency import concurrently
+from chalicelib.core.config import settings
+from chalicelib.core.pagination import PageRequest
+from chalicelib.core.roles import Role
+from chalicelib.models.course_listings import CourseListing
+from chalicelib.models.enrollments import Enrollment
+from chalicelib.models.users import User
+from chalicelib.services import courses
+from tests.factories import create_course, create_user
+
+SECONDS = 10
+
+
+def test_calls_run_at_the_same_time_in_the_same_context() -> None:
+    variable: ContextVar[str] = ContextVar("variable")
+    variable.set("of the request")
+    barrier = Barrier(3)
+
+    def call(number: int) -> tuple[int, str]:
+        barrier.wait(SECONDS)
+        return number, variable.get()
+
+    results = concurrently([lambda number=number: call(number) for number in range(3)])  # type: ignore[misc]
+
+    assert results == [(number, "of the request") for number in range(3)]
+
+
+def test_one_call_needs_no_thread() -> None:
+    assert concurrently([current_thread]) == [main_thread()]
+
+
+def test_failure_of_one_call_is_raised() -> None:
+    def fails() -> int:
+        raise ValueError("first")
+
+    with pytest.raises(ValueError, match="first"):
+        concurrently([fails, lambda: 1])
+
+
+class Together:
+    """Lets queries end only once a number of them is running, so that sequential ones fail."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, owner: Any, number: int) -> None:
+        query, barrier = owner.query, Barrier(number)
+
+        def wait_and_query(*arguments: Any, **named: Any) -> Any:
+            barrier.wait(SECONDS)
+            return query(*arguments, **named)
+
+        monkeypatch.setattr(owner, "query", wait_and_query)
+
+
+def test_shards_of_all_enrollments_are_read_together(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(settings().__dict__, "enrollment_shards", 4)
+    Together(monkeypatch, Enrollment.by_time, 4)
+
+    assert Enrollment.list_all(after=None, backward=False, limit=20) == []
+
+
+def test_roles_of_all_users_are_read_together(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    create_user(Role.STUDENT)
+    Together(monkeypatch, User.by_role, 3)
+
+    assert len(User.list_all(after=None, backward=False, limit=20)) == 1
+
+
+def test_lists_of_an_instructor_are_read_together(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    teacher: Caller = create_user(Role.INSTRUCTOR)
+    create_course(teacher)
+    Together(monkeypatch, CourseListing, 2)
+
+    page = courses.list_courses(teacher, PageRequest(20), ordering="-created_at", own=False)
+
+    assert len(page.items) == 1
