@@ -24,11 +24,14 @@ UV := $(BIN)/uv pip compile --quiet --universal --generate-hashes --custom-compi
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
-.venv/.installed: requirements.txt requirements-deploy.txt requirements-dev.txt
+# Also after a change of REQUIREMENTS, whose name the file has.
+.venv/.installed: requirements.txt requirements-deploy.txt requirements-dev.txt $(if $(filter $(REQUIREMENTS),$(shell cat .venv/.installed 2>/dev/null)),,.FORCE)
 	@command -v $(PYTHON) >/dev/null || { echo "EduFlow needs Python 3.11 or newer; '$(PYTHON)' was not found. Name yours: make $(or $(MAKECMDGOALS),run) PYTHON=/path/to/python3"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "EduFlow needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1). Name another: make $(or $(MAKECMDGOALS),run) PYTHON=python3.12"; exit 1; }
 	@REQUIREMENTS=$(REQUIREMENTS) $(PYTHON) -m devstack.install $(MAKECMDGOALS)
-	@touch $@
+	@echo $(REQUIREMENTS) > $@
+
+.FORCE:
 
 run: .venv/.installed  ## serve the API at http://127.0.0.1:8000 (PORT, AWS_PORT, BACKEND=localstack); Ctrl-C stops it
 	@exec $(BIN)/python -m $(RUN_$(BACKEND))
@@ -79,7 +82,7 @@ lock: .venv/.installed  ## resolve the requirements of pyproject.toml into the r
 	@$(UV) --python-version 3.11 --no-build tests/mutation/requirements.in -c requirements-dev.txt -o tests/mutation/requirements.txt
 	@$(UV) --no-deps --python-version 3.13 devstack/localstack/requirements.in -o devstack/localstack/requirements.txt
 
-audit:  ## look up known vulnerabilities of all requirements
+audit:  ## look up known vulnerabilities of requirements-dev.txt (needs pipx)
 	@pipx run pip-audit==2.10.1 --require-hashes --disable-pip -r requirements-dev.txt
 
 schema: .venv/.installed  ## generate the OpenAPI document

@@ -36,12 +36,13 @@ _at_root: ContextVar[bool] = ContextVar("at_root", default=False)
 
 def patch_ministack() -> None:
     """Patch ministack in this process."""
-    handle, build_event, error_response, invoke, interpret = (
+    handle, build_event, error_response, invoke, interpret, authorize = (
         gateway.handle_request,
         gateway._build_lambda_event_v1,
         gateway._gateway_error_response,
         gateway._invoke_lambda_proxy_v1,
         gateway._lambda_proxy_response,
+        gateway._invoke_authorizer_lambda,
     )
 
     async def handle_request(method: str, path: str, headers: Any, body: bytes, query: Any) -> Answer:
@@ -83,6 +84,11 @@ def patch_ministack() -> None:
         response: tuple[Any, str | None] = interpret(result)
         return response
 
+    async def invoke_authorizer(*arguments: Any, **named: Any) -> Any:
+        result = await authorize(*arguments, **named)
+        return None if result and result.get("throttle") else result  # None: the gateway cannot reach the authorizer
+
+    gateway._invoke_authorizer_lambda = invoke_authorizer
     gateway._lambda_proxy_response = proxy_response
     gateway._invoke_lambda_proxy_v1 = invoke_and_rename
     stage_cache.patch_ministack()

@@ -15,6 +15,7 @@ _LOCAL_HOSTS = {"127.0.0.1", "localhost", "::1"}
 _CROSS_SITE = {"cross-site", "same-site"}
 _API = ".execute-api."  # in the host of a stage URL, whose CORS headers are the API's own
 _CORS = b"access-control-"
+_EMAILS = "/_ministack/ses/messages"  # a page that only shows
 
 
 def guarded(app: Asgi, aws_port: int) -> Asgi:
@@ -24,13 +25,13 @@ def guarded(app: Asgi, aws_port: int) -> Asgi:
     """
 
     async def guard(scope: dict[str, Any], receive: Any, send: Any) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await app(scope, receive, send)
             return
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         is_aws = scope["server"][1] == aws_port
-        if reason := refusal(headers, is_aws=is_aws):
-            await _refuse(send, reason)
+        if reason := refusal(headers, is_aws=is_aws, path=scope["path"]):
+            await _refuse(send, reason, scope["type"])
         else:
             is_api = not is_aws or _API in headers["host"]
             await app(scope, receive, send if is_api else _without_cors(send))
@@ -38,15 +39,17 @@ def guarded(app: Asgi, aws_port: int) -> Asgi:
     return guard
 
 
-def refusal(headers: dict[str, str], *, is_aws: bool) -> str:
+def refusal(headers: dict[str, str], *, is_aws: bool, path: str = "/") -> str:
     """Return why a request is refused, or an empty text. The names of the headers are lower case."""
     if not _is_local(f"//{headers.get('host', '')}"):
         return f"The local stack has no host {headers.get('host')!r}."
     if not is_aws:
         return ""
-    if "origin" in headers and not _is_local(headers["origin"]):
-        return f"The local AWS refuses requests of pages of {headers['origin']}."
-    if headers.get("sec-fetch-site") in _CROSS_SITE:
+    if "origin" in headers:
+        is_local = _is_local(headers["origin"])
+        return "" if is_local else f"The local AWS refuses requests of pages of {headers['origin']}."
+    is_link = headers.get("sec-fetch-mode") == "navigate"  # such as in the README
+    if headers.get("sec-fetch-site") in _CROSS_SITE and not (is_link and path == _EMAILS):
         return "The local AWS refuses requests of pages of other sites."
     return ""
 
@@ -72,7 +75,10 @@ def _without_cors(send: Callable[[Any], Awaitable[None]]) -> Callable[[Any], Awa
     return send_without_cors
 
 
-async def _refuse(send: Callable[[Any], Awaitable[None]], reason: str) -> None:
+async def _refuse(send: Callable[[Any], Awaitable[None]], reason: str, scope_type: str) -> None:
+    if scope_type == "websocket":
+        await send({"type": "websocket.close", "code": 1008})
+        return
     problem = {"type": "about:blank", "title": "Forbidden", "status": 403, "detail": reason}
     body = json.dumps(problem).encode()
     headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]

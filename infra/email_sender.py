@@ -16,7 +16,7 @@ def verify(address: str) -> None:
     client = boto3.client("ses")
     # Not by is_verified: LocalStack reports every address as verified, but sends only from the identities it lists.
     known = client.list_identities()["Identities"]
-    if not {address, *_domains(address)}.intersection(known):
+    if not {*identities(address)}.intersection(known):
         client.verify_email_identity(EmailAddress=address)
 
 
@@ -25,8 +25,7 @@ def is_verified(address: str) -> bool:
 
     https://docs.aws.amazon.com/ses/latest/dg/verify-addresses-and-domains.html
     """
-    identities = [address, *_domains(address)]
-    attributes = boto3.client("ses").get_identity_verification_attributes(Identities=identities)
+    attributes = boto3.client("ses").get_identity_verification_attributes(Identities=identities(address))
     return any(one["VerificationStatus"] == "Success" for one in attributes["VerificationAttributes"].values())
 
 
@@ -34,6 +33,11 @@ def is_reserved(address: str) -> bool:
     """Return whether an address is of a reserved domain, which receives no email (RFC 2606)."""
     domain = "." + address.rpartition("@")[2].lower()
     return domain.endswith(tuple(f".{name}" for name in _RESERVED))
+
+
+def identities(address: str) -> list[str]:
+    """Return the identities by which SES may let the account send from an address: itself and its domains."""
+    return [address, *_domains(address)]
 
 
 def _domains(address: str) -> Iterator[str]:

@@ -209,10 +209,9 @@ def replay_erasures(options: argparse.Namespace) -> None:
     for replay in replay_erasures.run(clock.now() - options.since, clock.now()):
         _progress(f"{replay.found} erasures found")
     print(json.dumps(asdict(replay)))
-    if replay.owners:
+    if replay.refused:
         raise CommandError(
-            "These users own published courses again: unpublish or delete these, then run the command again. "
-            + ", ".join(replay.owners)
+            f"{len(replay.refused)} accounts could not be erased. Solve this, then run the command again."
         )
 
 

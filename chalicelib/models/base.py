@@ -12,6 +12,7 @@ from pynamodb.models import Model
 from pynamodb.transactions import TransactWrite
 
 from chalicelib.adapters.dynamodb import connection
+from chalicelib.core.concurrency import concurrently
 from chalicelib.core.config import settings
 from chalicelib.core.errors import Throttled, WriteContention
 from chalicelib.core.retries import Backoff
@@ -58,6 +59,12 @@ class Table(Model):
             return cls.get(hash_key, range_key, consistent_read=True)
         except cls.DoesNotExist:
             return None
+
+
+def read_together(table: type[Table], reads: Sequence[Callable[[], Result]]) -> list[Result]:
+    """Return the results of independent reads of a table, made at the same time, in their order."""
+    _ = table._get_connection().connection.client  # once: each thread would create its own
+    return concurrently(reads)
 
 
 class ConditionFailed(Exception):

@@ -12,9 +12,8 @@ from pynamodb.expressions.update import Action
 from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection, KeysOnlyProjection, LocalSecondaryIndex
 
 from chalicelib.core import ids
-from chalicelib.core.concurrency import concurrently
 from chalicelib.core.config import settings
-from chalicelib.models.base import ConditionFailed, Table, TableMeta, Transaction, try_conditional
+from chalicelib.models.base import ConditionFailed, Table, TableMeta, Transaction, read_together, try_conditional
 from chalicelib.models.ledger import Event, record_deletion
 
 MAX_DELETE_BATCH_SIZE = 33  # a transaction has at most 100 items: three for each enrollment, and one condition
@@ -211,7 +210,7 @@ class Enrollment(Table):
     def delete_batch(cls, batch: Sequence["Enrollment"], at: str, extend: Extend = lambda transaction: None) -> int:
         """Delete up to MAX_DELETE_BATCH_SIZE enrollments and record them in the ledger, in one transaction.
 
-        Return how many were deleted: those that were deleted before are skipped. ``extend`` adds one more item.
+        Return how many were deleted: those that were deleted before are skipped. ``extend`` adds at most one more item.
 
         Raises:
             ConditionFailed: The condition of that item failed.
@@ -287,7 +286,7 @@ def _merge_shards(
     def rows_of(partition: str) -> list[Enrollment]:
         return [*index.query(partition, condition, scan_index_forward=backward, limit=limit, page_size=limit)]
 
-    shards = concurrently([partial(rows_of, partition) for partition in partitions])
+    shards = read_together(Enrollment, [partial(rows_of, partition) for partition in partitions])
     merged = heapq.merge(*shards, key=lambda row: str(row.sort_key), reverse=not backward)
     return [*islice(merged, limit)]
 

@@ -57,6 +57,12 @@ class Throttle(Table):
         transaction.update(cls(quota.subject), _count(quota, now), _is_left(quota, now), label=quota)
 
     @classmethod
+    def add_event(cls, transaction: Transaction, quota: Quota, now: int) -> None:
+        """Count an event in a transaction, however many there are; the condition is that the window is not over."""
+        is_current = cls.subject.does_not_exist() | (cls.expires_at > now)
+        transaction.update(cls(quota.subject), _count(quota, now), is_current, label=quota)
+
+    @classmethod
     def add_check(cls, transaction: Transaction, quota: Quota, now: int) -> None:
         """Add the condition that the quota is not used up, without counting; its label is the quota."""
         is_over = cls.subject.does_not_exist() | (cls.expires_at <= now)

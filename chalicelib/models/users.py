@@ -11,9 +11,16 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection, KeysOnlyProjection
 
-from chalicelib.core.concurrency import concurrently
 from chalicelib.core.roles import Role
-from chalicelib.models.base import ConditionFailed, StaleRead, Table, TableMeta, Transaction, try_conditional
+from chalicelib.models.base import (
+    ConditionFailed,
+    StaleRead,
+    Table,
+    TableMeta,
+    Transaction,
+    read_together,
+    try_conditional,
+)
 from chalicelib.models.identities import Identity
 from chalicelib.models.ledger import Event, record_deletion
 
@@ -106,7 +113,7 @@ class User(Table):
                 condition = cls.sort_key > after if backward else cls.sort_key < after
             return [*cls.by_role.query(role, condition, scan_index_forward=backward, limit=limit, page_size=limit)]
 
-        roles = concurrently([partial(of_role, role) for role in Role])
+        roles = read_together(cls, [partial(of_role, role) for role in Role])
         merged = heapq.merge(*roles, key=lambda user: str(user.sort_key), reverse=not backward)
         return [*islice(merged, limit)]
 

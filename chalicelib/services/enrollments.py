@@ -1,9 +1,7 @@
 """Enrollments: who may enroll, withdraw, and see enrollments."""
 
-import sys
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 
@@ -81,7 +79,7 @@ def withdraw(caller: Caller, enrollment_id: str) -> None:
     enrollment = Enrollment.find(enrollment_id)
     if enrollment is None or not (caller.is_admin or enrollment.student == caller.id):
         raise _not_found()
-    if not _withdraw(enrollment):
+    if not _withdraw(caller, enrollment):
         raise _not_found()
 
 
@@ -134,18 +132,19 @@ def _insert(caller: Caller, enrollment: Enrollment) -> None:
             rate_limits.require_left([withdrawals], "You left this course too often. Retry later.")
 
 
-def _withdraw(enrollment: Enrollment) -> bool:
+def _withdraw(caller: Caller, enrollment: Enrollment) -> bool:
+    """Delete an enrollment; count it if the student did it, for the limit of enrolling again."""
     withdrawals = rate_limits.withdrawals_from(enrollment.student, enrollment.course)
-    counted = replace(withdrawals, limit=sys.maxsize)
 
     def extend(transaction: Transaction) -> None:
-        Throttle.add_reservation(transaction, counted, int(time.time()))
+        if caller.id == enrollment.student:
+            Throttle.add_event(transaction, withdrawals, int(time.time()))
 
     while True:
         try:
             return bool(Enrollment.delete_batch([enrollment], clock.timestamp(), extend))
-        except ConditionFailed:
-            rate_limits.require_left([counted], "")
+        except ConditionFailed:  # the window was over
+            rate_limits.current_window(withdrawals, int(time.time()))
 
 
 def _not_found() -> NotFound:

@@ -73,7 +73,7 @@ def count_login(user_id: str, address: str, attempt: Attempt) -> None:
         TooManyAttempts: The account has logged in too often.
     """
     _count(Quota(f"logins#{user_id}", settings().logins_per_account, LOGIN_WINDOW_SECONDS), "logins")
-    expires_at = int(time.time()) + KNOWN_ADDRESS_SECONDS
+    expires_at = int(time.time()) + KNOWN_ADDRESS_SECONDS + DAY_SECONDS  # later logins of the day do not renew it
     if attempt.address_known_until < expires_at - DAY_SECONDS:
         KnownAddress.remember(user_id, network_of(address), expires_at)
 
@@ -109,13 +109,18 @@ def require_left(quotas: Iterable[Quota], message: str) -> None:
     """
     now = int(time.time())
     for quota in quotas:
-        window = Throttle.find(quota.subject)
-        if window is None:
-            continue
-        if window.expires_at <= now:
-            window.delete_expired()
-        elif window.reserved >= quota.limit:
+        window = current_window(quota, now)
+        if window and window.reserved >= quota.limit:
             raise TooManyAttempts(message, math.ceil(window.expires_at - now))
+
+
+def current_window(quota: Quota, now: int) -> Throttle | None:
+    """Return the window of a quota, or None if there is none; one that is over is deleted."""
+    window = Throttle.find(quota.subject)
+    if window is None or window.expires_at > now:
+        return window
+    window.delete_expired()
+    return None
 
 
 def unlock(user_id: str) -> int:
@@ -136,11 +141,6 @@ def network_of(address: str) -> str:
     return str(parsed)
 
 
-def name_hash(name: str) -> str:
-    """Return the hash that stands for an unknown name in tables and logs: users type passwords there."""
-    return hashlib.sha256(name.lower().encode()).hexdigest()
-
-
 def _count(quota: Quota, what: str) -> None:
     while not Throttle.reserve(quota, int(time.time())):
         require_left([quota], f"Too many {what}. Retry later.")
@@ -154,12 +154,10 @@ def _reserve(quota: Quota, budget: WaitBudget) -> Reservation:
         reservation = Throttle.reserve(quota, now)
         if reservation:
             return reservation
-        window = Throttle.find(quota.subject)
+        window = current_window(quota, now)
         if window is None:
             continue
-        if window.expires_at <= now:
-            window.delete_expired()
-        elif window.failed >= quota.limit:
+        if window.failed >= quota.limit:
             raise TooManyAttempts("Too many failed attempts. Retry later.", math.ceil(window.expires_at - now))
         elif window.reserved >= quota.limit and now - window.reserved_at > _ABANDONED_AFTER_SECONDS:
             window.release_abandoned()
@@ -184,7 +182,8 @@ def _account_quota(user_id: str | None, name: str, network: str | None) -> Quota
 
 
 def _name_key(name: str) -> str:
-    return f"name#{name_hash(name)}"
+    """Return the key of an unknown name. It is hashed: users type passwords there."""
+    return f"name#{hashlib.sha256(name.lower().encode()).hexdigest()}"
 
 
 def _address_quota(network: str) -> Quota:

@@ -12,7 +12,7 @@ from chalicelib.models.sessions import Session
 from chalicelib.models.users import User
 from chalicelib.observability import metrics
 from chalicelib.observability.logs import audit_log
-from chalicelib.security import passwords, tokens
+from chalicelib.security import passwords, signing_keys, tokens
 from chalicelib.security.tokens import TokenType
 from chalicelib.services import rate_limits
 
@@ -39,7 +39,6 @@ def login(name: str, password: str, client_ip: str) -> TokenPair:
         TooManyAttempts: Too many attempts failed, or succeeded.
     """
     user_id = Identity.find_user_id(name)
-    who = {"user_id": user_id, "name_sha256": None if user_id else rate_limits.name_hash(name), "address": client_ip}
     try:
         with rate_limits.password_attempt(user_id=user_id, name=name, address=client_ip) as attempt:
             user = User.find(user_id or _UNKNOWN_USER_ID)
@@ -49,16 +48,22 @@ def login(name: str, password: str, client_ip: str) -> TokenPair:
                 session = _start(user)
                 attempt.succeeded = True
     except TooManyAttempts as error:
-        audit_log.info("Login throttled", event="login.throttled", reason=error.detail, **who)
+        _log_refusal("Login throttled", "login.throttled", error.detail, user_id, name, client_ip)
         raise
     if not (user and attempt.succeeded):
         reason = "unknown user" if user is None else "inactive user" if is_correct else "wrong password"
-        audit_log.info("Login failed", event="login.failed", reason=reason, **who)
+        _log_refusal("Login failed", "login.failed", reason, user_id, name, client_ip)
         raise NotAuthenticated("Invalid credentials.")
     audit_log.info("Login", event="login.ok", user_id=user.id, session_id=session.id, address=client_ip)
     if passwords.needs_rehash(str(user.password_hash)):
         user.rehash_password(passwords.hash_password(password))
     return _issue(user, session)
+
+
+def _log_refusal(message: str, event: str, reason: str, user_id: str | None, name: str, client_ip: str) -> None:
+    """Log a login that was refused. An unknown name is hashed: users type passwords there."""
+    name_hmac = None if user_id else signing_keys.keyed_hash(name.lower())
+    audit_log.info(message, event=event, reason=reason, user_id=user_id, name_hmac=name_hmac, address=client_ip)
 
 
 def require_active_session(caller: Caller) -> User:

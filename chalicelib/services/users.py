@@ -90,15 +90,17 @@ def apply_changes(user_id: str, fields: Mapping[str, Any]) -> User:
         raise _last_admin() from error
 
 
-def erase(user_id: str) -> None:
+def erase(user_id: str, at: str | None = None) -> None:
     """Erase an account: profile and identities now; sessions, enrollments and drafts asynchronously.
+
+    ``at`` is the time of an earlier erasure that is repeated: the ledger has it already, and counts it once.
 
     Raises:
         NotFound: The user does not exist.
         Conflict: They own published courses, or no active admin would remain.
     """
     try:
-        retry_stale_reads(lambda: _require(user_id).erase(clock.timestamp()))
+        retry_stale_reads(lambda: _require(user_id).erase(at or clock.timestamp()))
     except OwnsPublishedCourses:
         raise Conflict("The account owns published courses: unpublish or delete them first.") from None
     except LastAdmin as error:

@@ -5,7 +5,7 @@ Chalice keeps the request on the app, where the threads of ``chalice local`` wou
 
 import re
 from contextvars import ContextVar
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
 
 from chalice.app import Request
 
@@ -35,6 +35,8 @@ def base_path(of: Request) -> str:
     API Gateway's cache does not have the path in its key, so that a response must not depend on the spelling of the
     path: doubled slashes and encoded characters make no difference.
     """
+    if settings().public_base_url:
+        return urlsplit(settings().public_base_url).path
     sent, route = _segments(request_path(of)), _route_segments(of)
     before = sent[: -len(route)] if sent[-len(route) :] == route else []
     return "".join(f"/{_quoted(segment)}" for segment in before)
@@ -51,8 +53,10 @@ def base_url(of: Request) -> str:
 
 
 def _route_segments(of: Request) -> list[str]:
+    """Return the segments of the route. The values of its parameters are decoded already."""
     parameters = of.uri_params or {}
-    return _segments("/".join(parameters.get(part[1:-1], part) for part in of.path.split("/")))
+    path = "/".join(parameters.get(part[1:-1], part) for part in of.path.split("/"))
+    return [segment for segment in path.split("/") if segment]
 
 
 def _segments(path: str) -> list[str]:

@@ -20,7 +20,7 @@ _RESPONSES = {
     "ACCESS_DENIED": (403, "Your role does not permit this operation."),
     "API_CONFIGURATION_ERROR": (500, "Internal server error."),
     "AUTHORIZER_CONFIGURATION_ERROR": (429, _AT_LIMIT),
-    "AUTHORIZER_FAILURE": (429, _AT_LIMIT),
+    "AUTHORIZER_FAILURE": (500, "Internal server error."),
     "BAD_REQUEST_BODY": (400, "The body is invalid."),
     "BAD_REQUEST_PARAMETERS": (400, "The parameters are invalid."),
     "EXPIRED_TOKEN": (401, "The token has expired."),

@@ -20,7 +20,7 @@ from chalice.deploy.packager import LambdaDeploymentPackager
 from chalice.deploy.planner import RemoteState
 from chalice.deploy.swagger import SwaggerGenerator
 
-from infra import vpc
+from infra import email_sender, vpc
 from infra.chalice import api_definition, deployed_resources, packager, stage_settings
 from infra.cloudformation import STAGE_TAG
 from infra.config import LOCAL, load_stage
@@ -73,12 +73,25 @@ def _complete_policies() -> None:
     def handle_filebasediampolicy(self: Any, config: Config, resource: Any) -> None:
         stage = load_stage(config.chalice_stage)
         text = self._osutils.get_file_contents(resource.filename, binary=False)
-        policy = json.loads(text.replace("${stage}", stage.name).replace("${sender}", stage.sender))
+        policy = json.loads(text.replace("${stage}", stage.name))
+        _name_sender(policy, stage.sender)
         if Path(resource.filename).name in _POLICIES_IN_VPC and _needs_eni_permissions(stage.name):
             policy["Statement"] += [vpc.ENI_PERMISSIONS, vpc.only_lambda_attaches(stage.name)]
         resource.document = policy
 
     PolicyGenerator.handle_filebasediampolicy = handle_filebasediampolicy  # type: ignore[method-assign]
+
+
+def _name_sender(policy: dict[str, Any], sender: str) -> None:
+    """Complete the statement about emails: SES authorizes the identity that it uses, an address or one of its domains.
+
+    In the sandbox, SES also authorizes the recipient: its identity would have to be added.
+    """
+    for statement in policy["Statement"]:
+        if "Condition" in statement:
+            statement["Condition"]["StringEquals"]["ses:FromAddress"] = sender
+            names = email_sender.identities(sender)
+            statement["Resource"] = [one.replace("${sender}", name) for one in statement["Resource"] for name in names]
 
 
 def _bound_roles() -> None:

@@ -19,6 +19,14 @@ RESOURCES: dict[str, Any] = cfnlint.decode.cfn_yaml.load(str(PROJECT / "infra" /
 NAMES = {"partition": "aws", "region": "eu-west-1", "account": "123456789012", "stage": "prod"}
 # AWS has no resources, or no names, for these actions.
 UNNAMED = {"Network", "Descriptions", "EventSources", "LogGroups", "Email", "SecretGenerator"}
+# What the steps around CloudFormation and Chalice call, beyond what the check before the deploy asks for.
+LISTINGS = (
+    "dynamodb:ListTables",
+    "lambda:ListFunctions",
+    "lambda:GetAccountSettings",
+    "events:ListRules",
+    "ses:ListIdentities",
+)
 
 
 def statements(policy: str) -> list[dict[str, Any]]:
@@ -65,9 +73,16 @@ def test_role_may_do_what_a_deploy_needs(action: str, resource: str) -> None:
     assert allows(action, resource.format(**NAMES))
 
 
+@pytest.mark.parametrize("action", LISTINGS)
+def test_role_may_look_for_what_is_deployed(action: str) -> None:
+    assert allows(action, "*")
+
+
 @pytest.mark.parametrize(
     ("action", "resource"),
     [
+        ("lambda:UpdateFunctionCode", "arn:aws:lambda:eu-west-1:123456789012:function:eduflow-prod2-api"),
+        ("iam:CreateServiceLinkedRole", "arn:aws:iam::123456789012:role/admin"),
         ("iam:CreateRole", "arn:aws:iam::123456789012:role/admin"),
         ("iam:CreateUser", "arn:aws:iam::123456789012:user/eve"),
         ("iam:AttachRolePolicy", "arn:aws:iam::123456789012:role/eduflow-prod-api_handler"),

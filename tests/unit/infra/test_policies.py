@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from infra import vpc
+from infra import config, sam_template, vpc
+from infra.chalice import plugin
 from infra.config import PROJECT
 from infra.functions import FUNCTIONS, Function
 
@@ -48,3 +49,27 @@ def test_code_of_functions_in_the_vpc_cannot_change_network_interfaces() -> None
 
     assert (statement["Effect"], statement["Action"]) == ("Deny", vpc.ENI_PERMISSIONS["Action"])
     assert statement["Condition"]["ArnLike"]["lambda:SourceFunctionArn"] == ["arn:*:lambda:*:*:function:eduflow-dev*"]
+
+
+def test_policy_names_the_identities_of_the_sender() -> None:
+    """SES authorizes the identity that it uses: the address, or the domain that is verified."""
+    condition = {"StringEquals": {"ses:FromAddress": "${sender}"}}
+    policy = {"Statement": [{"Resource": ["arn:*:ses:*:*:identity/${sender}"], "Condition": condition}]}
+
+    plugin._name_sender(policy, "mail@news.school.edu")
+
+    [statement] = policy["Statement"]
+    assert statement["Resource"] == [
+        f"arn:*:ses:*:*:identity/{name}" for name in ("mail@news.school.edu", "news.school.edu", "school.edu")
+    ]
+    assert condition == {"StringEquals": {"ses:FromAddress": "mail@news.school.edu"}}
+
+
+def test_package_has_the_boundary_of_the_stage() -> None:
+    arn = "arn:aws:iam::123456789012:policy/eduflow-dev-functions-boundary"
+    stage = config.Stage("dev", {"MAIL_FROM": "mail@school.edu"}, permissions_boundary=arn)
+
+    resources = sam_template.merge_template(stage)["Resources"]
+
+    roles = [one for name, one in resources.items() if name.endswith("Role")]
+    assert [role["Properties"] for role in roles] == [{"PermissionsBoundary": arn}] * len(FUNCTIONS)

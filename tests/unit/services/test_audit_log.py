@@ -12,6 +12,7 @@ from chalicelib.models.sessions import Session
 from chalicelib.models.users import User
 from chalicelib.observability import metrics
 from chalicelib.security import passwords
+from chalicelib.security.signing_keys import keyed_hash
 from chalicelib.services import accounts, sessions
 from tests.clients import PASSWORD
 from tests.factories import create_user
@@ -52,14 +53,15 @@ def test_failed_login_names_its_reason(student: Caller, caplog: pytest.LogCaptur
     User(student.id).update([User.is_active.set(False)])
     attempt("ada@example.org", PASSWORD)
 
-    unknown = hashlib.sha256(b"my password1").hexdigest()
-    assert [(line["event"], line["reason"], line["user_id"], line["name_sha256"]) for line in lines(caplog)] == [
+    unknown = keyed_hash("my password1")
+    assert [(line["event"], line["reason"], line["user_id"], line["name_hmac"]) for line in lines(caplog)] == [
         ("login.failed", "wrong password", student.id, None),
         ("login.failed", "unknown user", None, unknown),
         ("login.failed", "inactive user", student.id, None),
     ]
     assert {line["address"] for line in lines(caplog)} == {HOME}
     assert "My Password1" not in caplog.text
+    assert unknown != hashlib.sha256(b"my password1").hexdigest(), "which a dictionary would find"
 
 
 def test_throttled_login_is_logged(student: Caller, caplog: pytest.LogCaptureFixture) -> None:
@@ -71,7 +73,7 @@ def test_throttled_login_is_logged(student: Caller, caplog: pytest.LogCaptureFix
         "event": "login.throttled",
         "reason": "Too many failed attempts. Retry later.",
         "user_id": student.id,
-        "name_sha256": None,
+        "name_hmac": None,
         "address": HOME,
     }
 

@@ -291,7 +291,7 @@ def test_known_address_is_known_for_30_days(aws: None, clock: FakeClock) -> None
     student = create_user(Role.STUDENT)
     assert tries(student.username, PASSWORD, HOME) == "in"
     [row] = KnownAddress.all_of_user(student.id)
-    assert (row.network, row.expires_at) == (HOME, clock.now + 30 * 24 * 60 * 60)
+    assert (row.network, row.expires_at) == (HOME, clock.now + 31 * 24 * 60 * 60)
 
     clock.now = float(row.expires_at)  # its TTL may delete it days later
     assert [tries(student.username) for _ in range(10)] == ["NotAuthenticated"] * 10
@@ -305,7 +305,7 @@ def test_known_address_is_stored_once_a_day(aws: None, clock: FakeClock, dynamod
     for seconds in (0, day, day + 1):
         clock.now = 1_000_000.0 + seconds
         assert tries(student.username, PASSWORD, HOME) == "in"
-        expiries += [row.expires_at - 1_000_000 - 30 * day for row in KnownAddress.all_of_user(student.id)]
+        expiries += [row.expires_at - 1_000_000 - 31 * day for row in KnownAddress.all_of_user(student.id)]
 
     assert expiries == [0, 0, day + 1]
 

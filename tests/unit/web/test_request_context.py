@@ -2,6 +2,7 @@
 
 import pytest
 
+from chalicelib.core.config import settings
 from chalicelib.core.errors import DomainError
 from chalicelib.web import request_context
 from chalicelib.web.endpoint import ApiRequest
@@ -56,6 +57,24 @@ def test_spelling_of_a_path_shapes_nothing(stage: str, spelling: str) -> None:
     assert request_context.base_path(found) == stage
     assert request_context.base_url(found) == f"http://api.example.org{stage}"
     assert request_context.instance_path(found).rstrip("/") == f"{stage}/api/v1/points"
+
+
+def test_paths_behind_a_proxy_are_those_of_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(settings().__dict__, "public_base_url", "https://school.example/lms")
+    found = request(headers={"host": "api.example.org"})
+    found._event_dict["requestContext"]["path"] = "/prod/api/v1/points/"
+
+    assert request_context.base_path(found) == "/lms"
+    assert request_context.instance_path(found) == "/lms/api/v1/points/"
+
+
+def test_parameter_is_decoded_once() -> None:
+    found = request()
+    found._event_dict["requestContext"]["path"] = "/prod/api/v1/points/%2541"
+    found.path, found.uri_params = "/api/v1/points/{point_id}", {"point_id": "%41"}
+
+    assert request_context.base_path(found) == "/prod"
+    assert request_context.instance_path(found) == "/prod/api/v1/points/%2541"
 
 
 def test_path_parameters_are_part_of_the_instance() -> None:
