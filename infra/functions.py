@@ -20,6 +20,11 @@ class Function:
         return f"{PROJECT}-{stage_name}" + ("" if self.name == API.name else f"-{self.name}")
 
     @property
+    def role_resource(self) -> str:
+        """The logical ID of its role in the template of `chalice package`."""
+        return "".join(part.capitalize() for part in self.name.split("_")) + "Role"
+
+    @property
     def policy_file(self) -> str:
         """The file in .chalice/ that holds its policy."""
         return f"policy-{'api' if self.name == API.name else self.name}.json"

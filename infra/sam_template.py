@@ -32,7 +32,7 @@ def merge_template(stage: config.Stage) -> dict[str, Any]:
         resources[function.resource] = {"Properties": properties}
         resources[f"{function.resource}LogGroup"] = {"Type": "AWS::Logs::LogGroup", "Properties": log}
         if stage.permissions_boundary:
-            resources[f"{function.resource}Role"] = {"Properties": {"PermissionsBoundary": stage.permissions_boundary}}
+            resources[function.role_resource] = {"Properties": {"PermissionsBoundary": stage.permissions_boundary}}
     access_log = {"Fn::ImportValue": f"eduflow-{stage.name}-access-log"}
     resources["RestAPI"] = {"Properties": stage_settings.properties(stage.variables, access_log)}
     return {"Resources": resources}

@@ -71,5 +71,6 @@ def test_package_has_the_boundary_of_the_stage() -> None:
 
     resources = sam_template.merge_template(stage)["Resources"]
 
-    roles = [one for name, one in resources.items() if name.endswith("Role")]
-    assert [role["Properties"] for role in roles] == [{"PermissionsBoundary": arn}] * len(FUNCTIONS)
+    roles = {name: one["Properties"] for name, one in resources.items() if name.endswith("Role")}
+    names = ("ApiHandler", "Authorizer", "EnrollmentEmails", "CascadeDeletions", "DailyReport", "Cleanup")
+    assert roles == {f"{name}Role": {"PermissionsBoundary": arn} for name in names}
