@@ -5,6 +5,7 @@ from unittest.mock import Mock
 import pytest
 
 from chalicelib.adapters import aws, sqs
+from chalicelib.security import signing_keys
 
 
 @pytest.fixture
@@ -13,3 +14,4 @@ def no_aws(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aws, "client", Mock(side_effect=AssertionError("a call to AWS")))
     monkeypatch.setattr(aws, "session", Mock(side_effect=AssertionError("a call to AWS")))
     monkeypatch.setattr(sqs, "send", Mock(return_value=True))
+    monkeypatch.setattr(signing_keys, "keyed_hash", Mock(return_value="hash"))
