@@ -44,7 +44,7 @@ class Settings:
     @cached_property
     def is_instructor_registration_open(self) -> bool:
         """Whether anyone may register as an instructor. Otherwise admins grant the role."""
-        return _choice("INSTRUCTOR_REGISTRATION", ("open", "closed")) == "open"
+        return _choice("INSTRUCTOR_REGISTRATION", ("open", "closed"), "open") == "open"
 
     @cached_property
     def failed_logins_per_account(self) -> int:
@@ -105,15 +105,11 @@ def _required(name: str) -> str:
 
 
 def _bool(name: str, default: str) -> bool:
+    return _choice(name, ("true", "false"), default) == "true"
+
+
+def _choice(name: str, values: tuple[str, ...], default: str) -> str:
     value = os.environ.get(name, default).lower()
-    if value not in ("true", "false"):
-        raise ConfigurationError(f"The environment variable {name} is {value!r}: it must be true or false.")
-    return value == "true"
-
-
-def _choice(name: str, values: tuple[str, ...]) -> str:
-    """Return the value of a variable; the first one is the default."""
-    value = os.environ.get(name, values[0]).lower()
     if value not in values:
         raise ConfigurationError(f"The environment variable {name} is {value!r}: it must be {' or '.join(values)}.")
     return value

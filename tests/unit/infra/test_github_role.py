@@ -19,7 +19,7 @@ RESOURCES: dict[str, Any] = cfnlint.decode.cfn_yaml.load(str(PROJECT / "infra" /
 NAMES = {"partition": "aws", "region": "eu-west-1", "account": "123456789012", "stage": "prod"}
 # AWS has no resources, or no names, for these actions.
 UNNAMED = {"Network", "Descriptions", "EventSources", "LogGroups", "Email", "SecretGenerator"}
-# What the steps around CloudFormation and Chalice call, beyond what the check before the deploy asks for.
+# What the steps around CloudFormation and Chalice call, beyond what the check before the deploy needs.
 LISTINGS = (
     "dynamodb:ListTables",
     "lambda:ListFunctions",
