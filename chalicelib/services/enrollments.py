@@ -128,8 +128,8 @@ def _insert(caller: Caller, enrollment: Enrollment) -> None:
         except ConditionFailed as error:
             if "student" in error.failed:
                 raise NotAuthenticated.outdated() from error
-            rate_limits.require_left([hourly], "Too many enrollments. Retry later.")
-            rate_limits.require_left([withdrawals], "You left this course too often. Retry later.")
+            rate_limits.require_left(hourly, "Too many enrollments. Retry later.")
+            rate_limits.require_left(withdrawals, "You left this course too often. Retry later.")
 
 
 def _withdraw(caller: Caller, enrollment: Enrollment) -> bool:

@@ -8,7 +8,7 @@ import hashlib
 import ipaddress
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -101,17 +101,16 @@ def withdrawals_from(student: str, course: str) -> Quota:
     return Quota(f"withdrawals#{student}#{course}", settings().reenrollments_per_course + 1, DAY_SECONDS)
 
 
-def require_left(quotas: Iterable[Quota], message: str) -> None:
-    """Check quotas after the condition of a write that counts them failed; a window that is over is deleted.
+def require_left(quota: Quota, message: str) -> None:
+    """Check a quota after the condition of a write that counts it failed; a window that is over is deleted.
 
     Raises:
-        TooManyAttempts: One of them is used up.
+        TooManyAttempts: It is used up.
     """
     now = int(time.time())
-    for quota in quotas:
-        window = current_window(quota, now)
-        if window and window.reserved >= quota.limit:
-            raise TooManyAttempts(message, math.ceil(window.expires_at - now))
+    window = current_window(quota, now)
+    if window and window.reserved >= quota.limit:
+        raise TooManyAttempts(message, math.ceil(window.expires_at - now))
 
 
 def current_window(quota: Quota, now: int) -> Throttle | None:
@@ -143,7 +142,7 @@ def network_of(address: str) -> str:
 
 def _count(quota: Quota, what: str) -> None:
     while not Throttle.reserve(quota, int(time.time())):
-        require_left([quota], f"Too many {what}. Retry later.")
+        require_left(quota, f"Too many {what}. Retry later.")
 
 
 def _reserve(quota: Quota, budget: WaitBudget) -> Reservation:
