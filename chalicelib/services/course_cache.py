@@ -1,22 +1,34 @@
-"""Cached reads of rendered courses, for all callers: the services check afterwards who may view them.
+"""Cached reads of courses, their lists and their lessons, for all callers: the services check who may view them.
 
-Every write of a course runs inside `invalidating`.
+Every write of a course or lesson runs inside `invalidating` or `invalidating_lessons`.
 """
 
 import hashlib
 import json
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 
 from chalicelib.adapters.cache import invalidation, read_through
-from chalicelib.adapters.cache.read_through import Entry
+from chalicelib.adapters.cache.entries import Entry
+from chalicelib.adapters.cache.invalidation import Change
 from chalicelib.core.errors import Throttled, WriteContention
-from chalicelib.core.pagination import Cursor, Page, PageRequest
+from chalicelib.core.pagination import Page, PageRequest
 from chalicelib.models.base import ConditionFailed
+from chalicelib.models.course_listings import keywords
 from chalicelib.models.courses import Course
-from chalicelib.services.rendered_courses import RenderedCourse, render
+from chalicelib.services import rendered_text
+from chalicelib.services.rendering import LessonsOfCourse, RenderedCourse, render_course
 
+# The parts of the scope of all lists are: each course, each ordering, and each word that is searched for.
 _LISTS = "courses"
+BY_DATE, BY_PRICE = "by-date", "by-price"
+_LESSONS = "lessons"  # the part of a course's scope
+
+
+def word_part(word: str) -> str:
+    """Return the part of the lists that consists of the searches for a word."""
+    return f"word:{word}"
 
 
 def get(course_id: str) -> RenderedCourse | None:
@@ -24,60 +36,84 @@ def get(course_id: str) -> RenderedCourse | None:
 
     def load() -> RenderedCourse | None:
         course = Course.find(course_id)
-        return render(course) if course else None
+        return render_course(course) if course else None
 
-    return read_through.get_or_load(Entry(f"course:{course_id}", "detail", _serialize, _deserialize), load)
+    entry = Entry(_scope(course_id), "detail", rendered_text.course_to_text, rendered_text.course_from_text)
+    return read_through.get_or_load(entry, load)
 
 
-def get_page(name: str, request: PageRequest, load: Callable[[], Page[RenderedCourse]]) -> Page[RenderedCourse]:
-    """Return a page of published courses. ``name`` identifies the list and its order; ``load`` reads the page."""
-    cursor = request.cursor
-    key = json.dumps([name, request.limit, cursor and [cursor.sort_key, cursor.backward]])
-    entry = Entry(_LISTS, hashlib.sha256(key.encode()).hexdigest(), _serialize_page, _deserialize_page)
+def get_page(
+    name: str, parts: Sequence[str], request: PageRequest, load: Callable[[], Page[RenderedCourse]]
+) -> Page[RenderedCourse]:
+    """Return a page of published courses, read by ``load``.
+
+    ``name`` identifies the list and its order, and ``parts`` are those on which depends which courses it contains.
+    """
+
+    def parts_of(page: Page[RenderedCourse] | None) -> list[str]:
+        return [*parts, *(course.id for course in page.items)] if page else [*parts]
+
+    to_text, from_text = rendered_text.page_to_text, rendered_text.page_from_text
+    entry = Entry(_LISTS, _page_name(name, request), to_text, from_text, parts_of)
     return read_through.get_or_load(entry, load) or load()  # a page is never None, whatever the cache returns
 
 
-def invalidating(*states: Course) -> AbstractContextManager[None]:
-    """Invalidate the cached reads around a write, given the course before and after it."""
-    scopes = {f"course:{course.id}" for course in states}
+def get_lesson(course_id: str, suffix: str, load: Callable[[], LessonsOfCourse | None]) -> LessonsOfCourse | None:
+    """Return a lesson, read by ``load``, as a page of one; None if it does not exist."""
+    return _get_lessons(course_id, f"lesson:{suffix}", load)
+
+
+def get_lessons(
+    course_id: str, request: PageRequest, load: Callable[[], LessonsOfCourse | None]
+) -> LessonsOfCourse | None:
+    """Return a page of the lessons of a course, read by ``load``; None if the course does not exist."""
+    return _get_lessons(course_id, _page_name("lessons", request), load)
+
+
+def invalidating(old: Course | None, new: Course | None) -> AbstractContextManager[None]:
+    """Invalidate the cached reads that a write changes, given the course before and after it, if it exists then."""
+    states = [course for course in (old, new) if course]
+    changes = [Change(_scope(states[0].id))]
     if any(course.is_published for course in states):
-        scopes.add(_LISTS)
-    return invalidation.invalidating(*scopes, not_written_errors=(ConditionFailed, Throttled, WriteContention))
+        changes.append(Change(_LISTS, (states[0].id, *_changed_parts(old, new))))
+    return _invalidating(*changes)
 
 
-def _serialize(course: RenderedCourse) -> str:
-    return _join([course])
+def invalidating_lessons(course_id: str) -> AbstractContextManager[None]:
+    """Invalidate the cached lessons of a course around a write that changes neither their number nor the course."""
+    return _invalidating(Change(_scope(course_id), (_LESSONS,)))
 
 
-def _deserialize(text: str) -> RenderedCourse:
-    [course] = _split(*text.split("\n", 1))
-    return course
+def _changed_parts(old: Course | None, new: Course | None) -> list[str]:
+    """Return the orderings and searches in which a write adds, removes or moves the course."""
+    before, after = _places(old), _places(new)
+    return sorted(
+        before.keys() ^ after.keys() | {part for part in before.keys() & after if before[part] != after[part]}
+    )
 
 
-def _serialize_page(page: Page[RenderedCourse]) -> str:
-    cursors = [cursor and [cursor.sort_key, cursor.backward] for cursor in (page.next_cursor, page.previous_cursor)]
-    return f"{json.dumps(cursors)}\n{_join(page.items)}"
+def _places(course: Course | None) -> dict[str, float]:
+    """Return for each part of the lists that contains the course what its position there depends on."""
+    if course is None or not course.is_published:
+        return {}
+    words = {word_part(word): 0 for word in keywords(course.title, course.description)}
+    return {BY_DATE: 0, BY_PRICE: course.price_cents, **words}
 
 
-def _deserialize_page(text: str) -> Page[RenderedCourse]:
-    cursors, heads, bodies = text.split("\n", 2)
-    next_cursor, previous_cursor = (Cursor(*cursor) if cursor else None for cursor in json.loads(cursors))
-    return Page(_split(heads, bodies), next_cursor, previous_cursor)
+def _get_lessons(course_id: str, name: str, load: Callable[[], LessonsOfCourse | None]) -> LessonsOfCourse | None:
+    to_text, from_text = rendered_text.lessons_to_text, rendered_text.lessons_from_text
+    entry = Entry(_scope(course_id), name, to_text, from_text, lambda _: [_LESSONS])
+    return read_through.get_or_load(entry, load)
 
 
-def _join(courses: Sequence[RenderedCourse]) -> str:
-    """Return courses as text: a line of JSON with all but their JSON, and its length; then the JSON of all."""
-    heads = [[*course[:-1], len(course.json)] for course in courses]
-    return f"{json.dumps(heads)}\n{''.join(course.json for course in courses)}"
+def _page_name(name: str, request: PageRequest) -> str:
+    cursor = request.cursor
+    text = json.dumps([name, request.limit, cursor and [cursor.sort_key, cursor.backward]])
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _split(heads: str, bodies: str) -> list[RenderedCourse]:
-    """Return the courses of a text. Raises ValueError if it is malformed."""
-    courses, start = [], 0
-    for course_id, owner_id, is_published, version, length in json.loads(heads):
-        body = bodies[start : start + length]
-        courses.append(RenderedCourse(course_id, owner_id, is_published, version, body))
-        start += length
-    if start != len(bodies):
-        raise ValueError("the lengths of the courses are wrong")
-    return courses
+def _scope(course_id: str) -> str:
+    return f"course:{course_id}"
+
+
+_invalidating = partial(invalidation.invalidating, not_written_errors=(ConditionFailed, Throttled, WriteContention))

@@ -18,17 +18,17 @@ from chalicelib.models.base import retry_stale_reads
 from chalicelib.models.course_listings import CourseListing
 from chalicelib.models.courses import Course, OwnerDeleted, WriterOutdated
 from chalicelib.services import course_cache
-from chalicelib.services.rendered_courses import RenderedCourse, render
+from chalicelib.services.rendering import LessonsOfCourse, RenderedCourse, render_course
 
 ORDERINGS = {"created_at": course_listings.by_date, "price": course_listings.by_price}
 
 
-def can_view(caller: Caller | None, course: Course | RenderedCourse) -> bool:
+def can_view(caller: Caller | None, course: Course | RenderedCourse | LessonsOfCourse) -> bool:
     """Return whether the caller may view a course: published courses are public, drafts for those who can edit."""
     return course.is_published or (caller is not None and can_edit(caller, course))
 
 
-def can_edit(caller: Caller, course: Course | RenderedCourse) -> bool:
+def can_edit(caller: Caller, course: Course | RenderedCourse | LessonsOfCourse) -> bool:
     """Return whether the caller may edit a course: its owner, while they are an instructor, and admins."""
     return caller.is_admin or (caller.role is Role.INSTRUCTOR and course.owner_id == caller.id)
 
@@ -45,7 +45,7 @@ def create(caller: Caller, fields: Mapping[str, Any], now: datetime | None = Non
     at = clock.format_timestamp(now or clock.now())
     course = Course(ids.new_id(), owner_id=caller.id, owner=caller.username, created_at=at, updated_at=at, **fields)
     try:
-        with course_cache.invalidating(course):
+        with course_cache.invalidating(None, course):
             course.create(caller)
     except WriterOutdated as error:
         raise NotAuthenticated.outdated() from error
@@ -113,7 +113,7 @@ def delete(caller: Caller, course_id: str, versions: ExpectedVersions) -> None:
 
     def attempt() -> None:
         course = _load_for_update(caller, course_id, versions)
-        with course_cache.invalidating(course):
+        with course_cache.invalidating(course, None):
             course.soft_delete(clock.timestamp())
 
     retry_stale_reads(attempt)
@@ -134,7 +134,10 @@ def list_courses(caller: Caller | None, request: PageRequest, *, ordering: str, 
     def load() -> Page[RenderedCourse]:
         return _rendered(_load_page(caller, request, partitions, ascending=not ordering.startswith("-")))
 
-    return course_cache.get_page(ordering, request, load) if names == [course_listings.PUBLISHED] else load()
+    if names != [course_listings.PUBLISHED]:
+        return load()
+    part = course_cache.BY_PRICE if "price" in ordering else course_cache.BY_DATE
+    return course_cache.get_page(ordering, [part], request, load)
 
 
 def search(request: PageRequest, text: str) -> Page[RenderedCourse]:
@@ -153,7 +156,8 @@ def search(request: PageRequest, text: str) -> Page[RenderedCourse]:
         matches = [c for c in page.items if {*tokens} <= {*course_listings.keywords(c.title, c.description)}]
         return _rendered(Page(matches, page.next_cursor, page.previous_cursor))
 
-    return course_cache.get_page(f"search {' '.join(tokens)}", request, load)
+    parts = [course_cache.word_part(word) for word in tokens]
+    return course_cache.get_page(f"search {' '.join(tokens)}", parts, request, load)
 
 
 def visible_listings(caller: Caller | None) -> list[str]:
@@ -185,7 +189,7 @@ def _load_page(caller: Caller | None, request: PageRequest, partitions: list[str
 
 
 def _rendered(page: Page[Course]) -> Page[RenderedCourse]:
-    return Page([render(course) for course in page.items], page.next_cursor, page.previous_cursor)
+    return Page([render_course(course) for course in page.items], page.next_cursor, page.previous_cursor)
 
 
 def _load_for_update(caller: Caller, course_id: str, versions: ExpectedVersions) -> Course:

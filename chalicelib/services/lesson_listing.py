@@ -8,15 +8,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chalicelib.core import pagination
+from chalicelib.core import ids, pagination
 from chalicelib.core.caller import Caller
-from chalicelib.core.errors import NotFound
 from chalicelib.core.pagination import Cursor, Page, PageRequest, paginate
 from chalicelib.models import course_listings
 from chalicelib.models.course_listings import CourseListing
 from chalicelib.models.courses import Course
 from chalicelib.models.lessons import Lesson
-from chalicelib.services import courses
+from chalicelib.services import course_cache, courses
+from chalicelib.services.rendering import LessonsOfCourse, RenderedLesson, render_lesson
 
 MAX_COURSES_PER_PAGE = 20
 _LOAD_BATCH_SIZE = 20
@@ -32,16 +32,25 @@ class _LessonRef:
     suffix: str
 
 
-def list_lessons(caller: Caller | None, request: PageRequest, course_id: str | None) -> Page[Lesson]:
+def list_lessons(caller: Caller | None, request: PageRequest, course_id: str | None) -> Page[RenderedLesson]:
     """Return a page of the lessons of a course, or of all courses that the caller may view, newest course first."""
-    if course_id is None:
-        return _load(_page_across_courses(caller, request), request.is_backward)
-    try:
-        course = courses.get_uncached(caller, course_id)
-    except NotFound:
-        return Page([], None, None)
-    page = paginate(request, lambda after, backward, limit: _refs(course.id, "", after, backward, limit))
-    return _load(page, request.is_backward)
+    if course_id is not None:
+        return _page_of_course(caller, request, course_id)
+    return _load(_page_across_courses(caller, request), request.is_backward)
+
+
+def _page_of_course(caller: Caller | None, request: PageRequest, course_id: str) -> Page[RenderedLesson]:
+    """Return a page of the lessons of a course, from the cache; an empty one if the caller may not view the course."""
+
+    def load() -> LessonsOfCourse | None:
+        course = Course.find(course_id)
+        if course is None:
+            return None
+        refs = paginate(request, lambda after, backward, limit: _refs(course_id, "", after, backward, limit))
+        return LessonsOfCourse(course.owner_id, course.is_published, _load(refs, request.is_backward))
+
+    found = course_cache.get_lessons(course_id, request, load) if ids.is_valid_id(course_id) else None
+    return found.page if found and courses.can_view(caller, found) else Page([], None, None)
 
 
 def _page_across_courses(caller: Caller | None, request: PageRequest) -> Page[_LessonRef]:
@@ -98,10 +107,10 @@ def _refs(course_id: str, prefix: str, after: str | None, backward: bool, limit:
     return [_LessonRef(prefix + sort_key, course_id, suffix) for sort_key, suffix in keys]
 
 
-def _load(page: Page[_LessonRef], backward: bool) -> Page[Lesson]:
+def _load(page: Page[_LessonRef], backward: bool) -> Page[RenderedLesson]:
     """Return the lessons of a page's refs, as many as fit into one response."""
     refs = page.items[::-1] if backward else page.items
-    lessons: list[Lesson] = []
+    lessons: list[RenderedLesson] = []
     size = 0
     for start in range(0, len(refs), _LOAD_BATCH_SIZE):
         batch = refs[start : start + _LOAD_BATCH_SIZE]
@@ -113,11 +122,11 @@ def _load(page: Page[_LessonRef], backward: bool) -> Page[Lesson]:
             size += len(json.dumps(lesson.content))
             if lessons and size > pagination.MAX_PAGE_BYTES:
                 return _truncate(page, lessons, refs[number - 1].sort_key, backward)
-            lessons.append(lesson)
+            lessons.append(render_lesson(lesson))
     return Page(lessons[::-1] if backward else lessons, page.next_cursor, page.previous_cursor)
 
 
-def _truncate(page: Page[_LessonRef], lessons: list[Lesson], last: str, backward: bool) -> Page[Lesson]:
+def _truncate(page: Page[_LessonRef], lessons: list[RenderedLesson], last: str, backward: bool) -> Page[RenderedLesson]:
     if backward:
         return Page(lessons[::-1], page.next_cursor, Cursor(last, backward=True))
     return Page(lessons, Cursor(last), page.previous_cursor)

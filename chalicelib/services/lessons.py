@@ -7,11 +7,13 @@ from typing import Any
 from chalicelib.core import clock, ids
 from chalicelib.core.caller import Caller
 from chalicelib.core.errors import Forbidden, InvalidInput, NotFound, PreconditionFailed
+from chalicelib.core.pagination import Page
 from chalicelib.core.versions import ExpectedVersions
 from chalicelib.models.base import retry_stale_reads
 from chalicelib.models.courses import Course
 from chalicelib.models.lessons import Lesson
 from chalicelib.services import course_cache, courses
+from chalicelib.services.rendering import LessonsOfCourse, RenderedLesson, render_lesson
 
 
 def create(caller: Caller, course_id: str, fields: Mapping[str, Any], now: datetime | None = None) -> Lesson:
@@ -30,20 +32,32 @@ def create(caller: Caller, course_id: str, fields: Mapping[str, Any], now: datet
             raise InvalidInput.for_field("course", "does_not_exist", "Course not found.") from error
         _require_editor(caller, course)
         lesson = Lesson(course.id, ids.new_suffix(), created_at=created_at, **fields)
-        with course_cache.invalidating(course):
+        with course_cache.invalidating(course, course):
             lesson.create(course)
         return lesson
 
     return retry_stale_reads(attempt)
 
 
-def get(caller: Caller | None, lesson_id: str) -> Lesson:
-    """Return a lesson.
+def get(caller: Caller | None, lesson_id: str) -> RenderedLesson:
+    """Return a lesson, from the cache.
 
     Raises:
         NotFound: It does not exist, or the caller may not view its course.
     """
-    return _load(caller, lesson_id)[0]
+
+    def load() -> LessonsOfCourse | None:
+        lesson, course = _find(lesson_id)
+        if lesson is None or course is None:
+            return None
+        return LessonsOfCourse(course.owner_id, course.is_published, Page([render_lesson(lesson)], None, None))
+
+    key = ids.parse_lesson_id(lesson_id)
+    found = course_cache.get_lesson(*key, load) if key else None
+    if found is None or not courses.can_view(caller, found):
+        raise _not_found()
+    [lesson] = found.page.items
+    return lesson
 
 
 def update(caller: Caller, lesson_id: str, fields: Mapping[str, Any], versions: ExpectedVersions) -> Lesson:
@@ -63,7 +77,8 @@ def update(caller: Caller, lesson_id: str, fields: Mapping[str, Any], versions: 
         if all(getattr(old, name) == value for name, value in fields.items()):
             return old
         new = Lesson(**(old.attribute_values | dict(fields) | {"version": old.version + 1}))
-        new.replace(old)
+        with course_cache.invalidating_lessons(old.course):
+            new.replace(old)
         return new
 
     return retry_stale_reads(attempt)
@@ -78,22 +93,21 @@ def delete(caller: Caller, lesson_id: str, versions: ExpectedVersions) -> None:
 
     def attempt() -> None:
         lesson, course = _load_for_update(caller, lesson_id, versions)
-        with course_cache.invalidating(course):
+        with course_cache.invalidating(course, course):
             lesson.delete_from(course)
 
     retry_stale_reads(attempt)
 
 
-def _load(caller: Caller | None, lesson_id: str) -> tuple[Lesson, Course]:
+def _find(lesson_id: str) -> tuple[Lesson | None, Course | None]:
     lesson = Lesson.find(lesson_id)
-    course = Course.find(lesson.course) if lesson else None
-    if lesson is None or course is None or not courses.can_view(caller, course):
-        raise NotFound("Lesson not found.")
-    return lesson, course
+    return lesson, Course.find(lesson.course) if lesson else None
 
 
 def _load_for_update(caller: Caller, lesson_id: str, versions: ExpectedVersions) -> tuple[Lesson, Course]:
-    lesson, course = _load(caller, lesson_id)
+    lesson, course = _find(lesson_id)
+    if lesson is None or course is None or not courses.can_view(caller, course):
+        raise _not_found()
     _require_editor(caller, course)
     if versions is not None and lesson.version not in versions:
         raise PreconditionFailed("The lesson has changed since you read it.")
@@ -103,3 +117,7 @@ def _load_for_update(caller: Caller, lesson_id: str, versions: ExpectedVersions)
 def _require_editor(caller: Caller, course: Course) -> None:
     if not courses.can_edit(caller, course):
         raise Forbidden("Only the course's owner and admins can change its lessons.")
+
+
+def _not_found() -> NotFound:
+    return NotFound("Lesson not found.")

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from chalicelib.adapters.cache import invalidation, keys, read_through, switch
+from chalicelib.adapters.cache.invalidation import Change
 from chalicelib.adapters.dynamodb import RetryingConnection
 from chalicelib.core.caller import Caller
 from chalicelib.core.errors import NotFound, Throttled
@@ -57,7 +58,7 @@ def faults(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
     The marker of a dead writer is shortened, or nothing would be cached any more. That of a living writer is not: as
     in production, it outlives the write, however slow the machine is.
     """
-    store, run, execute = read_through._store_and_release, invalidation._run_for_scopes, Transaction.run
+    store, run, execute = read_through._store_and_release, invalidation._run_script, Transaction.run
 
     def pause() -> None:
         if random.random() < 0.1:
@@ -67,19 +68,19 @@ def faults(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
         pause()
         store(*arguments)
 
-    def pausing_or_killed_run(script: str, scopes: tuple[str, ...], writer: str) -> bool:
+    def pausing_or_killed_run(script: str, changes: tuple[Change, ...], writer: str) -> bool:
         if script == invalidation._END and getattr(_mortal, "now", False) and _mortal.marked and random.random() < 0.2:
-            for scope in scopes:
-                valkey.client.eval(_SHORTEN_MARKER, 1, keys.writers(scope), writer, 1)
+            for change in changes:
+                valkey.client.eval(_SHORTEN_MARKER, 1, keys.writers(change.scope), writer, 1)
             raise _Killed
         if script == invalidation._END:
             pause()
-        acknowledged = run(script, scopes, writer)
+        acknowledged = run(script, changes, writer)
         if script == invalidation._BEGIN:
             _mortal.marked = acknowledged
             pause()
         elif random.random() < 0.2:
-            run(invalidation._BEGIN, scopes, writer)
+            run(invalidation._BEGIN, changes, writer)
         return acknowledged
 
     def throttled_or_run(transaction: Transaction) -> None:
@@ -88,7 +89,7 @@ def faults(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
         execute(transaction)
 
     monkeypatch.setattr(read_through, "_store_and_release", pausing_store)
-    monkeypatch.setattr(invalidation, "_run_for_scopes", pausing_or_killed_run)
+    monkeypatch.setattr(invalidation, "_run_script", pausing_or_killed_run)
     monkeypatch.setattr(Transaction, "run", throttled_or_run)
 
 
@@ -232,7 +233,13 @@ class _School:
     def edits(self, course: Course) -> None:
         _mortal.now = True  # where faults are wanted
         while self.goes_on():
-            fields = {"title": unique("Edited"), "price_cents": random.randrange(10_000)}
+            fields: dict[str, Any] = random.choice(
+                [
+                    {"title": unique("Edited")},
+                    {"price_cents": random.randrange(10_000)},
+                    {"description": unique("Text")},
+                ]
+            )
             try:
                 with self.history.write() as versions:
                     versions[course.id] = courses.update(self.teacher, course.id, fields, None).version

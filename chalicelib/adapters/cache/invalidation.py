@@ -4,6 +4,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 from chalicelib.adapters.cache import client as connection
 from chalicelib.adapters.cache import keys, switch
@@ -13,26 +14,43 @@ from chalicelib.observability.logs import error_log
 _RETRY_SECONDS = 0.1
 _LONGEST_WRITE_SECONDS = 45  # of the deletion worker, whose transactions may wait longer than those of a request
 
+# Invalidates the parts of the scope that the command names, or all of it. Part of both scripts.
+_INVALIDATE = """
+if #ARGV == 2 then
+  redis.call('DEL', KEYS[1])
+elseif redis.call('EXISTS', KEYS[1]) == 1 then
+  local sequence = redis.call('HINCRBY', KEYS[1], '#sequence', 1)
+  for at = 3, #ARGV do redis.call('HSET', KEYS[1], ARGV[at], sequence) end
+end
+"""
 # These scripts run even when the memory is full.
 # The third key records that the writer has ended: a delayed _BEGIN that arrives later leaves no marker behind.
-_BEGIN = """#!lua flags=allow-oom
+_BEGIN = f"""#!lua flags=allow-oom
 if redis.call('EXISTS', KEYS[3]) == 1 then return 1 end
-redis.call('DEL', KEYS[1])
+{_INVALIDATE}
 redis.call('ZADD', KEYS[2], redis.call('TIME')[1] + ARGV[2], ARGV[1])
 redis.call('EXPIRE', KEYS[2], ARGV[2])
 return 1
 """
-_END = """#!lua flags=allow-oom
-redis.call('DEL', KEYS[1])
+_END = f"""#!lua flags=allow-oom
+{_INVALIDATE}
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('SET', KEYS[3], '', 'EX', ARGV[2])
 return 1
 """
 
 
+@dataclass(frozen=True)
+class Change:
+    """What a write changes in a scope: the parts, without which it is all of it."""
+
+    scope: str
+    parts: tuple[str, ...] = ()
+
+
 @contextmanager
-def invalidating(*scopes: str, not_written_errors: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-    """Invalidate scopes around a write to the database: when it ends, no reader gets the previous state.
+def invalidating(*changes: Change, not_written_errors: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Invalidate entries around a write to the database: when it ends, no reader gets the previous state.
 
     If the cache is not reachable, switch it off, and wait until all processes know that: 1.5 seconds, once.
     ``not_written_errors`` are the exceptions after which nothing was written. After any other exception that is not
@@ -44,7 +62,7 @@ def invalidating(*scopes: str, not_written_errors: tuple[type[Exception], ...] =
     if not connection.is_enabled():
         yield
         return
-    writer = _Writer(scopes)
+    writer = _Writer(changes)
     writer.begin()
     try:
         yield
@@ -55,16 +73,16 @@ def invalidating(*scopes: str, not_written_errors: tuple[type[Exception], ...] =
 
 
 class _Writer:
-    """One write to the database, with the scopes that it invalidates."""
+    """One write to the database, with what it changes."""
 
-    def __init__(self, scopes: tuple[str, ...]) -> None:
+    def __init__(self, changes: tuple[Change, ...]) -> None:
         state = switch.state()
         self._id = secrets.token_hex(8)
-        self._scopes = tuple(keys.scope_in_epoch(scope, state.epoch) for scope in scopes)
+        self._changes = tuple(replace(one, scope=keys.scope_in_epoch(one.scope, state.epoch)) for one in changes)
         self._off = state if state.can_be_prolonged(time.time()) else None
 
     def begin(self) -> None:
-        """Delete the generations and set write markers, or switch the cache off."""
+        """Invalidate the entries and set write markers, or switch the cache off."""
         if self._off:
             if self._off.off_until - time.time() < _LONGEST_WRITE_SECONDS:
                 self._off = switch.turn_off()  # prolongs it
@@ -77,12 +95,14 @@ class _Writer:
             self._run(_END)
 
     def end(self) -> None:
-        """Delete the generations again, or wait until no reader uses the cache."""
+        """Invalidate the entries again, or wait until no reader uses the cache."""
         if self._off is None and not self._run(_END, attempts=2):
             try:
                 self._off = switch.turn_off()
             except Exception:  # the write is stored: an error would tell the client that it is not
-                error_log.exception("The cache is neither invalidated nor switched off", scopes=self._scopes)
+                error_log.exception(
+                    "The cache is neither invalidated nor switched off", scopes=[one.scope for one in self._changes]
+                )
                 return
         if self._off:
             time.sleep(max(0.0, self._off.known_at - time.time()))
@@ -91,19 +111,20 @@ class _Writer:
         """Run a script, and return whether it succeeded within the attempts."""
         for attempt in range(attempts):
             time.sleep(attempt * _RETRY_SECONDS)
-            if _run_for_scopes(script, self._scopes, self._id):
+            if _run_script(script, self._changes, self._id):
                 return True
         return False
 
 
-def _run_for_scopes(script: str, scopes: tuple[str, ...], writer: str) -> bool:
-    """Run a writer's script for each scope and return whether all succeeded, even while the circuit is open."""
+def _run_script(script: str, changes: tuple[Change, ...], writer: str) -> bool:
+    """Run a writer's script for each change and return whether all succeeded, even while the circuit is open."""
     with connection.circuit_breaker():
         pipeline = connection.client().pipeline(transaction=False)
-        for scope in scopes:
+        for change in changes:
+            scope = change.scope
             names = (keys.generation(scope), keys.writers(scope), keys.ended(scope, writer))
-            pipeline.eval(script, len(names), *names, writer, CACHE_WRITE_MARKER_TTL_SECONDS)
-        if connection.execute(pipeline) == [1] * len(scopes):
+            pipeline.eval(script, len(names), *names, writer, CACHE_WRITE_MARKER_TTL_SECONDS, *change.parts)
+        if connection.execute(pipeline) == [1] * len(changes):
             return True
         raise connection.CacheProtocolError("unexpected reply to a writer's script")
     return False

@@ -16,7 +16,7 @@ from chalicelib.schemas.lessons import (
 from chalicelib.services import lesson_listing, lessons
 from chalicelib.web.endpoint import API_PREFIX, ApiRequest
 from chalicelib.web.etags import conditional_response, if_match_versions, updated_response
-from chalicelib.web.pagination import page_request, page_response
+from chalicelib.web.pagination import page_request, rendered_page_response
 from chalicelib.web.responses import json_response, no_content
 from chalicelib.web.routing import ApiBlueprint
 
@@ -26,14 +26,14 @@ ITEM_PATH = f"{COLLECTION_PATH}/{{lesson_id}}"
 blueprint = ApiBlueprint(__name__, authorizer)
 
 
-@blueprint.endpoint("GET", COLLECTION_PATH, query=LessonQuery, responses={200: LessonList})
+@blueprint.endpoint("GET", COLLECTION_PATH, query=LessonQuery, responses={200: LessonList}, reports_cache_status=True)
 def list_lessons(request: ApiRequest[None, LessonQuery]) -> Response:
     """List the lessons of the courses visible to the caller.
 
     They are sorted by course, newest first, and by `order_index` within a course.
     """
     page = lesson_listing.list_lessons(request.caller_or_none, page_request(request), request.query.course)
-    return page_response(request, page, LessonList, [LessonRead.from_model(lesson) for lesson in page.items])
+    return rendered_page_response(request, page, (lesson.json for lesson in page.items))
 
 
 @blueprint.endpoint("POST", COLLECTION_PATH, body=LessonCreate, responses={201: LessonRead})
@@ -44,11 +44,13 @@ def create_lesson(request: ApiRequest[LessonCreate, None]) -> Response:
     return json_response(LessonRead.from_model(lesson), 201, {"Location": location})
 
 
-@blueprint.endpoint("GET", ITEM_PATH, responses={200: LessonRead, 304: None}, error_statuses={404})
+@blueprint.endpoint(
+    "GET", ITEM_PATH, responses={200: LessonRead, 304: None}, error_statuses={404}, reports_cache_status=True
+)
 def get_lesson(request: ApiRequest[None, None], lesson_id: str) -> Response:
     """Get a lesson."""
     lesson = lessons.get(request.caller_or_none, lesson_id)
-    return conditional_response(request, LessonRead.from_model(lesson).model_dump_json(), lesson.version)
+    return conditional_response(request, lesson.json, lesson.version)
 
 
 @blueprint.endpoint("PUT", ITEM_PATH, body=LessonReplace, responses={200: LessonRead}, error_statuses={404, 412})

@@ -3,19 +3,23 @@
 import itertools
 import threading
 import time
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import Any
 
 from chalicelib.adapters.cache import invalidation, keys, read_through, switch
-from chalicelib.adapters.cache.read_through import Entry
+from chalicelib.adapters.cache.entries import Entry
+from chalicelib.adapters.cache.invalidation import Change
 
 _numbers = itertools.count()
 
 
 class Resource:
-    """The cached resource: a number in a database that counts its reads."""
+    """The cached resource: a number in a database that counts its reads. It depends on the part "number"."""
 
     def __init__(self) -> None:
         self.scope = f"resource:{next(_numbers)}"
-        self.entry = Entry(self.scope, "it", str, int)
+        self.entry = Entry(self.scope, "it", str, int, lambda _: ["number"])
         self.number = 1
         self.loads = 0
         self.load_seconds = 0.0
@@ -25,6 +29,11 @@ class Resource:
     def current_scope(self) -> str:
         """The scope in the keys of the current epoch."""
         return keys.scope_in_epoch(self.scope, switch.state().epoch)
+
+    @property
+    def entry_in_epoch(self) -> Entry[int]:
+        """The entry with the keys of the current epoch."""
+        return replace(self.entry, scope=self.current_scope)
 
     def load(self) -> int:
         with self._lock:
@@ -38,6 +47,10 @@ class Resource:
         assert value is not None
         return value, read_through.cache_status.get()
 
-    def raise_to(self, number: int) -> None:
-        with invalidation.invalidating(self.scope):
+    def invalidating(self, *parts: str, **options: Any) -> AbstractContextManager[None]:
+        """Invalidate parts of the scope around a write, or all of it."""
+        return invalidation.invalidating(Change(self.scope, parts), **options)
+
+    def raise_to(self, number: int, *parts: str) -> None:
+        with self.invalidating(*parts):
             self.number = number

@@ -5,7 +5,6 @@ import time
 
 import pytest
 
-from chalicelib.adapters.cache import invalidation
 from tests.fault_injection.valkey import FAULTS, Valkey
 from tests.integration.cache.resource import Resource
 from tests.waiting import eventually
@@ -50,7 +49,7 @@ def test_failover_during_a_write_is_no_stale_read(valkey: Valkey, resource: Reso
     """A replica that has neither the marker nor the invalidation takes over before the write ends."""
     resource.read()
     valkey.client.save()
-    with invalidation.invalidating(resource.scope):
+    with resource.invalidating():
         resource.number = 2
         valkey.kill()
         replica = threading.Timer(0.5, valkey.restart)

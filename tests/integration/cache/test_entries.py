@@ -1,9 +1,11 @@
 """The entries and leases in Valkey: their keys, their lifetimes, and who may delete them."""
 
+import secrets
+
 import pytest
 
 from chalicelib.adapters.cache import invalidation, read_through
-from chalicelib.adapters.cache.read_through import Entry
+from chalicelib.adapters.cache.entries import Entry
 from tests.fault_injection.valkey import Valkey
 from tests.integration.cache.resource import Resource
 
@@ -53,20 +55,53 @@ def test_late_reader_does_not_release_the_lease_of_another(valkey: Valkey, resou
     current = read_through._acquire_lease(resource.entry)
     assert isinstance(current, read_through._Lease)
 
-    read_through._store_and_release(resource.entry, late, None)
+    read_through._release(resource.entry, late)
 
     assert valkey.client.get(resource.entry.lease_key) == current.id.encode()
-    read_through._store_and_release(resource.entry, current, None)
+    read_through._release(resource.entry, current)
     assert valkey.client.get(resource.entry.lease_key) is None
 
 
 def test_entry_of_400_kb_at_most_is_stored(valkey: Valkey, resource: Resource) -> None:
     text: Entry[str] = Entry(resource.scope, "text", str, str)
-    for length, served in ((399_999, "hit"), (400_000, "bypass")):
+    for length, served in ((330_000, "hit"), (800_000, "bypass")):
+        valkey.client.flushall()
+        value = secrets.token_hex(length)  # of which deflate saves half
+        for _ in range(2):
+            assert read_through.get_or_load(text, lambda value=value: value) == value  # type: ignore[misc]
+        assert read_through.cache_status.get() == served
+
+
+def test_entry_of_a_kilobyte_is_compressed(valkey: Valkey, resource: Resource) -> None:
+    text: Entry[str] = Entry(resource.scope, "text", str, str)
+    for length, expected in ((999, 1_000), (1_000, 50)):
         valkey.client.flushall()
         for _ in range(2):
             assert read_through.get_or_load(text, lambda length=length: "x" * length) == "x" * length  # type: ignore[misc]
-        assert read_through.cache_status.get() == served
+        [key] = valkey.client.keys("*:entry:*")
+        overhead = len(text.key) + 60
+        assert abs(valkey.client.strlen(key) - expected) < overhead
+
+
+@pytest.mark.parametrize("damaged", ["no second line", "x" * 16 + " 0\n", "x" * 16 + " 0\n{other}|=1"])
+def test_damaged_entry_is_a_miss(valkey: Valkey, resource: Resource, damaged: str) -> None:
+    resource.read()
+    token = valkey.client.hget(valkey.client.keys("*:generation")[0], "#token").decode()
+    [key] = valkey.client.keys("*:entry:*")
+    for text in (damaged, damaged.replace("x" * 16, token)):
+        valkey.client.set(key, text)
+
+        assert resource.read() == (1, "miss")
+        assert resource.read() == (1, "hit")
+
+
+def test_damaged_compression_is_a_miss(valkey: Valkey, resource: Resource) -> None:
+    text: Entry[str] = Entry(resource.scope, "text", str, str)
+    read_through.get_or_load(text, lambda: "x" * 2000)
+    [key] = valkey.client.keys("*:entry:*")
+    valkey.client.set(key, valkey.client.get(key)[:-3])
+
+    assert read_through.get_or_load(text, lambda: "y") == "y"
 
 
 def test_write_without_a_marker_invalidates_at_its_end(

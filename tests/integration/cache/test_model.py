@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from chalicelib.adapters.cache import invalidation, keys, read_through
-from chalicelib.adapters.cache.read_through import Entry
+from chalicelib.adapters.cache.entries import Entry
+from chalicelib.adapters.cache.invalidation import Change
 from tests.fault_injection.valkey import Valkey
 from tests.integration.cache.resource import Resource
 
@@ -36,6 +37,7 @@ class Protocol(RuleBasedStateMachine):
         self.written = self.acknowledged = 1
         self.loads: list[tuple[Entry[int], read_through._Lease, int]] = []
         self.begun: list[str] = []
+        self.parts: dict[str, tuple[str, ...]] = {}
         self.committed: list[tuple[str, int]] = []
         self.marked: set[str] = set()
         self.dead: list[tuple[str, int]] = []
@@ -63,7 +65,7 @@ class Protocol(RuleBasedStateMachine):
     def store(self, at: int) -> None:
         """Store a number that was loaded, however many writes there were since."""
         entry, lease, number = self.loads.pop(at % len(self.loads))
-        read_through._store_and_release(entry, lease, read_through._serialize(entry, number))
+        read_through._store_and_release(entry, lease, number)
 
     @property
     def entry(self) -> Entry[int]:
@@ -75,17 +77,18 @@ class Protocol(RuleBasedStateMachine):
         return keys.scope_in_epoch(self.resource.scope, self.epoch)
 
     @precondition(lambda self: len(self.begun) + len(self.committed) + len(self.dead) < 2)
-    @rule(is_marked=st.booleans())
-    def begin_write(self, is_marked: bool) -> None:
-        """Set the marker; without it, it was evicted at once."""
+    @rule(is_marked=st.booleans(), parts=st.sampled_from([(), ("number",), ("more", "number")]))
+    def begin_write(self, is_marked: bool, parts: tuple[str, ...]) -> None:
+        """Set the marker; without it, it was evicted at once. The write changes the whole scope, or parts of it."""
         writer = str(next(_writers))
+        self.parts[writer] = parts
         if is_marked:
             assert self.run_script(invalidation._BEGIN, writer)
             self.marked.add(writer)
         self.begun.append(writer)
 
     def run_script(self, script: str, writer: str) -> bool:
-        return invalidation._run_for_scopes(script, (self.scope,), writer)
+        return invalidation._run_script(script, (Change(self.scope, self.parts[writer]),), writer)
 
     @precondition(lambda self: self.ended)
     @rule(at=position)

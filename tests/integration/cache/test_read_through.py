@@ -7,7 +7,9 @@ from threading import Barrier
 
 import pytest
 
-from chalicelib.adapters.cache import client, invalidation, read_through
+from chalicelib.adapters.cache import client, entries, invalidation, read_through
+from chalicelib.adapters.cache.entries import Entry
+from chalicelib.adapters.cache.invalidation import Change
 from tests.fault_injection.valkey import Valkey, cached_in, forget
 from tests.integration.cache.resource import Resource
 from tests.waiting import eventually
@@ -20,7 +22,7 @@ def test_second_read_is_a_hit_with_one_round_trip(valkey: Valkey, resource: Reso
 
     assert (first, second, resource.loads) == ((1, "miss"), (1, "hit"), 1)
     made = {name.partition("_")[2] for name in valkey.client.info("commandstats")}
-    assert made - {"config|resetstat"} == {"mget"}
+    assert made - {"config|resetstat"} == {"eval", "get", "hmget"}, "one script, and its commands"
 
 
 def test_write_is_visible_to_the_next_read(valkey: Valkey, resource: Resource) -> None:
@@ -30,9 +32,35 @@ def test_write_is_visible_to_the_next_read(valkey: Valkey, resource: Resource) -
     assert [resource.read(), resource.read()] == [(2, "miss"), (2, "hit")]
 
 
+def test_write_of_a_part_invalidates_what_depends_on_it(valkey: Valkey, resource: Resource) -> None:
+    other: Entry[int] = Entry(resource.scope, "other", str, int, lambda _: ["others"])
+    resource.read()
+    read_through.get_or_load(other, lambda: 7)
+
+    resource.raise_to(2, "more", "number")
+
+    assert read_through.get_or_load(other, lambda: 8) == 7
+    assert [resource.read(), resource.read()] == [(2, "miss"), (2, "hit")]
+    resource.raise_to(3)
+    assert resource.read() == (3, "miss")
+    assert read_through.get_or_load(other, lambda: 8) == 8, "a write of the whole scope"
+
+
+def test_slow_fill_does_not_store_what_a_write_of_a_part_changed(valkey: Valkey, resource: Resource) -> None:
+    resource.read()
+    valkey.client.delete(*valkey.client.keys("*:entry:*"))
+    lease = read_through._acquire_lease(resource.entry_in_epoch)
+    assert isinstance(lease, read_through._Lease)
+    resource.raise_to(2, "number")
+
+    read_through._store_and_release(resource.entry_in_epoch, lease, 1)
+
+    assert resource.read() == (2, "miss")
+
+
 def test_nothing_is_stored_during_a_write(valkey: Valkey, resource: Resource) -> None:
     resource.read()
-    with invalidation.invalidating(resource.scope):
+    with resource.invalidating():
         assert [resource.read()[1] for _ in range(2)] == ["bypass", "bypass"]
         resource.number = 2
         assert resource.read() == (2, "bypass")
@@ -71,7 +99,7 @@ def test_dead_writer_leaves_nothing_stale(
     resource.read()
     with monkeypatch.context() as patch:
         patch.setattr(invalidation, "_END", "return 1")  # it never gets there
-        with pytest.raises(_Killed), invalidation.invalidating(resource.scope):
+        with pytest.raises(_Killed), resource.invalidating():
             resource.number = 2 if wrote else 1
             raise _Killed
 
@@ -80,7 +108,7 @@ def test_dead_writer_leaves_nothing_stale(
 
 
 def test_two_concurrent_writers_have_two_markers(valkey: Valkey, resource: Resource) -> None:
-    first, second = invalidation.invalidating(resource.scope), invalidation.invalidating(resource.scope)
+    first, second = resource.invalidating(), resource.invalidating()
     first.__enter__()
     second.__enter__()
     first.__exit__(None, None, None)
@@ -115,7 +143,7 @@ def test_dead_reader_delays_others_briefly(valkey: Valkey, resource: Resource) -
         raise _Killed
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(read_through, "_store_and_release", lambda *_: None)
+        patch.setattr(read_through, "_release", lambda *_: None)
         with pytest.raises(_Killed):
             read_through.get_or_load(resource.entry, dies)
     started = time.monotonic()
@@ -145,13 +173,13 @@ def test_entry_that_is_rarely_read_is_a_hit(valkey: Valkey, resource: Resource) 
 
 
 def test_delayed_begin_of_a_write_that_ended_leaves_no_marker(valkey: Valkey, resource: Resource) -> None:
-    scopes = (resource.current_scope,)
+    changes = (Change(resource.current_scope),)
     resource.read()
-    assert invalidation._run_for_scopes(invalidation._BEGIN, scopes, "w")
+    assert invalidation._run_script(invalidation._BEGIN, changes, "w")
     resource.number = 2
-    assert invalidation._run_for_scopes(invalidation._END, scopes, "w")
+    assert invalidation._run_script(invalidation._END, changes, "w")
 
-    assert invalidation._run_for_scopes(invalidation._BEGIN, scopes, "w")  # it timed out, and arrives only now
+    assert invalidation._run_script(invalidation._BEGIN, changes, "w")  # it timed out, and arrives only now
 
     assert [resource.read(), resource.read()] == [(2, "miss"), (2, "hit")]
     [ended] = valkey.client.keys("*:ended:w")
@@ -185,7 +213,8 @@ def test_too_large_entry_makes_no_reader_wait(
     valkey: Valkey, resource: Resource, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if why == "too large":
-        monkeypatch.setattr(read_through, "MAX_ENTRY_BYTES", 1)
+        monkeypatch.setattr(entries, "MAX_ENTRY_BYTES", 1)
+        monkeypatch.setattr(entries, "MIN_COMPRESSED_BYTES", 1)
     else:
         monkeypatch.setattr(client, "CIRCUIT_OPEN_SECONDS", 5)
         valkey.fill_up()
@@ -204,13 +233,13 @@ class _Refused(Exception):
 
 def test_rejected_write_removes_its_marker_without_wait(valkey: Valkey, resource: Resource) -> None:
     resource.read()
-    with pytest.raises(_Refused), invalidation.invalidating(resource.scope, not_written_errors=(_Refused,)):
+    with pytest.raises(_Refused), resource.invalidating(not_written_errors=(_Refused,)):
         raise _Refused
     assert [resource.read()[1], resource.read()[1]] == ["miss", "hit"]
 
     valkey.hang()
     started = time.monotonic()
-    with pytest.raises(_Refused), invalidation.invalidating(resource.scope, not_written_errors=(_Refused,)):
+    with pytest.raises(_Refused), resource.invalidating(not_written_errors=(_Refused,)):
         raise _Refused
     assert time.monotonic() - started < 1
 
@@ -220,7 +249,7 @@ def test_write_of_unknown_outcome_keeps_its_marker(
 ) -> None:
     monkeypatch.setattr(invalidation, "CACHE_WRITE_MARKER_TTL_SECONDS", 2)
     resource.read()
-    with pytest.raises(TimeoutError), invalidation.invalidating(resource.scope, not_written_errors=(_Refused,)):
+    with pytest.raises(TimeoutError), resource.invalidating(not_written_errors=(_Refused,)):
         raise TimeoutError("no answer from the database")
 
     assert resource.read() == (1, "bypass")

@@ -9,8 +9,9 @@ import pytest
 
 from chalicelib.adapters.cache import client as cache_client
 from chalicelib.adapters.cache import invalidation, read_through, switch
-from chalicelib.adapters.cache.invalidation import invalidating
-from chalicelib.adapters.cache.read_through import Entry, get_or_load
+from chalicelib.adapters.cache.entries import Entry
+from chalicelib.adapters.cache.invalidation import Change, invalidating
+from chalicelib.adapters.cache.read_through import get_or_load
 from chalicelib.adapters.cache.switch import State
 from chalicelib.core import retries
 from chalicelib.core.errors import Throttled
@@ -19,6 +20,7 @@ from tests.unit.fake_clock import FakeClock
 
 BEGIN, END = "begin", "end"
 START = 1_000_000.0
+A, B = Change("a"), Change("b", ("part",))
 
 
 class Cache(FakeClock):
@@ -27,15 +29,15 @@ class Cache(FakeClock):
     def __init__(self) -> None:
         super().__init__(START)
         self.commands: list[str] = []
-        self.scopes: set[tuple[str, ...]] = set()
+        self.changes: set[tuple[Change, ...]] = set()
         self.is_lost: Callable[[str, int], bool] = lambda command, number: False
 
     @property
     def waited(self) -> float:
         return self.now - START
 
-    def run(self, script: str, scopes: tuple[str, ...], writer: str) -> bool:
-        self.scopes.add(scopes)
+    def run(self, script: str, changes: tuple[Change, ...], writer: str) -> bool:
+        self.changes.add(changes)
         command = BEGIN if script is invalidation._BEGIN else END
         number = self.commands.count(command)
         self.commands.append(command)
@@ -45,7 +47,7 @@ class Cache(FakeClock):
 @pytest.fixture
 def cache(monkeypatch: pytest.MonkeyPatch) -> Cache:
     cache = Cache()
-    monkeypatch.setattr(invalidation, "_run_for_scopes", cache.run)
+    monkeypatch.setattr(invalidation, "_run_script", cache.run)
     monkeypatch.setattr(cache_client, "is_enabled", lambda: True)
     for module in (invalidation, read_through, switch, retries):
         monkeypatch.setattr(module, "time", cache)
@@ -63,7 +65,7 @@ class Refused(Exception):
 
 
 def write(error: BaseException | None = None) -> None:
-    with invalidating("a", "b", not_written_errors=(Refused,)):
+    with invalidating(A, B, not_written_errors=(Refused,)):
         if error:
             raise error
 
@@ -73,10 +75,10 @@ def lose_all(cache: Cache) -> None:
 
 
 def test_write_invalidates_before_and_after(cache: Cache, row: CacheStateRow) -> None:
-    with invalidating("a", "b"):
+    with invalidating(A, B):
         assert cache.commands == [BEGIN]
     assert cache.commands == [BEGIN, END]
-    assert cache.scopes == {("a@0", "b@0")}
+    assert cache.changes == {(Change("a@0"), Change("b@0", ("part",)))}
     assert (cache.waited, row.state) == (0, State())
 
 
@@ -106,7 +108,7 @@ def test_write_that_cannot_invalidate_waits_until_the_cache_is_off(cache: Cache,
 def test_long_write_waits_for_nothing_at_its_end(cache: Cache, row: CacheStateRow) -> None:
     lose_all(cache)
 
-    with invalidating("a"):
+    with invalidating(A):
         cache.now += 5
         began = cache.now
 
@@ -151,7 +153,7 @@ def test_cache_that_is_about_to_be_in_use_is_tried_again(cache: Cache, row: Cach
     row.state = State(7, off_since=START - 60, off_until=START + seconds)
 
     write()
-    assert (cache.commands, cache.scopes) == ([BEGIN, END], {("a@7", "b@7")})
+    assert (cache.commands, cache.changes) == ([BEGIN, END], {(Change("a@7"), Change("b@7", ("part",)))})
 
     lose_all(cache)
     write()
@@ -196,7 +198,7 @@ def test_nothing_is_written_unless_the_cache_can_be_switched_off(cache: Cache, r
     row.error = Throttled()
     began = False
 
-    with pytest.raises(Throttled), invalidating("a"):
+    with pytest.raises(Throttled), invalidating(A):
         began = True
 
     assert not began

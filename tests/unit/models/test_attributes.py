@@ -11,15 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pynamodb.attributes import UnicodeAttribute
 
+from chalicelib.core.pagination import Cursor, Page
 from chalicelib.models import base
 from chalicelib.models.courses import Course
 from chalicelib.models.email_sweeps import EmailSweep
 from chalicelib.models.enrollments import Enrollment
+from chalicelib.models.lessons import Lesson
 from chalicelib.models.users import ACTIVE_ADMINS_ID, ActiveAdmins, User
 from chalicelib.schemas.accounts import UserRead
 from chalicelib.schemas.courses import CourseRead
-from chalicelib.services import course_cache
-from chalicelib.services.rendered_courses import render
+from chalicelib.schemas.lessons import LessonRead
+from chalicelib.services import rendered_text
+from chalicelib.services.rendering import LessonsOfCourse, render_course, render_lesson
 
 # Text of a course that is neither content nor personal data, so that its tombstone keeps it.
 NOT_PERSONAL = {"id", "owner_id", "created_at", "updated_at"}
@@ -62,8 +65,8 @@ def test_course_attribute_is_exposed_or_internal() -> None:
 def test_rendered_course_is_that_of_the_schema() -> None:
     course = course_with_all_attributes()
 
-    assert render(course).json == CourseRead.from_model(course).model_dump_json()
-    assert course_cache._deserialize(course_cache._serialize(render(course))) == render(course)
+    assert render_course(course).json == CourseRead.from_model(course).model_dump_json()
+    assert rendered_text.course_from_text(rendered_text.course_to_text(render_course(course))) == render_course(course)
 
 
 @given(st.text(), st.text(), st.integers(0, 9_999_999_999), st.booleans())
@@ -71,19 +74,31 @@ def test_any_course_is_rendered_as_by_the_schema(title: str, description: str, c
     values = {"title": title, "description": description, "price_cents": cents, "is_published": is_published}
     course = Course(**(course_with_all_attributes().attribute_values | values))
 
-    rendered = render(course)
+    rendered = render_course(course)
 
     assert rendered.json == CourseRead.from_model(course).model_dump_json()
-    assert course_cache._deserialize(course_cache._serialize(rendered)) == rendered
+    assert rendered_text.course_from_text(rendered_text.course_to_text(rendered)) == rendered
+
+
+@given(st.text(), st.text(), st.integers(1, 2**31), st.integers(0, 2**31))
+def test_any_lesson_is_rendered_as_by_the_schema(title: str, content: str, duration: int, order: int) -> None:
+    lesson = Lesson("c" * 16, "s" * 8, title=title, content=content, duration_min=duration, order_index=order)
+
+    rendered = render_lesson(lesson)
+
+    assert rendered.json == LessonRead.from_model(lesson).model_dump_json()
+    lessons = LessonsOfCourse("owner", True, Page([rendered], Cursor("key"), None))
+    assert rendered_text.lessons_from_text(rendered_text.lessons_to_text(lessons)) == lessons
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "[]\nx", "{}\n", '[["id", "owner", true, 1, 2]]\nx', '[["id"]]\nx', "null\n"]
+    "text",
+    ["", "[]", "[]\nx", "{}\n", '[[], [["id", "owner", true, 1, 2]]]\nx', '[[], [["id"]]]\nx', "null\n", "[[], []]\n"],
 )
 def test_malformed_cache_entry_is_an_error(text: str) -> None:
     """Which the cache treats as a miss."""
     with pytest.raises((ValueError, TypeError)):
-        course_cache._deserialize(text)
+        rendered_text.course_from_text(text)
 
 
 def test_course_text_is_erased_or_not_personal() -> None:

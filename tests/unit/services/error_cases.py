@@ -30,7 +30,7 @@ LESSON_ID = ID + "1" * 8
 PASSWORD = "sphinx of black quartz"
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 USER = User(STUDENT.id, username="student", email="student@example.org", role="student", auth_version=1)
-COURSE = Course(ID, owner_id=OWNER.id, is_published=True, version=3, title="Title")
+COURSE = Course(ID, owner_id=OWNER.id, is_published=True, version=3, title="Title", description="")
 LESSON = Lesson(ID, "1" * 8, version=3, title="Title")
 
 Replacements = dict[tuple[Any, str], Any]

@@ -1,0 +1,74 @@
+"""The text as which rendered courses and lessons are cached.
+
+The JSON of the items follows a line of JSON with their other fields, so that a reader copies it and parses only that
+line.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from chalicelib.core.pagination import Cursor, Page
+from chalicelib.services.rendering import LessonsOfCourse, RenderedCourse, RenderedLesson
+
+Item = TypeVar("Item", bound=RenderedCourse | RenderedLesson)
+
+
+def course_to_text(course: RenderedCourse) -> str:
+    """Return a course as text."""
+    return _join([], [course])
+
+
+def course_from_text(text: str) -> RenderedCourse:
+    """Return the course of a text. Raises ValueError or TypeError if it is malformed."""
+    [course] = _split(text, RenderedCourse)[1]
+    return course
+
+
+def page_to_text(page: Page[RenderedCourse]) -> str:
+    """Return a page of courses as text."""
+    return _join(_cursors(page), page.items)
+
+
+def page_from_text(text: str) -> Page[RenderedCourse]:
+    """Return the page of a text. Raises ValueError or TypeError if it is malformed."""
+    cursors, courses = _split(text, RenderedCourse)
+    return _page(courses, cursors)
+
+
+def lessons_to_text(lessons: LessonsOfCourse) -> str:
+    """Return lessons of a course as text."""
+    return _join([lessons.owner_id, lessons.is_published, *_cursors(lessons.page)], lessons.page.items)
+
+
+def lessons_from_text(text: str) -> LessonsOfCourse:
+    """Return the lessons of a text. Raises ValueError or TypeError if it is malformed."""
+    (owner_id, is_published, *cursors), lessons = _split(text, RenderedLesson)
+    return LessonsOfCourse(owner_id, is_published, _page(lessons, cursors))
+
+
+def _cursors(page: Page[Any]) -> list[Any]:
+    return [cursor and [cursor.sort_key, cursor.backward] for cursor in (page.next_cursor, page.previous_cursor)]
+
+
+def _page(items: list[Item], cursors: list[Any]) -> Page[Item]:
+    next_cursor, previous_cursor = (Cursor(*cursor) if cursor else None for cursor in cursors)
+    return Page(items, next_cursor, previous_cursor)
+
+
+def _join(head: list[Any], items: Sequence[Item]) -> str:
+    """Return a line of JSON with the head, and the items without their JSON but with its length; then the JSON."""
+    fields = [[*item[:-1], len(item.json)] for item in items]
+    return f"{json.dumps([head, fields])}\n{''.join(item.json for item in items)}"
+
+
+def _split(text: str, create: Callable[..., Item]) -> tuple[list[Any], list[Item]]:
+    line, bodies = text.split("\n", 1)
+    head, rows = json.loads(line)
+    items, start = [], 0
+    for *fields, length in rows:
+        items.append(create(*fields, bodies[start : start + length]))
+        start += length
+    if start != len(bodies):
+        raise ValueError("the lengths of the items are wrong")
+    return head, items
