@@ -94,6 +94,21 @@ class CourseListing(Table):
         return [*islice(distinct, limit)]
 
     @classmethod
+    def sort_keys(cls, partition: str, *, ascending: bool, start: str | None, limit: int) -> tuple[list[str], bool]:
+        """Return up to ``limit`` sort keys of a list, from one on, and whether they are the last; by a consistent read.
+
+        That is one query. It returns at most 1 MB, so that it can return fewer although more follow.
+        """
+        condition = None
+        if start is not None:
+            condition = cls.sort_key >= start if ascending else cls.sort_key <= start
+        pages = cls.query(
+            partition, condition, scan_index_forward=ascending, page_size=limit, consistent_read=True
+        ).page_iter
+        rows = next(pages)["Items"]  # not as models, of which thousands would take a second
+        return [row["sort_key"]["S"] for row in rows], pages.last_evaluated_key is None
+
+    @classmethod
     def of_owner(cls, user_id: str, start: str = "") -> Iterator["CourseListing"]:
         """Return the rows of an owner's courses, oldest first, from a sort key on; by consistent reads."""
         condition = cls.sort_key >= start if start else None

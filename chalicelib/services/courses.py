@@ -1,6 +1,5 @@
 """Courses: who may view and edit them, and what changes do."""
 
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -17,8 +16,8 @@ from chalicelib.models import course_listings
 from chalicelib.models.base import retry_stale_reads
 from chalicelib.models.course_listings import CourseListing
 from chalicelib.models.courses import Course, OwnerDeleted, WriterOutdated
-from chalicelib.services import course_cache
-from chalicelib.services.rendering import LessonsOfCourse, RenderedCourse, render_course
+from chalicelib.services import course_cache, course_search
+from chalicelib.services.rendering import LessonsOfCourse, RenderedCourse, render_course, text_size
 
 ORDERINGS = {"created_at": course_listings.by_date, "price": course_listings.by_price}
 
@@ -141,20 +140,13 @@ def list_courses(caller: Caller | None, request: PageRequest, *, ordering: str, 
 
 
 def search(request: PageRequest, text: str) -> Page[RenderedCourse]:
-    """Return a page of the published courses that have all words of the text, newest first.
-
-    The list of one keyword is read, and the courses in it are checked for the others. So a page can have fewer rows
-    than its limit, or none, although more follow.
-    """
+    """Return a page of the published courses that have all words of the text, newest first."""
     tokens = sorted(course_listings.tokenize(text))  # the order of the words makes no difference
     if not tokens or len(tokens) > course_listings.MAX_KEYWORDS:
         return Page([], None, None)
-    rarest = max(tokens, key=len)  # long words are likely to be rare
 
     def load() -> Page[RenderedCourse]:
-        page = _load_page(None, request, [course_listings.with_keyword(rarest)], ascending=False)
-        matches = [c for c in page.items if {*tokens} <= {*course_listings.keywords(c.title, c.description)}]
-        return _rendered(Page(matches, page.next_cursor, page.previous_cursor))
+        return _rendered(course_search.load_page(request, tokens))
 
     parts = [course_cache.word_part(word) for word in tokens]
     return course_cache.get_page(f"search {' '.join(tokens)}", parts, request, load)
@@ -180,9 +172,7 @@ def _load_page(caller: Caller | None, request: PageRequest, partitions: list[str
 
     rows = paginate(request, fetch)
     courses = Course.find_all([row.course_id for row in rows.items])
-    sizes = [
-        len(json.dumps(courses[row.course_id].description)) if row.course_id in courses else 0 for row in rows.items
-    ]
+    sizes = [text_size(courses[row.course_id]) if row.course_id in courses else 0 for row in rows.items]
     rows = trim_to_size(rows, sizes, request)
     page = [courses[row.course_id] for row in rows.items if row.course_id in courses]
     return Page([course for course in page if can_view(caller, course)], rows.next_cursor, rows.previous_cursor)

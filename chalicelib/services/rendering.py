@@ -65,5 +65,10 @@ def render_lesson(lesson: Lesson) -> RenderedLesson:
     return RenderedLesson(lesson.id, int(lesson.version), _json(fields))
 
 
+def text_size(course: Course) -> int:
+    """Return how many bytes the only long text of a course takes in JSON."""
+    return len(json.dumps(course.description))
+
+
 def _json(fields: dict[str, object]) -> str:
     return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))

@@ -32,6 +32,7 @@ CONSISTENT: dict[str, Callable[[], object]] = {
     "course": lambda: Course.find(ID),
     "courses": lambda: Course.find_all([ID]),
     "list of courses": lambda: CourseListing.page(["all#date"], ascending=True, after=None, limit=1),
+    "keys of a list": lambda: CourseListing.sort_keys("all#date", ascending=True, start=None, limit=1),
     "courses of an owner": lambda: [*CourseListing.of_owner(ID)],
     "courses of a day": lambda: [*CourseListing.created_between(DAY, DAY)],
     "lesson": lambda: Lesson.find(ID + "0" * 8),

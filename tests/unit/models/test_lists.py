@@ -178,6 +178,24 @@ def test_courses_by_date_and_price(aws: None) -> None:
     assert [row.course_id for row in CourseListing.of_owner(owner.id, str(owned[1].sort_key))] == [made[3].id]
 
 
+def test_sort_keys_from_one_on(dynamodb_calls: list[str]) -> None:
+    """One query, of which the caller knows whether it was the last."""
+    owner = create_user(Role.INSTRUCTOR)
+    made = [create_course(owner, START + timedelta(days=number)) for number in range(4)]
+    keys = [f"{course.created_at}#{course.id}" for course in made]
+    dynamodb_calls.clear()
+
+    def read(ascending: bool, start: str | None, limit: int) -> tuple[list[str], bool]:
+        return CourseListing.sort_keys("all#date", ascending=ascending, start=start, limit=limit)
+
+    assert read(True, None, 3) == (keys[:3], False)
+    assert read(True, keys[1], 9) == (keys[1:], True)
+    assert read(False, keys[2], 2) == (keys[2:0:-1], False)
+    assert read(False, keys[0], 9) == (keys[:1], True)
+    assert read(True, "~", 9) == ([], True)
+    assert dynamodb_calls == ["Query"] * 5
+
+
 def test_lessons_of_a_course_by_order_index(aws: None) -> None:
     """An order_index is sorted as a number up to the highest, 2,147,483,647."""
     owner = create_user(Role.INSTRUCTOR)
@@ -205,6 +223,7 @@ LISTS: dict[str, Callable[[int], object]] = {
     "users": lambda limit: User.list_all(after=None, backward=False, limit=limit),
     "reports": lambda limit: Report.page("0", "9", after=None, backward=False, limit=limit),
     "courses": lambda limit: CourseListing.page(["all#date"], ascending=True, after=None, limit=limit),
+    "keys of courses": lambda limit: CourseListing.sort_keys("all#date", ascending=True, start=None, limit=limit),
     "lessons": lambda limit: Lesson.page_keys("x", after=None, backward=False, limit=limit),
 }
 

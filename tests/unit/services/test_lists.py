@@ -9,7 +9,6 @@ from chalicelib.core import clock
 from chalicelib.core.caller import Caller
 from chalicelib.core.pagination import Page, PageRequest
 from chalicelib.core.roles import Role
-from chalicelib.models.course_listings import CourseListing
 from chalicelib.models.courses import Course
 from chalicelib.models.lessons import Lesson
 from chalicelib.services import courses, enrollments, lesson_listing, lessons, rendered_text
@@ -164,19 +163,9 @@ def test_courses_and_searches_in_pages(admin: Caller) -> None:
             expected,
         )
     assert_walk(lambda request: courses.search(request, "knots"), made[::-1])
-
-
-def test_search_reads_the_list_of_the_longest_word(admin: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
-    read: list[list[str]] = []
-
-    def page(partitions: list[str], **_: Any) -> list[Any]:
-        read.append(partitions)
-        return []
-
-    monkeypatch.setattr(CourseListing, "page", page)
-    courses.search(PageRequest(20), "zoo of mathematics")
-
-    assert read == [["keyword#mathematics"]]
+    titles = ["Knots and links", "Links", "Links and knots", "Knots", "Links, not knots"]
+    both = [create_course(admin, title=title).id for title in titles][::2]
+    assert_walk(lambda request: courses.search(request, "links knots"), both[::-1])
 
 
 def test_cached_page_is_the_page(admin: Caller) -> None:
