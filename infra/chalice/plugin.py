@@ -58,7 +58,8 @@ def _extend_api_definition() -> None:
 
 def _replace_packager() -> None:
     def create_deployment_package(self: Any, project_dir: str, python_version: str) -> str:
-        platforms = () if os.environ["STAGE"] == LOCAL or _has_host_functions() else packager.LAMBDA_PLATFORMS
+        runs_here = os.environ["STAGE"] == LOCAL or _has_host_functions()
+        platforms = () if runs_here else packager.LAMBDA_PLATFORMS[self._architecture]
         return str(packager.build(project_dir, python_version, platforms, say=self._ui.write))
 
     LambdaDeploymentPackager.create_deployment_package = create_deployment_package  # type: ignore[method-assign]

@@ -8,10 +8,13 @@ import tomllib
 import zipfile
 from importlib.metadata import requires, version
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import botocore.session
 import cfnlint.decode.cfn_yaml
 import pytest
+from botocore.regions import EndpointResolver
 from botocore.waiter import SingleWaiterConfig
 from chalice.awsclient import TypedAWSClient
 from chalice.cli.filewatch.stat import StatFileWatcher
@@ -22,8 +25,9 @@ from chalice.deploy.packager import LambdaDeploymentPackager
 from chalice.deploy.planner import RemoteState
 from chalice.deploy.swagger import SwaggerGenerator
 
-from infra.chalice import api_definition, packager
+from infra.chalice import api_definition, packager, plugin
 from infra.config import PROJECT
+from infra.platforms import SUPPORTED_REGIONS
 from infra.stacks import DATA
 from tests.stack import copy_project
 
@@ -112,13 +116,46 @@ def test_package_has_all_imports_of_the_functions(built: Path, tmp_path: Path) -
 
 
 @pytest.mark.long
-def test_shipped_dependencies_have_wheels_for_lambda(project: Path) -> None:
-    built = packager.build(str(project), "python3.12", packager.LAMBDA_PLATFORMS, say=str)
+@pytest.mark.parametrize(("architecture", "machine"), [("x86_64", "x86_64"), ("arm64", "aarch64")])
+def test_shipped_dependencies_have_wheels_for_lambda(project: Path, architecture: str, machine: str) -> None:
+    built = packager.build(str(project), "python3.12", packager.LAMBDA_PLATFORMS[architecture], say=str)
 
     names = zipfile.ZipFile(built).namelist()
     binaries = [name for name in names if name.endswith(".so")]
     assert binaries
-    assert all("cpython-312-x86_64-linux-gnu" in name or ".abi3." in name for name in binaries), binaries
+    assert all(f"cpython-312-{machine}-linux-gnu" in name or ".abi3." in name for name in binaries), binaries
+
+
+@pytest.mark.parametrize(("architecture", "machine"), [("x86_64", "x86_64"), ("arm64", "aarch64")])
+def test_package_is_built_for_the_architecture_of_the_functions(
+    monkeypatch: pytest.MonkeyPatch, architecture: str, machine: str
+) -> None:
+    used: list[str] = []
+    monkeypatch.setattr(packager, "build", lambda *arguments, say: used.extend(arguments[2]))
+    monkeypatch.setenv("STAGE", "dev")
+    monkeypatch.setattr(LambdaDeploymentPackager, "create_deployment_package", None)
+    plugin._replace_packager()
+
+    chalice: Any = LambdaDeploymentPackager
+    chalice(None, None, SimpleNamespace(write=str), architecture).create_deployment_package("", RUNTIME)
+
+    assert used and all(platform.endswith(machine) for platform in used)
+
+
+def test_endpoints_of_the_services_are_those_of_botocore(built: Path) -> None:
+    name = "botocore/data/endpoints.json"
+    packaged = EndpointResolver(json.loads(zipfile.ZipFile(built).read(name)))
+    original = EndpointResolver(json.loads((Path(botocore.__file__).parents[1] / name).read_text()))
+
+    session = botocore.session.get_session()
+    for service_name, prefix in packager.AWS_SERVICES.items():
+        assert session.get_service_model(service_name).endpoint_prefix == prefix
+        for region in SUPPORTED_REGIONS:
+            endpoint = original.construct_endpoint(prefix, region)
+            assert endpoint is not None
+            assert packaged.construct_endpoint(prefix, region) == endpoint, (prefix, region)
+    # Each process reads this file before it creates a client.
+    assert zipfile.ZipFile(built).getinfo(name).file_size < 50_000
 
 
 def test_package_has_bytecode_and_nothing_unneeded(built: Path) -> None:
