@@ -1,9 +1,16 @@
 """Chalice application: registers blueprints and middleware."""
 
+import gc
 import os
+
+# What the imports create stays as long as the process: searching it for garbage would take a tenth of a cold start.
+gc.disable()
 
 from chalice.app import Chalice
 
+from chalicelib.adapters import dynamodb
+from chalicelib.adapters.cache import client as cache_client
+from chalicelib.core.init_phase import run_in_init_phase
 from chalicelib.handlers import authorizer
 from chalicelib.handlers.api import auth, courses, docs, enrollments, lessons, reports, system, users
 from chalicelib.observability import logs
@@ -18,9 +25,14 @@ for module in (auth, authorizer, courses, docs, enrollments, lessons, reports, s
 if os.environ.get("AWS_CHALICE_CLI_MODE"):
     # The workers are Lambda functions of their own. The Chalice CLI has to know them; the API function must not pay
     # for their imports.
-    from chalicelib.handlers.workers import deletions, enrollment_emails, schedules
+    from chalicelib.handlers.workers import cleanup, daily_report, deletions, enrollment_emails
     from infra.chalice import plugin
 
-    for module in (deletions, enrollment_emails, schedules):
+    for module in (cleanup, daily_report, deletions, enrollment_emails):
         app.register_blueprint(module.blueprint)
     plugin.install()
+
+# After the authorizer's, which verifies the tokens of public routes in this function, too.
+run_in_init_phase(dynamodb.prepare, cache_client.prepare)
+gc.freeze()  # nor do later collections search it
+gc.enable()

@@ -71,10 +71,10 @@ def _calls() -> dict[str, Callable[[], Any]]:
     courses = [create_course(teacher, title=f"Course {n}", description=DESCRIPTION) for n in range(COURSES)]
     token = create_token(create_user(Role.STUDENT))
     events = {
-        "health check": _event("/api/health"),
-        "course": _event("/api/v1/courses/{course_id}", course_id=courses[0].id),
-        "list of 20 courses": _event("/api/v1/courses"),
-        "list of 20 courses, with a token": _event("/api/v1/courses", token),
+        "health check": api_event("/api/health"),
+        "course": api_event("/api/v1/courses/{course_id}", course_id=courses[0].id),
+        "list of 20 courses": api_event("/api/v1/courses"),
+        "list of 20 courses, with a token": api_event("/api/v1/courses", token),
     }
 
     def request(event: dict[str, Any]) -> Callable[[], Any]:
@@ -85,7 +85,8 @@ def _calls() -> dict[str, Callable[[], Any]]:
     return {name: request(event) for name, event in events.items()} | {"one MGET": lambda: client().mget("a", "b")}
 
 
-def _event(resource: str, token: str = "", **parameters: str) -> dict[str, Any]:
+def api_event(resource: str, token: str = "", **parameters: str) -> dict[str, Any]:
+    """Return API Gateway's event of a GET request."""
     path = resource.format(**parameters)
     headers = {"host": "api.example.org", "x-forwarded-proto": "https"}
     if token:

@@ -76,6 +76,11 @@ def connection() -> RetryingConnection:
     )
 
 
+def prepare() -> None:
+    """Create the client, without a connection to DynamoDB. Reading the descriptions of the service takes 20 ms."""
+    _ = connection().client
+
+
 def _rejection(error: Exception) -> Exception | None:
     """Return what to raise if an attempt was rejected, or None if it may have been carried out.
 

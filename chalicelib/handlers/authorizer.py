@@ -9,10 +9,11 @@ from typing import Any
 
 from chalice.app import AuthRequest, Blueprint, ChaliceAuthorizer
 
+from chalicelib.core.init_phase import run_in_init_phase
 from chalicelib.core.roles import Role
 from chalicelib.observability import logs, metrics
 from chalicelib.observability.logs import HandledError, audit_log, error_log, log_unhandled_errors
-from chalicelib.security import access, tokens
+from chalicelib.security import access, signing_keys, tokens
 from chalicelib.security.tokens import TokenType
 from chalicelib.web import problems
 
@@ -20,6 +21,7 @@ CACHE_SECONDS = 300
 _TRACEBACK_LIMIT = 1000  # the default (https://docs.python.org/3/library/sys.html#sys.tracebacklimit)
 
 logs.configure()
+run_in_init_phase(signing_keys.prepare, tokens.prepare)
 blueprint = Blueprint(__name__)
 
 

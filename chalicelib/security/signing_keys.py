@@ -94,6 +94,11 @@ def signing_keys() -> SigningKeys:
     return _cached[1]
 
 
+def prepare() -> None:
+    """Create the client that reads the keys, without a connection to Secrets Manager."""
+    aws.client("secretsmanager")
+
+
 def read() -> SigningKeys:
     """Return the keys of the secret now.
 

@@ -114,8 +114,13 @@ def parse_bearer_header(authorization: str) -> str:
     return token.strip()
 
 
+def prepare() -> None:
+    """Load the library that reads and signs tokens."""
+    _jwt()
+
+
 def _jwt() -> Any:
-    import jwt  # late, for short cold starts: not every function and request needs it
+    import jwt  # late, for short cold starts: the workers import this module and need no token
 
     return jwt
 

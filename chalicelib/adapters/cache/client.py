@@ -84,6 +84,12 @@ def is_enabled() -> bool:
     return bool(settings().cache_url)
 
 
+def prepare() -> None:
+    """Create the client if this stage has a cache, without a connection to it. The import takes 20 ms."""
+    if is_enabled():
+        client()
+
+
 def is_circuit_open() -> bool:
     """Return whether the cache failed within the last CIRCUIT_OPEN_SECONDS."""
     return time.monotonic() < _open_until

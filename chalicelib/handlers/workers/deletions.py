@@ -5,10 +5,11 @@ from typing import Any
 
 from chalice.app import Blueprint, SQSEvent
 
-from chalicelib.adapters import sqs
+from chalicelib.adapters import dynamodb, sqs
 from chalicelib.adapters.sqs import CascadeTarget
 from chalicelib.core import clock
 from chalicelib.core.config import settings
+from chalicelib.core.init_phase import run_in_init_phase
 from chalicelib.observability import logs, metrics
 from chalicelib.observability.logs import error_log, event_log, log_unhandled_errors
 from chalicelib.services import cascade_deletion
@@ -17,6 +18,7 @@ MAX_CONCURRENCY = 2  # deletions are not urgent, and all write to the same day o
 _SHUTDOWN_MARGIN_MS = 20_000
 
 logs.configure()
+run_in_init_phase(dynamodb.prepare)
 blueprint = Blueprint(__name__)
 
 

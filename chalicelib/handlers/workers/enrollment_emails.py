@@ -14,9 +14,10 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from chalice.app import Blueprint, SQSEvent
 
-from chalicelib.adapters import idempotency, ses, sqs
+from chalicelib.adapters import dynamodb, idempotency, ses, sqs
 from chalicelib.core import clock
 from chalicelib.core.config import settings
+from chalicelib.core.init_phase import run_in_init_phase
 from chalicelib.core.retry_policy import MAX_RECEIVE_COUNT
 from chalicelib.observability import logs, metrics
 from chalicelib.observability.logs import error_log
@@ -26,6 +27,7 @@ BATCH_SIZE = 5
 MAX_CONCURRENCY = 5  # SES allows an account some 10 to 100 emails a second, and throttles beyond
 
 logs.configure()
+run_in_init_phase(dynamodb.prepare)
 blueprint = Blueprint(__name__)
 
 # A batch that failed as a whole gets the same response as any other: the list of its failed messages.

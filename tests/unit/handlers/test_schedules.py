@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from chalicelib.handlers.workers import schedules
+from chalicelib.handlers.workers.cleanup import cleanup as run_cleanup
+from chalicelib.handlers.workers.daily_report import daily_report
 from chalicelib.models.reports import Report
 from chalicelib.observability import metrics
 from chalicelib.services import cleanup, reports
@@ -15,7 +16,7 @@ from chalicelib.services import cleanup, reports
 def run(seconds_left: int) -> dict[str, int]:
     context = SimpleNamespace(aws_request_id="r", get_remaining_time_in_millis=lambda: 1000 * seconds_left)
     names = ("version", "account", "region", "detail", "detail-type", "source", "time", "id", "resources")
-    counts: dict[str, int] = schedules.run_cleanup(dict.fromkeys(names), context)
+    counts: dict[str, int] = run_cleanup(dict.fromkeys(names), context)
     return counts
 
 
@@ -55,7 +56,7 @@ def test_report_run_ends_half_a_minute_before_its_time(
 
     def run(seconds_left: int) -> dict[str, list[str]]:
         context = SimpleNamespace(aws_request_id="r", get_remaining_time_in_millis=lambda: 1000 * seconds_left)
-        stored: dict[str, list[str]] = schedules.daily_report(dict.fromkeys(names), context)
+        stored: dict[str, list[str]] = daily_report(dict.fromkeys(names), context)
         return stored
 
     assert run(31) == {"stored": ["2026-11-21", "2026-11-22"]}

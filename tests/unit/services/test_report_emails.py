@@ -11,7 +11,7 @@ from chalicelib.adapters import ses
 from chalicelib.core import clock
 from chalicelib.core.config import settings
 from chalicelib.core.roles import Role
-from chalicelib.handlers.workers import schedules
+from chalicelib.handlers.workers.daily_report import ReportEmailError, daily_report
 from chalicelib.models.reports import Report
 from chalicelib.services import enrollments, report_emails, reports, users
 from ops import commands
@@ -60,7 +60,7 @@ def hourly() -> None:
     event = dict.fromkeys(
         ("version", "account", "region", "detail", "detail-type", "source", "time", "id", "resources")
     )
-    schedules.daily_report(event, context)
+    daily_report(event, context)
 
 
 def test_active_admins_receive_the_latest_report_once(box: Box) -> None:
@@ -75,7 +75,7 @@ def test_active_admins_receive_the_latest_report_once(box: Box) -> None:
 
 def test_failed_report_email_stops_no_other_and_is_retried(box: Box) -> None:
     box.refused = {"ada@example.org"}
-    with pytest.raises(schedules.ReportEmailError, match="1 of 2"):
+    with pytest.raises(ReportEmailError, match="1 of 2"):
         hourly()
     assert box.to == {"bob@example.org": 1}
 

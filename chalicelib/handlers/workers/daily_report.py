@@ -1,19 +1,21 @@
-"""Scheduled functions: the daily report and the cleanup. Both run every hour, so that a missed run repairs itself."""
+"""Scheduled function: the daily report. It runs every hour, so that a missed run repairs itself."""
 
 from typing import Any
 
 from chalice.app import Blueprint, CloudWatchEvent, Rate
 
-from chalicelib.adapters import idempotency
+from chalicelib.adapters import dynamodb, idempotency
 from chalicelib.core import clock
 from chalicelib.core.config import settings
-from chalicelib.observability import logs, metrics
+from chalicelib.core.init_phase import run_in_init_phase
+from chalicelib.observability import logs
 from chalicelib.observability.logs import error_log, event_log, log_unhandled_errors
-from chalicelib.services import cleanup, emails, report_emails, reports
+from chalicelib.services import emails, report_emails, reports
 
 _SHUTDOWN_MARGIN_MS = 30_000
 
 logs.configure()
+run_in_init_phase(dynamodb.prepare)
 blueprint = Blueprint(__name__)
 _config = idempotency.config_for("[report, to]")
 
@@ -42,22 +44,6 @@ def daily_report(event: CloudWatchEvent) -> dict[str, list[str]]:
         _config.register_lambda_context(context)
         _email_latest_report(context)
     return {"stored": stored}
-
-
-@blueprint.schedule(Rate(1, unit=Rate.HOURS), name="cleanup")
-@log_unhandled_errors
-def run_cleanup(event: CloudWatchEvent) -> dict[str, int]:
-    """Requeue pending work whose messages may have been lost, as much as the remaining time allows."""
-    context: Any = event.context
-    logs.request_id.set(context.aws_request_id)
-
-    def should_continue(step: str, count: int) -> bool:
-        return bool(context.get_remaining_time_in_millis() > _SHUTDOWN_MARGIN_MS)
-
-    try:
-        return cleanup.run(clock.now(), should_continue)
-    finally:
-        metrics.flush()
 
 
 def _email_latest_report(context: Any) -> None:
