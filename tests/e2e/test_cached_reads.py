@@ -69,7 +69,23 @@ def test_second_read_is_a_hit_from_any_caller(teacher: Actor, stack: RunningStac
 
 def test_uncached_response_reports_bypass(teacher: Actor, admin: Actor, gateway: Api) -> None:
     assert {actor.get("/courses/").headers["X-Cache"] for actor in (teacher, admin)} == {"bypass"}
-    assert "X-Cache" not in teacher.get("/lessons/").headers
+    assert teacher.get("/lessons/").headers["X-Cache"] == "bypass"
+    assert "X-Cache" not in teacher.get("/auth/me/").headers
+
+
+def test_lessons_of_a_course_are_cached_until_they_change(teacher: Actor, gateway: Api) -> None:
+    course = teacher.create_course()
+    lesson = teacher.post("/lessons/", {"course": course["id"], "title": "Before"}).json()
+    paths = [f"/lessons/?course={course['id']}", f"/lessons/{lesson['id']}/"]
+    for path in paths:
+        assert [teacher.get(path).headers["X-Cache"] for _ in range(2)] == ["miss", "hit"]
+
+    teacher.patch(f"/lessons/{lesson['id']}/", {"title": "After"})
+
+    for path in paths:
+        response = Actor(gateway).get(path)
+        assert response.headers["X-Cache"] == "miss"
+        assert "After" in response.text
 
 
 def test_at_most_two_of_200_misses_query_the_database(teacher: Actor, gateway: Api) -> None:
