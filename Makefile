@@ -19,7 +19,7 @@ UNIT_COVERAGE_PERCENT := 98
 WHEELS_BY_HASH := --require-hashes --only-binary=:all: --no-deps
 UV := $(BIN)/uv pip compile --quiet --universal --generate-hashes --custom-compile-command "make lock"
 
-.PHONY: help run local test unit integration e2e test-localstack test-long mutants pr audit lock format lint schema deploy destroy package clean
+.PHONY: help run local test unit integration e2e test-localstack test-long mutants pr audit lock format lint schema bench deploy destroy package clean
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -81,6 +81,9 @@ lock: .venv/.installed  ## resolve the requirements of pyproject.toml into the r
 	@$(UV) --python-version 3.11 --no-build pyproject.toml --extra deploy --extra dev -c requirements.txt -o requirements-dev.txt
 	@$(UV) --python-version 3.11 --no-build tests/mutation/requirements.in -c requirements-dev.txt -o tests/mutation/requirements.txt
 	@$(UV) --no-deps --python-version 3.13 devstack/localstack/requirements.in -o devstack/localstack/requirements.txt
+
+bench: .venv/.installed  ## measure CPU times, hit ratios, growth and contention into benchmarks/RESULTS.md, 5 minutes
+	@$(BIN)/python -m benchmarks
 
 audit:  ## look up known vulnerabilities of requirements-dev.txt (needs pipx)
 	@pipx run pip-audit==2.10.1 --require-hashes --disable-pip -r requirements-dev.txt
