@@ -1,7 +1,7 @@
 """The base of all tables: lazy names, one shared connection, transactions and optimistic locking."""
 
-from collections.abc import Callable, Hashable, Sequence
-from typing import Self, TypeVar
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, Self, TypeVar
 from uuid import uuid4
 
 from pynamodb.connection import TableConnection
@@ -22,6 +22,8 @@ _CONFLICT = "TransactionConflict"
 _THROTTLING_REASONS = {"ThrottlingError", "ProvisionedThroughputExceeded"}
 
 Result = TypeVar("Result")
+First = TypeVar("First", bound="Table")
+Second = TypeVar("Second", bound="Table")
 
 
 class _LazyTableName(type):
@@ -59,6 +61,30 @@ class Table(Model):
             return cls.get(hash_key, range_key, consistent_read=True)
         except cls.DoesNotExist:
             return None
+
+
+def get_both(
+    first: type[First], first_key: tuple[str, ...], second: type[Second], second_key: tuple[str, ...]
+) -> tuple[First | None, Second | None]:
+    """Return the rows of two keys in different tables, None for one that does not exist, by one call.
+
+    Both reads are consistent.
+    """
+    requests = _get_request(first, first_key) | _get_request(second, second_key)
+    rows = connection()._make_api_call("BatchGetItem", {"RequestItems": requests})["Responses"]
+    return _first_row(first, rows), _first_row(second, rows)
+
+
+def _get_request(table: type[Table], key: tuple[str, ...]) -> dict[str, Any]:
+    meta = table._get_connection().get_meta_table()
+    names = filter(None, (meta.hash_keyname, meta.range_keyname))
+    values = {name: {"S": value} for name, value in zip(names, key, strict=True)}
+    return {meta.table_name: {"Keys": [values], "ConsistentRead": True}}
+
+
+def _first_row(table: type[First], rows: Mapping[str, Sequence[dict[str, Any]]]) -> First | None:
+    found = rows.get(table.Meta.table_name)
+    return table.from_raw_data(found[0]) if found else None
 
 
 def read_together(table: type[Table], reads: Sequence[Callable[[], Result]]) -> list[Result]:

@@ -72,8 +72,7 @@ def require_active_session(caller: Caller) -> User:
     Raises:
         NotAuthenticated: The session was revoked.
     """
-    user = User.find(caller.id)
-    session = Session.find(caller.id, caller.session_id)
+    session, user = Session.find_with_user(caller.id, caller.session_id)
     if user is None or session is None or not _is_valid(user, session):
         raise NotAuthenticated("The session was revoked.")
     return user
@@ -89,8 +88,7 @@ def refresh(token: str) -> TokenPair:
         NotAuthenticated: The token is invalid or was used before.
     """
     claims = _verify_refresh_token(token)
-    session = Session.find(claims.user_id, claims.session_id)
-    user = User.find(claims.user_id)
+    session, user = Session.find_with_user(claims.user_id, claims.session_id)
     if session is None or user is None or not _is_valid(user, session):
         raise _invalid_refresh_token()
     now = int(time.time())

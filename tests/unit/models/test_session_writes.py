@@ -1,4 +1,4 @@
-"""Writes of sessions, throttles and reports that meet another write after their read."""
+"""Sessions, throttles and reports: reads by one call, and writes that meet another write after their read."""
 
 from typing import Any
 
@@ -6,6 +6,8 @@ from chalicelib.core.caller import Caller
 from chalicelib.models.reports import DAILY, Report
 from chalicelib.models.sessions import Session
 from chalicelib.models.throttles import Quota, Reservation, Throttle
+from chalicelib.services import users
+from tests.unit.conftest import DynamoDbRequest
 
 AT = "2026-11-22T09:30:00.000000Z"
 
@@ -22,6 +24,25 @@ def test_rotation_replaces_the_current_token_only(student: Caller) -> None:
     assert (stored.refresh_id, stored.previous_id) == ("2", "1")
     assert (stored.rotated_at, stored.expires_at) == (50, 200)
     assert Session.find(student.id, "unknown") is None
+
+
+def test_session_and_user_are_read_by_one_consistent_call(
+    student: Caller, dynamodb_requests: list[DynamoDbRequest]
+) -> None:
+    session, user = Session.find_with_user(student.id, student.session_id)
+    no_session, same_user = Session.find_with_user(student.id, "unknown")
+
+    assert session and user and same_user
+    assert (session.id, user.id, no_session, same_user.id) == (student.session_id, student.id, None, student.id)
+    assert [request.operation for request in dynamodb_requests] == ["BatchGetItem"] * 2
+    tables = [table for request in dynamodb_requests for table in request.body["RequestItems"].values()]
+    assert [table["ConsistentRead"] for table in tables] == [True] * 4
+
+
+def test_erased_user_of_a_session_is_not_found(student: Caller) -> None:
+    users.erase(student.id)
+
+    assert Session.find_with_user(student.id, student.session_id)[1] is None
 
 
 def test_attempt_of_an_old_window_is_not_counted_in_the_new_one(aws: None) -> None:

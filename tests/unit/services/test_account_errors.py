@@ -127,14 +127,14 @@ CASES: list[Case] = [
         [],
     ),
     (
-        {(User, "find"): gives(None), (Session, "find"): gives(Mock(auth_version=1))},
+        {(Session, "find_with_user"): gives((Mock(auth_version=1), None))},
         lambda: accounts.get_profile(STUDENT),
         NotAuthenticated,
         "The session was revoked.",
         [],
     ),
     (
-        {(User, "find"): gives(USER), (Session, "find"): gives(None)},
+        {(Session, "find_with_user"): gives((None, USER))},
         lambda: accounts.get_profile(STUDENT),
         NotAuthenticated,
         "The session was revoked.",
