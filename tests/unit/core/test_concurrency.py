@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chalicelib.core.caller import Caller
-from chalicelib.core.concurrency import concurrently
+from chalicelib.core.concurrency import MAX_THREADS, concurrently
 from chalicelib.core.config import settings
 from chalicelib.core.pagination import PageRequest
 from chalicelib.core.roles import Role
@@ -36,6 +36,12 @@ def test_calls_run_at_the_same_time_in_the_same_context() -> None:
 
 def test_one_call_needs_no_thread() -> None:
     assert concurrently([current_thread]) == [main_thread()]
+
+
+def test_threads_are_used_again() -> None:
+    threads = {thread for _ in range(2 * MAX_THREADS) for thread in concurrently([current_thread] * 2)}
+
+    assert len(threads) <= MAX_THREADS
 
 
 def test_failure_of_one_call_is_raised() -> None:
