@@ -34,7 +34,9 @@ CACHE_GB = 0.1  # the least that ElastiCache Serverless for Valkey bills
 ENDPOINTS, ZONES = 2, 2
 ALARMS = 66
 METRICS = 19
-LIST_KB = 25  # an entry of 20 courses with descriptions of some 600 characters
+# What a hit moves at most: courses with descriptions, and lessons with contents, of 600 characters.
+COURSE_KB, LIST_KB, LESSONS_KB = 2, 25, 15
+ECPU_SOURCE = "https://aws.amazon.com/elasticache/pricing/"
 LOG_BYTES = 900
 """Log lines of one request: the function's, Lambda's three, API Gateway's."""
 
@@ -52,10 +54,7 @@ class Kind:
     messages: float = 0
     mails: float = 0
     cached: float = 0
-    """ECPUs: 1 for a command, and 1 for each further KB that it moves.
-
-    https://aws.amazon.com/elasticache/pricing/
-    """
+    """ECPUs: 1 for a command, and 1 for each further KB that it moves (ECPU_SOURCE)."""
     is_http: bool = True
 
     def per_million(self) -> float:
@@ -88,6 +87,9 @@ KINDS = [
 ]
 
 
+BY_NAME = {kind.name: kind for kind in KINDS}
+
+
 def idle_month(cache: bool = False, stage_cache: bool = False, alarms: bool = False) -> dict[str, float]:
     """US dollars of a month without requests, by service."""
     parts = {"signing keys (Secrets Manager)": PRICES["Secrets Manager, a secret and month"]}
@@ -112,6 +114,12 @@ def main() -> None:
     print("| a million of | USD |\n|---|---:|")
     for kind in KINDS:
         print(f"| {kind.name} | {kind.per_million():,.2f} |")
+    ecpus = PRICES["ElastiCache Serverless, a million ECPUs"]
+    print("\n| a million hits of the cache | KB | ECPUs of each | USD |\n|---|---:|---:|---:|")
+    sizes = {"a course": COURSE_KB, "a list of 20 courses": LIST_KB, "20 lessons of a course": LESSONS_KB}
+    for name, size in sizes.items():
+        print(f"| {name} | {size} | {1 + size} | {(1 + size) * ecpus:.3f} |")
+    print(f"\nAn ECPU is a simple command that moves up to 1 KB; more KB take more in proportion ({ECPU_SOURCE}).")
     print("\n| an idle month | USD | of which |\n|---|---:|---|")
     for name, parts in (
         ("default", idle_month()),

@@ -1,0 +1,63 @@
+"""How many bytes a hit moves between the cache and a process: what ElastiCache bills, and what a hit has to parse."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks import costs
+from chalicelib.adapters.cache import client as cache_client
+from chalicelib.core.roles import Role
+from chalicelib.services import lessons
+from tests.factories import create_course, create_user
+from tests.fault_injection.valkey import Valkey, cached_in
+from tests.unit.handlers.conftest import ApiClient
+
+TEXT = "Sixty characters of a description, with some words in them. " * 10
+
+
+@pytest.fixture
+def valkey(tmp_path: Path, aws: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Valkey]:
+    monkeypatch.setattr(cache_client, "READ_TIMEOUT_SECONDS", 2)  # a busy machine is no ill cache
+    server = Valkey(tmp_path)
+    with cached_in(server.straight_url):
+        yield server
+    server.close()
+
+
+def test_hits_move_at_most_the_bytes_that_costs_assume(valkey: Valkey, http: ApiClient) -> None:
+    teacher = create_user(Role.INSTRUCTOR)
+    created = [create_course(teacher, title=f"Course {number}", description=TEXT) for number in range(20)]
+
+    assert _bytes_of_hit(valkey, http, f"/courses/{created[0].id}") <= 1000 * costs.COURSE_KB
+    assert _bytes_of_hit(valkey, http, "/courses") <= 1000 * costs.LIST_KB
+
+
+def test_lessons_of_a_course_have_at_most_the_bytes_that_costs_assume(aws: None, http: ApiClient) -> None:
+    teacher = create_user(Role.INSTRUCTOR)
+    course = create_course(teacher)
+    fields = {"title": "A lesson", "content": TEXT, "duration_min": 5, "order_index": 1}
+    for _ in range(20):
+        lessons.create(teacher, course.id, fields)
+
+    response = http.call("GET", f"/lessons?course={course.id}")
+
+    assert len(response.json["results"]) == 20
+    assert 500 * costs.LESSONS_KB < len(response.body) <= 1000 * costs.LESSONS_KB
+
+
+def _bytes_of_hit(valkey: Valkey, http: ApiClient, path: str) -> int:
+    http.call("GET", path)
+    start = _bytes_moved(valkey)
+    of_the_count = _bytes_moved(valkey) - start
+    response = http.call("GET", path)
+    moved = _bytes_moved(valkey) - start - 2 * of_the_count
+    assert response.headers["x-cache"] == "hit"
+    assert moved > len(response.body) / 2, "the entry is not compressed"
+    return moved
+
+
+def _bytes_moved(valkey: Valkey) -> int:
+    """Return the bytes that the server received and sent, without its response to this."""
+    stats = valkey.client.info("stats")
+    return int(stats["total_net_input_bytes"]) + int(stats["total_net_output_bytes"])
