@@ -2,7 +2,7 @@
 
 The application's services and a real Valkey serve the reads, one after the other, on a simulated clock: after each
 two seconds of the load, the time to live of all keys in Valkey is shortened by these seconds, less those that really
-passed. So the code and the constants of the cache are used as they are, and ten minutes of load take seconds. The
+passed. So the code and the constants of the cache are used as they are, and five minutes of load take seconds. The
 simulation has no concurrent requests.
 
 A read is a hit if it makes no call to DynamoDB. Of DynamoDB, one method is replaced: the emulator sorts the whole
@@ -37,7 +37,7 @@ from tests.factories import create_course, create_user
 COURSES, PAGE_SIZE = 10_000, 20
 READS_PER_SECOND, WRITES_PER_SECOND = 100, 1
 LIST_SHARE = 0.2  # of the reads in the mixed loads
-WARM_UP_SECONDS, MEASURED_SECONDS = 300, 300  # an entry lives for 300 seconds at most
+WARM_UP_SECONDS, MEASURED_SECONDS = 300, 200  # an entry lives for 300 seconds at most
 CLOCK_STEP_SECONDS = 2
 TARGET = 0.75
 DESCRIPTION = "Words of a description. " * 20
