@@ -23,7 +23,7 @@ from typing import Any
 
 import jwt
 
-from benchmarks.cached_reads import api_event
+from benchmarks.events import event
 from infra.chalice import packager
 from infra.config import PROJECT
 from tests.fault_injection.valkey import tls_for_this_machine
@@ -122,9 +122,9 @@ def _imports() -> dict[str, Case]:
 
 def _requests(aws: dict[str, str]) -> dict[str, Case]:
     token = _token()
-    course = {"course_id": "4wqf9t0bz3m7kx2e"}
-    anonymous = api_event("/api/v1/courses/{course_id}", **course)
-    student = api_event("/api/v1/courses/{course_id}", token, **course)
+    resource, course_id = "/api/v1/courses/{course_id}", "4wqf9t0bz3m7kx2e"
+    anonymous = event("GET", resource, course_id=course_id)
+    student = event("GET", resource, token=token, course_id=course_id)
     arn = "arn:aws:execute-api:us-east-1:123456789012:api/test/GET/api/v1/auth/me"
     authorization = {"type": "TOKEN", "authorizationToken": f"Bearer {token}", "methodArn": arn}
 

@@ -121,7 +121,7 @@ def _floors_and_cases(data: _Fixture) -> tuple[Calls, list[Case]]:
         Case("course, hit", request("GET", f"{one_list}/{{course_id}}", course_id=data.courses[0].id), hit, 0.16),
         Case("list of 20 courses, hit", request("GET", one_list), hit, 0.20),
         Case("list of 20 courses, hit, with a token", request("GET", one_list, token=data.token), hit, 0.35),
-        Case("20 lessons of a course", request("GET", "/api/v1/lessons", query=lessons_query), hit),
+        Case("20 lessons of a course, hit", request("GET", "/api/v1/lessons", query=lessons_query), hit),
         Case("instructor's list of 20 courses", list_of_instructor, (instructor_floor,), max_ratio=1.3),
         Case("own profile", profile, (profile_floor,), max_ratio=1.3),
         Case(f"create a published course with {KEYWORDS} words", create, (create_floor,), 3.5),

@@ -80,7 +80,7 @@ def test_lessons_of_a_course_are_cached_until_they_change(teacher: Actor, gatewa
     for path in paths:
         assert [teacher.get(path).headers["X-Cache"] for _ in range(2)] == ["miss", "hit"]
 
-    teacher.patch(f"/lessons/{lesson['id']}/", {"title": "After"})
+    teacher.call("PATCH", f"/lessons/{lesson['id']}/", json={"title": "After"})
 
     for path in paths:
         response = Actor(gateway).get(path)
