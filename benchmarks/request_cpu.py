@@ -110,7 +110,7 @@ def _floors_and_cases(data: _Fixture) -> tuple[Calls, list[Case]]:
         MINIMAL: lambda: minimal(health, None),
         MGET: lambda: client().mget("a", "b"),
         "its calls by botocore": _replay(list_of_instructor),
-        "one `GetItem` by botocore": _get_user_item(data.student.id),
+        "its `BatchGetItem` by botocore": _replay(profile),
         "its `TransactWriteItems` by botocore": _replay_create(create),
         "the password hash": lambda: passwords.verify_password(PASSWORD, password_hash),
     }
@@ -144,12 +144,6 @@ def _password_hash(username: str) -> str:
     user = User.find(Identity.find_user_id(username) or "")
     assert user
     return str(user.password_hash)
-
-
-def _get_user_item(user_id: str) -> Callable[[], object]:
-    make_call = connection().client._make_api_call
-    parameters = {"TableName": User.Meta.table_name, "Key": {"id": {"S": user_id}}, "ConsistentRead": True}
-    return lambda: make_call("GetItem", parameters)
 
 
 def _replay(request: Callable[[], Any]) -> Callable[[], None]:
