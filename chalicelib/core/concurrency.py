@@ -11,25 +11,26 @@ Result = TypeVar("Result")
 
 
 def concurrently(calls: Sequence[Callable[[], Result]]) -> list[Result]:
-    """Return the results of calls in their order; each runs in the context of this one. One call needs no thread.
+    """Return the results of calls in their order; each runs in the context of this one, and the first in its thread.
 
     The calls make no further ones by this function: all of them share its threads.
 
     Raises:
         Exception: That of the first call that failed, once all have ended.
     """
-    if len(calls) == 1:
-        return [calls[0]()]
-    from concurrent.futures import wait  # late, for short cold starts
-
-    futures = [_pool().submit(copy_context().run, call) for call in calls]
-    wait(futures)
-    return [future.result() for future in futures]
+    first, *others = calls
+    futures = [_pool().submit(copy_context().run, call) for call in others]
+    try:
+        result = first()
+    finally:
+        for future in futures:
+            future.exception()  # waits
+    return [result, *(future.result() for future in futures)]
 
 
 @cache
 def _pool() -> Any:
     """Return the threads of this process: to start new ones takes a tenth of the CPU time of an instructor's list."""
-    from concurrent.futures import ThreadPoolExecutor
+    from concurrent.futures import ThreadPoolExecutor  # late, for short cold starts
 
     return ThreadPoolExecutor(MAX_THREADS)

@@ -7,11 +7,14 @@ second part is before the course's lessons, ``~`` is after them.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import accumulate, chain
 
 from chalicelib.core import ids, pagination
 from chalicelib.core.caller import Caller
 from chalicelib.core.pagination import Cursor, Page, PageRequest, paginate
 from chalicelib.models import course_listings
+from chalicelib.models.base import read_together
 from chalicelib.models.course_listings import CourseListing
 from chalicelib.models.courses import Course
 from chalicelib.models.lessons import Lesson
@@ -94,12 +97,25 @@ def _refs_in_courses(
 ) -> list[_LessonRef]:
     """Return up to ``limit`` refs of the courses at these sort keys, as far as the caller may view them."""
     by_id = Course.find_all([course_listings.course_id_of(key) for key in course_keys])
+    found = [(key, by_id.get(course_listings.course_id_of(key))) for key in course_keys]
+    pending = [(key, course) for key, course in found if course and courses.can_view(caller, course)]
     refs: list[_LessonRef] = []
-    for key in course_keys:
-        course = by_id.get(course_listings.course_id_of(key))
-        if course is not None and course.lessons_count and courses.can_view(caller, course) and len(refs) < limit:
-            refs += _refs(course.id, f"{key}|", after, backward, limit - len(refs))
-    return refs
+    while pending and len(refs) < limit:
+        count = _count_with_lessons([int(course.lessons_count) for _, course in pending], limit - len(refs))
+        reads = [
+            partial(_refs, course.id, f"{key}|", after, backward, limit - len(refs))
+            for key, course in pending[:count]
+            if course.lessons_count
+        ]
+        refs += chain.from_iterable(read_together(Lesson, reads) if reads else [])
+        pending = pending[count:]
+    return refs[:limit]
+
+
+def _count_with_lessons(lesson_counts: Sequence[int], limit: int) -> int:
+    """Return how many of the first courses have as many lessons together; all courses if they have fewer."""
+    sums = accumulate(lesson_counts)
+    return next((number for number, lessons in enumerate(sums, 1) if lessons >= limit), len(lesson_counts))
 
 
 def _refs(course_id: str, prefix: str, after: str | None, backward: bool, limit: int) -> list[_LessonRef]:

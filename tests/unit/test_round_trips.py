@@ -1,0 +1,140 @@
+"""How many round trips to AWS an operation waits for."""
+
+import json
+import re
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from chalicelib.adapters import sqs
+from chalicelib.core.caller import Caller
+from chalicelib.core.config import settings
+from chalicelib.core.pagination import PageRequest
+from chalicelib.core.roles import Role
+from chalicelib.handlers.workers.enrollment_emails import enrollment_emails
+from chalicelib.models.enrollments import Enrollment
+from chalicelib.security import passwords
+from chalicelib.services import accounts, courses, enrollments, lesson_listing, lessons, sessions, users
+from infra.config import PROJECT
+from tests.clients import PASSWORD
+from tests.factories import create_course, create_user
+from tests.unit.round_trips import RoundTrips
+
+ADDRESS = "192.0.2.7"
+LESSON: dict[str, Any] = {"title": "A lesson", "content": "", "duration_min": 5}
+ROUND_TRIPS = {
+    "own profile": 1,
+    "refresh of a token": 2,
+    "list of courses": 2,
+    "list of an instructor's courses and drafts": 2,
+    "list of all enrollments": 1,
+    "list of one's enrollments": 1,
+    "list of users": 2,
+    "page of lessons across courses": 4,
+    "next page of lessons across courses": 6,
+    "login": 9,
+    "login from a new address": 10,
+    "failed login": 7,
+    "enrollment": 3,
+    "email of an enrollment": 8,
+}
+
+
+@pytest.fixture
+def trips(aws: None, monkeypatch: pytest.MonkeyPatch) -> RoundTrips:
+    monkeypatch.setattr(passwords, "verify_password", lambda given, kept: given == PASSWORD and kept is not None)
+    monkeypatch.setattr(passwords, "needs_rehash", lambda kept: False)
+    monkeypatch.setitem(settings().__dict__, "enrollment_shards", 4)
+    sqs.queue_url(sqs.ENROLLMENT_EMAILS)  # once per process
+    return RoundTrips(monkeypatch)
+
+
+class School:
+    """An instructor with 6 courses of 5 lessons each, and a student."""
+
+    def __init__(self) -> None:
+        self.admin, self.teacher, self.student = (
+            create_user(role) for role in (Role.ADMIN, Role.INSTRUCTOR, Role.STUDENT)
+        )
+        self.courses = [create_course(self.teacher) for _ in range(6)]
+        for course in self.courses:
+            for number in range(5):
+                lessons.create(self.teacher, course.id, LESSON | {"order_index": number})
+
+    def log_in(self, password: str = PASSWORD) -> Any:
+        return sessions.login(self.student.username, password, ADDRESS)
+
+    def fail_to_log_in(self) -> None:
+        with pytest.raises(Exception, match="Invalid credentials"):
+            self.log_in("wrong")
+
+    def enroll(self) -> Enrollment:
+        return enrollments.enroll(self.student, self.courses[0].id)
+
+
+def _list_courses(caller: Caller | None) -> Any:
+    return courses.list_courses(caller, PageRequest(20), ordering="-created_at", own=False)
+
+
+def _list_enrollments(caller: Caller) -> Any:
+    return enrollments.list_enrollments(caller, PageRequest(20), course=None, student=None)
+
+
+def _send_email(enrollment: Enrollment) -> None:
+    record = {
+        "messageId": "m",
+        "body": json.dumps(sqs.enrollment_message(enrollment.id, "r")),
+        "eventSource": "aws:sqs",
+        "attributes": {"ApproximateReceiveCount": "1"},
+    }
+    context = SimpleNamespace(get_remaining_time_in_millis=lambda: 60_000, aws_request_id="r")
+    handler: Any = enrollment_emails  # Chalice's: it takes what Lambda gives
+    assert handler({"Records": [record]}, context) == {"batchItemFailures": []}
+
+
+def operations(school: School) -> dict[str, tuple[Callable[[], Any], Callable[[Any], object]]]:
+    """Return the operations, each as what comes before it, and itself with the result of that."""
+
+    def nothing() -> None: ...
+
+    def list_lessons(page: Any) -> Any:
+        cursor = page.next_cursor if page else None
+        return lesson_listing.list_lessons(school.student, PageRequest(20, cursor), None)
+
+    return {
+        "own profile": (nothing, lambda _: accounts.get_profile(school.student)),
+        "refresh of a token": (school.log_in, lambda pair: sessions.refresh(pair.refresh)),
+        "list of courses": (nothing, lambda _: _list_courses(school.student)),
+        "list of an instructor's courses and drafts": (nothing, lambda _: _list_courses(school.teacher)),
+        "list of all enrollments": (nothing, lambda _: _list_enrollments(school.admin)),
+        "list of one's enrollments": (nothing, lambda _: _list_enrollments(school.student)),
+        "list of users": (nothing, lambda _: users.list_users(school.admin, PageRequest(20))),
+        "page of lessons across courses": (nothing, lambda _: list_lessons(None)),
+        "next page of lessons across courses": (
+            lambda: lesson_listing.list_lessons(school.student, PageRequest(7), None),
+            list_lessons,
+        ),
+        "login": (school.log_in, lambda _: school.log_in()),
+        "login from a new address": (nothing, lambda _: school.log_in()),
+        "failed login": (nothing, lambda _: school.fail_to_log_in()),
+        "enrollment": (nothing, lambda _: school.enroll()),
+        "email of an enrollment": (school.enroll, _send_email),
+    }
+
+
+@pytest.mark.parametrize("name", ROUND_TRIPS)
+def test_operation_waits_for_these_round_trips(trips: RoundTrips, name: str) -> None:
+    prepare, run = operations(School())[name]
+    prepared = prepare()
+
+    assert trips.of(lambda: run(prepared)) == ROUND_TRIPS[name], trips.calls
+
+
+def test_documented_round_trips_are_these() -> None:
+    document = (PROJECT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    section = document.partition("## Round trips")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| ([^|]+) \| (\d+) \| .+ \|$", section, re.MULTILINE)
+
+    assert {name: int(number) for name, number in rows} == ROUND_TRIPS
