@@ -70,6 +70,11 @@ def get_lessons(
     return _get_lessons(course_id, _page_name("lessons", request), load)
 
 
+def hide_status() -> None:
+    """Report this read as a bypass: a hit would reveal that a hidden course exists."""
+    read_through.cache_status.set(read_through.BYPASS)
+
+
 def invalidating(old: Course | None, new: Course | None) -> AbstractContextManager[None]:
     """Invalidate the cached reads that a write changes, given the course before and after it, if it exists then."""
     states = [course for course in (old, new) if course]

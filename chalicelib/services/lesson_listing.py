@@ -53,7 +53,10 @@ def _page_of_course(caller: Caller | None, request: PageRequest, course_id: str)
         return LessonsOfCourse(course.owner_id, course.is_published, _load(refs, request.is_backward))
 
     found = course_cache.get_lessons(course_id, request, load) if ids.is_valid_id(course_id) else None
-    return found.page if found and courses.can_view(caller, found) else Page([], None, None)
+    if found and courses.can_view(caller, found):
+        return found.page
+    course_cache.hide_status()
+    return Page([], None, None)
 
 
 def _page_across_courses(caller: Caller | None, request: PageRequest) -> Page[_LessonRef]:

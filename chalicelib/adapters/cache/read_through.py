@@ -35,6 +35,7 @@ LEASE_SECONDS = 2
 LEASE_WAIT_SECONDS = 0.5
 NEGATIVE_TTL_SECONDS = 10  # of entries that record that there is nothing to cache
 
+BYPASS = "bypass"
 _POLL_SECONDS = 0.04
 _WRITING, _LOADING = b"writing", b"loading"
 _GENERATION = re.compile(rb"[0-9a-f]{16} [0-9]+")  # its token, and how often parts of it were invalidated
@@ -46,7 +47,7 @@ local text = redis.call('GET', KEYS[1])
 local head = text and string.match(text, '^[^\\n]*')
 if not head then return false end
 local words = {}
-for word in string.gmatch(head, '%S+') do words[#words + 1] = word end
+for word in string.gmatch(head, '[^ ]+') do words[#words + 1] = word end
 local current = redis.call('HMGET', KEYS[2], '#token', unpack(words, 3))
 if not current[1] or current[1] ~= words[1] then return false end
 for at = 2, #current do
@@ -69,7 +70,7 @@ return 1
 """
 
 # How the current request was served: hit, miss or bypass.
-cache_status: ContextVar[str] = ContextVar("cache_status", default="bypass")
+cache_status: ContextVar[str] = ContextVar("cache_status", default=BYPASS)
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class _Lease:
 
 def get_or_load(entry: Entry[Value], load: Callable[[], Value | None]) -> Value | None:
     """Return an entry's value from the cache, or from ``load``. None is cached for NEGATIVE_TTL_SECONDS."""
-    cache_status.set("bypass")
+    cache_status.set(BYPASS)
     current = _in_epoch(entry)
     result = _lookup_or_lease(current) if current else None
     if isinstance(result, _Hit):

@@ -124,6 +124,17 @@ def test_access_is_checked_after_the_cache(valkey: Valkey, client: Any) -> None:
         assert draft.title not in str(body)
 
 
+def test_lessons_of_a_hidden_course_look_like_those_of_none(valkey: Valkey, client: Any) -> None:
+    school = School()
+    hidden = f"/lessons?course={school.courses[1].id}"
+    assert school.get(client, "owner", hidden)[2] == "miss"
+
+    for who in ("rival", "student", "anonymous"):
+        for route in (hidden, f"/lessons?course={'0' * 16}", "/lessons?course=none"):
+            assert school.get(client, who, route)[::2] == (200, "bypass")
+            assert school.get(client, who, route)[1]["results"] == []
+
+
 def test_unpublished_course_is_in_no_public_listing(valkey: Valkey, client: Any) -> None:
     school = School()
     course = school.courses[0]
