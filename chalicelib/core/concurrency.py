@@ -1,31 +1,40 @@
 """Independent calls to AWS at the same time, so that a request waits for the slowest one and not for all."""
 
 from collections.abc import Callable, Sequence
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 from functools import cache
 from typing import Any, TypeVar
 
-MAX_THREADS = 16  # twice as many as one request needs: each reads at most 8 partitions at the same time
+MAX_THREADS = 8  # with the thread of the request, fewer than the connections that the client of DynamoDB keeps
 
 Result = TypeVar("Result")
+
+_uses_pool: ContextVar[bool] = ContextVar("uses_pool", default=False)
 
 
 def concurrently(calls: Sequence[Callable[[], Result]]) -> list[Result]:
     """Return the results of calls in their order; each runs in the context of this one, and the first in its thread.
 
-    The calls make no further ones by this function: all of them share its threads.
-
     Raises:
+        RuntimeError: A concurrent call makes concurrent calls. It could wait forever for a thread.
         Exception: That of the first call that failed, once all have ended.
     """
+    if _uses_pool.get():
+        raise RuntimeError("A concurrent call makes concurrent calls.")
     first, *others = calls
-    futures = [_pool().submit(copy_context().run, call) for call in others]
+    futures = [_submit(call) for call in others]
     try:
         result = first()
     finally:
         for future in futures:
             future.exception()  # waits
     return [result, *(future.result() for future in futures)]
+
+
+def _submit(call: Callable[[], Result]) -> Any:
+    context = copy_context()
+    context.run(_uses_pool.set, True)
+    return _pool().submit(context.run, call)
 
 
 @cache

@@ -6,6 +6,7 @@ queue, may wait OPERATION_BUDGET_SECONDS for each operation.
 """
 
 import random
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,16 +19,22 @@ _CAP_SECONDS = 0.5
 
 
 class WaitBudget:
-    """The time that may be spent on waits."""
+    """The time that may be spent on waits. Waits of concurrent calls at the same time count once."""
 
     def __init__(self, seconds: float) -> None:
         self._remaining_seconds = seconds
+        self._counted_until = 0.0  # by the monotonic clock
+        self._lock = threading.Lock()
 
     def sleep(self, seconds: float) -> bool:
         """Sleep, or return False if the budget does not suffice."""
-        if seconds > self._remaining_seconds:
-            return False
-        self._remaining_seconds -= seconds
+        with self._lock:
+            now = time.monotonic()
+            uncounted = now + seconds - max(now, self._counted_until)
+            if uncounted > self._remaining_seconds:
+                return False
+            self._remaining_seconds -= max(0.0, uncounted)
+            self._counted_until = max(now + seconds, self._counted_until)
         time.sleep(seconds)
         return True
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib.adapters.dynamodb import connection
 from chalicelib.core.caller import Caller
 from chalicelib.core.concurrency import MAX_THREADS, concurrently
 from chalicelib.core.config import settings
@@ -42,6 +43,21 @@ def test_threads_are_used_again() -> None:
     threads = {thread for _ in range(2 * MAX_THREADS) for thread in concurrently([current_thread] * 2)}
 
     assert len(threads) <= MAX_THREADS
+
+
+def test_more_calls_than_threads_all_run() -> None:
+    assert concurrently([lambda number=number: number for number in range(30)]) == [*range(30)]  # type: ignore[misc]
+
+
+def test_concurrent_call_makes_no_concurrent_calls() -> None:
+    """With as many of them as threads, each would wait for a thread."""
+    with pytest.raises(RuntimeError, match="makes concurrent calls"):
+        concurrently([lambda: [1], lambda: concurrently([lambda: 1, lambda: 2])])
+
+
+def test_client_keeps_a_connection_for_each_concurrent_call(aws: None) -> None:
+    """Further ones would be opened for each call, which takes a TLS handshake."""
+    assert connection().client.meta.config.max_pool_connections >= MAX_THREADS + 1
 
 
 def test_failure_of_one_call_is_raised() -> None:
