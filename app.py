@@ -34,5 +34,5 @@ if os.environ.get("AWS_CHALICE_CLI_MODE"):
 
 # After the authorizer's, which verifies the tokens of public routes in this function, too.
 run_in_init_phase(dynamodb.prepare, cache_client.prepare)
-gc.freeze()  # nor do later collections search it
+gc.freeze()  # later collections do not search what the imports created
 gc.enable()

@@ -83,8 +83,8 @@ def _get_request(table: type[Table], key: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _first_row(table: type[First], rows: Mapping[str, Sequence[dict[str, Any]]]) -> First | None:
-    found = rows.get(table.Meta.table_name)
-    return table.from_raw_data(found[0]) if found else None
+    rows_of_table = rows.get(table.Meta.table_name)
+    return table.from_raw_data(rows_of_table[0]) if rows_of_table else None
 
 
 def read_together(table: type[Table], reads: Sequence[Callable[[], Result]]) -> list[Result]:

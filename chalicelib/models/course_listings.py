@@ -97,7 +97,7 @@ class CourseListing(Table):
     def sort_keys(cls, partition: str, *, ascending: bool, start: str | None, limit: int) -> tuple[list[str], bool]:
         """Return up to ``limit`` sort keys of a list, from one on, and whether they are the last; by a consistent read.
 
-        That is one query. It returns at most 1 MB, so that it can return fewer although more follow.
+        It is one query, which reads at most 1 MB: it can return fewer keys than ``limit`` although more follow.
         """
         condition = None
         if start is not None:

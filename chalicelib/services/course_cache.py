@@ -20,14 +20,14 @@ from chalicelib.models.courses import Course
 from chalicelib.services import rendered_text
 from chalicelib.services.rendering import LessonsOfCourse, RenderedCourse, render_course
 
-# The parts of the scope of all lists are: each course, each ordering, and each word that is searched for.
+# The tags of lists are the courses in them, and the ordering or the words that are searched for.
 _LISTS = "courses"
 BY_DATE, BY_PRICE = "by-date", "by-price"
-_LESSONS = "lessons"  # the part of a course's scope
+_LESSONS = "lessons"  # the tag of all lessons in the scope of their course
 
 
-def word_part(word: str) -> str:
-    """Return the part of the lists that consists of the searches for a word."""
+def word_tag(word: str) -> str:
+    """Return the tag of the searches for a word."""
     return f"word:{word}"
 
 
@@ -43,18 +43,18 @@ def get(course_id: str) -> RenderedCourse | None:
 
 
 def get_page(
-    name: str, parts: Sequence[str], request: PageRequest, load: Callable[[], Page[RenderedCourse]]
+    name: str, tags: Sequence[str], request: PageRequest, load: Callable[[], Page[RenderedCourse]]
 ) -> Page[RenderedCourse]:
     """Return a page of published courses, read by ``load``.
 
-    ``name`` identifies the list and its order, and ``parts`` are those on which depends which courses it contains.
+    ``name`` identifies the list and its order, and ``tags`` are what decides which courses the page contains.
     """
 
-    def parts_of(page: Page[RenderedCourse] | None) -> list[str]:
-        return [*parts, *(course.id for course in page.items)] if page else [*parts]
+    def tags_of(page: Page[RenderedCourse] | None) -> list[str]:
+        return [*tags, *(course.id for course in page.items)] if page else [*tags]
 
     to_text, from_text = rendered_text.page_to_text, rendered_text.page_from_text
-    entry = Entry(_LISTS, _page_name(name, request), to_text, from_text, parts_of)
+    entry = Entry(_LISTS, _page_name(name, request), to_text, from_text, tags_of)
     return read_through.get_or_load(entry, load) or load()  # a page is never None, whatever the cache returns
 
 
@@ -80,7 +80,7 @@ def invalidating(old: Course | None, new: Course | None) -> AbstractContextManag
     states = [course for course in (old, new) if course]
     changes = [Change(_scope(states[0].id))]
     if any(course.is_published for course in states):
-        changes.append(Change(_LISTS, (states[0].id, *_changed_parts(old, new))))
+        changes.append(Change(_LISTS, (states[0].id, *_changed_tags(old, new))))
     return _invalidating(*changes)
 
 
@@ -89,19 +89,17 @@ def invalidating_lessons(course_id: str) -> AbstractContextManager[None]:
     return _invalidating(Change(_scope(course_id), (_LESSONS,)))
 
 
-def _changed_parts(old: Course | None, new: Course | None) -> list[str]:
-    """Return the orderings and searches in which a write adds, removes or moves the course."""
+def _changed_tags(old: Course | None, new: Course | None) -> list[str]:
+    """Return the tags of the lists in which a write adds, removes or moves the course."""
     before, after = _places(old), _places(new)
-    return sorted(
-        before.keys() ^ after.keys() | {part for part in before.keys() & after if before[part] != after[part]}
-    )
+    return sorted(before.keys() ^ after.keys() | {tag for tag in before.keys() & after if before[tag] != after[tag]})
 
 
 def _places(course: Course | None) -> dict[str, float]:
-    """Return for each part of the lists that contains the course what its position there depends on."""
+    """Return the tags of the lists that contain the course, with what its position in them depends on."""
     if course is None or not course.is_published:
         return {}
-    words = {word_part(word): 0 for word in keywords(course.title, course.description)}
+    words = {word_tag(word): 0 for word in keywords(course.title, course.description)}
     return {BY_DATE: 0, BY_PRICE: course.price_cents, **words}
 
 

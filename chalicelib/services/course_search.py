@@ -40,7 +40,7 @@ def _read(backward: bool, reads: Sequence[ListRead]) -> list[Batch]:
     def read(name: str, start: str | None, limit: int) -> Batch:
         return Batch(*CourseListing.sort_keys(name, ascending=backward, start=start, limit=limit))
 
-    return read_together(CourseListing, [partial(read, *one) for one in reads])
+    return read_together(CourseListing, [partial(read, *keys) for keys in reads])
 
 
 def _load(words: Sequence[str], sort_keys: Sequence[str]) -> list[_Match]:

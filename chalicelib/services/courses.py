@@ -135,8 +135,8 @@ def list_courses(caller: Caller | None, request: PageRequest, *, ordering: str, 
 
     if names != [course_listings.PUBLISHED]:
         return load()
-    part = course_cache.BY_PRICE if "price" in ordering else course_cache.BY_DATE
-    return course_cache.get_page(ordering, [part], request, load)
+    tag = course_cache.BY_PRICE if "price" in ordering else course_cache.BY_DATE
+    return course_cache.get_page(ordering, [tag], request, load)
 
 
 def search(request: PageRequest, text: str) -> Page[RenderedCourse]:
@@ -148,8 +148,8 @@ def search(request: PageRequest, text: str) -> Page[RenderedCourse]:
     def load() -> Page[RenderedCourse]:
         return _rendered(course_search.load_page(request, tokens))
 
-    parts = [course_cache.word_part(word) for word in tokens]
-    return course_cache.get_page(f"search {' '.join(tokens)}", parts, request, load)
+    tags = [course_cache.word_tag(word) for word in tokens]
+    return course_cache.get_page(f"search {' '.join(tokens)}", tags, request, load)
 
 
 def visible_listings(caller: Caller | None) -> list[str]:

@@ -18,7 +18,7 @@ from typing import Generic, NamedTuple, TypeVar
 from chalicelib.core.pagination import HasSortKey
 
 MAX_REQUESTS = 10
-MAX_LISTS = 5  # each costs a request at first, and as many are left
+MAX_LISTS = 5  # the first reads cost a request for each, and as many requests remain
 FIRST_KEYS = 100  # of several lists: two read capacity units each
 MAX_KEYS = 10_000  # about the 1 MB that a query of DynamoDB returns
 MAX_GROWTH = 20  # of the keys read of the rarest list, by one request
@@ -139,53 +139,63 @@ class _Join(Generic[Item]):
 
     def _rarest_list(self) -> _List:
         """Return the list that was read furthest. All matches up to there are among its keys."""
-        for one in self._lists.values():
-            if one.is_complete:
-                return one
+        for keyword_list in self._lists.values():
+            if keyword_list.is_complete:
+                return keyword_list
         furthest = max if self._source.backward else min
-        return furthest(self._lists.values(), key=lambda one: one.batch[-1])
+        return furthest(self._lists.values(), key=lambda keyword_list: keyword_list.batch[-1])
 
     def _candidates(self) -> list[str]:
         """Return the keys after the position that no list is known to lack, up to where the rarest list was read."""
         rarest, position = self._rarest_list(), self._position
-        others = [one for one in self._lists.values() if one is not rarest]
+        others = [keyword_list for keyword_list in self._lists.values() if keyword_list is not rarest]
         keys = (key for key in rarest.keys if position is None or self._source.is_later(key, position))
-        return [key for key in keys if all(key in one.keys or not one.covers(key) for one in others)]
+        return [
+            key
+            for key in keys
+            if all(key in keyword_list.keys or not keyword_list.covers(key) for keyword_list in others)
+        ]
 
     def _next_read(self, candidates: list[str], missing: int) -> ListRead | None:
         """Return the next read of a list, or None if the candidates' items are next."""
         rarest = self._rarest_list()
-        behind = [one for one in self._lists.values() if self._is_worth_reading(one, candidates)]
-        ahead = 0 if rarest.is_complete else self._keys_to_go(candidates, missing, behind)
+        behind = [
+            keyword_list for keyword_list in self._lists.values() if self._is_worth_reading(keyword_list, candidates)
+        ]
+        ahead = 0 if rarest.is_complete else self._estimate_remaining_keys(candidates, missing, behind)
         if len(candidates) <= missing and not rarest.is_complete:
             return ListRead(rarest.name, rarest.batch[-1], _batch_size(rarest, ahead))
         reads = []
-        for one in behind:
-            first = next(key for key in candidates if not one.covers(key))
+        for keyword_list in behind:
+            first = next(key for key in candidates if not keyword_list.covers(key))
             if first in candidates[: missing + 1]:
                 keys = max(ahead, rarest.count_between(first, candidates[-1]))
-                reads.append(ListRead(one.name, first, _batch_size(one, keys * self._density(one))))
+                reads.append(
+                    ListRead(keyword_list.name, first, _batch_size(keyword_list, keys * self._density(keyword_list)))
+                )
         return min(reads, key=lambda read: read.limit, default=None)
 
-    def _is_worth_reading(self, one: _List, candidates: list[str]) -> bool:
+    def _is_worth_reading(self, keyword_list: _List, candidates: list[str]) -> bool:
         """Return whether a list costs less than the items of the candidates on to which it was not read."""
-        unknown = [key for key in candidates if not one.covers(key)]
+        unknown = [key for key in candidates if not keyword_list.covers(key)]
         if not unknown:
             return False
-        keys = self._rarest_list().count_between(unknown[0], unknown[-1]) * self._density(one)
+        keys = self._rarest_list().count_between(unknown[0], unknown[-1]) * self._density(keyword_list)
         return keys <= KEYS_PER_ITEM * len(unknown)
 
-    def _density(self, one: _List) -> float:
+    def _density(self, keyword_list: _List) -> float:
         """Return how many keys a list has for each key of the rarest one, in its last batch."""
-        return len(one.batch) / max(self._rarest_list().count_between(one.batch[0], one.batch[-1]), 1)
+        return len(keyword_list.batch) / max(
+            self._rarest_list().count_between(keyword_list.batch[0], keyword_list.batch[-1]), 1
+        )
 
-    def _keys_to_go(self, candidates: list[str], missing: int, behind: list[_List]) -> int:
-        """Return how many keys of the rarest list contain the missing matches, at their rate so far."""
+    def _estimate_remaining_keys(self, candidates: list[str], missing: int, behind: list[_List]) -> int:
+        """Return how many more keys of the rarest list are likely to contain the missing matches."""
         keys = self._rarest_list().keys
-        settled = sum(all(one.covers(key) for one in behind) for key in keys)
-        matches = sum(all(one.covers(key) for one in behind) for key in candidates)
-        to_go = settled * (missing + 1 - matches) // (len(self._found) + matches + 1)
-        return min(to_go, MAX_GROWTH * len(keys))
+        settled = sum(all(keyword_list.covers(key) for keyword_list in behind) for key in keys)
+        matches = sum(all(keyword_list.covers(key) for keyword_list in behind) for key in candidates)
+        remaining = settled * (missing + 1 - matches) // (len(self._found) + matches + 1)
+        return min(remaining, MAX_GROWTH * len(keys))
 
     def _read(self, reads: Sequence[ListRead]) -> None:
         self._requests += len(reads)
@@ -196,7 +206,7 @@ class _Join(Generic[Item]):
         """Load items of the first candidates: as many as are missing if all lists have them, else more each time."""
         first, lists = candidates[:missing], self._lists.values()
         count = missing
-        if not self._reads_all_lists or any(not one.covers(key) for key in first for one in lists):
+        if not self._reads_all_lists or any(not keyword_list.covers(key) for key in first for keyword_list in lists):
             is_last = self._requests == MAX_REQUESTS - 1
             count = MAX_ITEMS if self._has_loaded or is_last else max(missing, FIRST_ITEMS)
         keys = candidates[: min(count, MAX_ITEMS)]
@@ -207,9 +217,9 @@ class _Join(Generic[Item]):
         self._position = keys[-1] if len(items) <= missing else self._found[-1].sort_key
 
 
-def _batch_size(one: _List, estimate: float) -> int:
+def _batch_size(keyword_list: _List, estimate: float) -> int:
     """Return a limit for a list: half as high again as an estimate, so that one read usually suffices.
 
-    It is at least twice the last one: where estimates are wrong, the reads grow.
+    It is at least twice the last keyword_list: where estimates are wrong, the reads grow.
     """
-    return min(max(int(estimate * 1.5), 2 * len(one.batch)), MAX_KEYS)
+    return min(max(int(estimate * 1.5), 2 * len(keyword_list.batch)), MAX_KEYS)

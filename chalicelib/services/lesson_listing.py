@@ -52,9 +52,9 @@ def _page_of_course(caller: Caller | None, request: PageRequest, course_id: str)
         refs = paginate(request, lambda after, backward, limit: _refs(course_id, "", after, backward, limit))
         return LessonsOfCourse(course.owner_id, course.is_published, _load(refs, request.is_backward))
 
-    found = course_cache.get_lessons(course_id, request, load) if ids.is_valid_id(course_id) else None
-    if found and courses.can_view(caller, found):
-        return found.page
+    lessons = course_cache.get_lessons(course_id, request, load) if ids.is_valid_id(course_id) else None
+    if lessons and courses.can_view(caller, lessons):
+        return lessons.page
     course_cache.hide_status()
     return Page([], None, None)
 
@@ -100,8 +100,8 @@ def _refs_in_courses(
 ) -> list[_LessonRef]:
     """Return up to ``limit`` refs of the courses at these sort keys, as far as the caller may view them."""
     by_id = Course.find_all([course_listings.course_id_of(key) for key in course_keys])
-    found = [(key, by_id.get(course_listings.course_id_of(key))) for key in course_keys]
-    pending = [(key, course) for key, course in found if course and courses.can_view(caller, course)]
+    keyed = [(key, by_id.get(course_listings.course_id_of(key))) for key in course_keys]
+    pending = [(key, course) for key, course in keyed if course and courses.can_view(caller, course)]
     refs: list[_LessonRef] = []
     while pending and len(refs) < limit:
         count = _count_with_lessons([int(course.lessons_count) for _, course in pending], limit - len(refs))

@@ -53,10 +53,10 @@ def get(caller: Caller | None, lesson_id: str) -> RenderedLesson:
         return LessonsOfCourse(course.owner_id, course.is_published, Page([render_lesson(lesson)], None, None))
 
     key = ids.parse_lesson_id(lesson_id)
-    found = course_cache.get_lesson(*key, load) if key else None
-    if found is None or not courses.can_view(caller, found):
+    lessons = course_cache.get_lesson(*key, load) if key else None
+    if lessons is None or not courses.can_view(caller, lessons):
         raise _not_found()
-    [lesson] = found.page.items
+    [lesson] = lessons.page.items
     return lesson
 
 

@@ -94,7 +94,7 @@ def _trim_botocore(site: Path) -> None:
     endpoints = json.loads((data / "endpoints.json").read_text(encoding="utf-8"))
     used = set(AWS_SERVICES.values())
     for partition in endpoints["partitions"]:
-        partition["services"] = {name: one for name, one in partition["services"].items() if name in used}
+        partition["services"] = {name: service for name, service in partition["services"].items() if name in used}
     (data / "endpoints.json").write_text(json.dumps(endpoints), encoding="utf-8")
 
 

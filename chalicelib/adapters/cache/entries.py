@@ -1,7 +1,7 @@
-"""Entries of the cache: what identifies them, what they depend on, and how they are stored.
+"""Entries of the cache: what identifies them, their tags, and how they are stored.
 
 A stored entry is two lines. The first is for the script that reads it: the generation, the number of invalidations
-in it, and the parts that the entry depends on. The second is for the reader: the key, and the value.
+in it, and the tags of the entry. The second is for the reader: the key, and the value.
 """
 
 import zlib
@@ -24,15 +24,15 @@ class TooLarge(Exception):
     """The value of an entry is never cached: it is larger than MAX_ENTRY_BYTES."""
 
 
-def _no_parts(value: object) -> Sequence[str]:
+def _no_tags(value: object) -> Sequence[str]:
     return ()
 
 
 @dataclass(frozen=True)
 class Entry(Generic[Value]):
-    """A cache entry: its scope and name, how its value becomes text and back, and the parts that it depends on.
+    """A cache entry: its scope and name, how its value becomes text and back, and its tags.
 
-    ``parts`` returns names without white space. The entry becomes invalid when one of them, or the whole scope, is
+    ``tags`` returns names without spaces. The entry becomes invalid when one of its tags, or the whole scope, is
     invalidated.
     """
 
@@ -40,7 +40,7 @@ class Entry(Generic[Value]):
     name: str
     serialize: Callable[[Value], str]
     deserialize: Callable[[str], Value]
-    parts: Callable[[Value | None], Sequence[str]] = _no_parts
+    tags: Callable[[Value | None], Sequence[str]] = _no_tags
 
     @property
     def key(self) -> str:
@@ -55,7 +55,7 @@ class Entry(Generic[Value]):
     def encode(self, generation: bytes, value: Value | None) -> tuple[bytes, bool]:
         """Return the stored text of a value loaded under a generation, and whether it contains the value."""
         content = self._encode_value(value)
-        head = b" ".join((generation, *(part.encode() for part in self.parts(value))))
+        head = b" ".join((generation, *(tag.encode() for tag in self.tags(value))))
         return b"\n".join((head, self._prefix + content)), content[:1] in (_VALUE, _COMPRESSED)
 
     def decode(self, line: bytes) -> Value | None:

@@ -12,11 +12,13 @@ from chalicelib.core.retry_policy import CACHE_WRITE_MARKER_TTL_SECONDS
 from chalicelib.observability.logs import error_log
 
 _RETRY_SECONDS = 0.1
+_MAX_TAGS = 20_000  # about 1 MB
 _LONGEST_WRITE_SECONDS = 45  # of the deletion worker, whose transactions may wait longer than those of a request
 
-# Invalidates the parts of the scope that the command names, or all of it. Part of both scripts.
-_INVALIDATE = """
-if #ARGV == 2 then
+# Invalidates the entries with the tags that the command names, or the whole scope: without tags, and when the hash has
+# become large, because it keeps each tag for an hour. Included in both scripts.
+_INVALIDATE = f"""
+if #ARGV == 2 or redis.call('HLEN', KEYS[1]) > {_MAX_TAGS} then
   redis.call('DEL', KEYS[1])
 elseif redis.call('EXISTS', KEYS[1]) == 1 then
   local sequence = redis.call('HINCRBY', KEYS[1], '#sequence', 1)
@@ -42,10 +44,10 @@ return 1
 
 @dataclass(frozen=True)
 class Change:
-    """What a write changes in a scope: the parts, without which it is all of it."""
+    """The entries of a scope that a write invalidates: those with one of these tags, or all without tags."""
 
     scope: str
-    parts: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -78,7 +80,9 @@ class _Writer:
     def __init__(self, changes: tuple[Change, ...]) -> None:
         state = switch.state()
         self._id = secrets.token_hex(8)
-        self._changes = tuple(replace(one, scope=keys.scope_in_epoch(one.scope, state.epoch)) for one in changes)
+        self._changes = tuple(
+            replace(change, scope=keys.scope_in_epoch(change.scope, state.epoch)) for change in changes
+        )
         self._off = state if state.can_be_prolonged(time.time()) else None
 
     def begin(self) -> None:
@@ -101,7 +105,8 @@ class _Writer:
                 self._off = switch.turn_off()
             except Exception:  # the write is stored: an error would tell the client that it is not
                 error_log.exception(
-                    "The cache is neither invalidated nor switched off", scopes=[one.scope for one in self._changes]
+                    "The cache is neither invalidated nor switched off",
+                    scopes=[change.scope for change in self._changes],
                 )
                 return
         if self._off:
@@ -123,7 +128,7 @@ def _run_script(script: str, changes: tuple[Change, ...], writer: str) -> bool:
         for change in changes:
             scope = change.scope
             names = (keys.generation(scope), keys.writers(scope), keys.ended(scope, writer))
-            pipeline.eval(script, len(names), *names, writer, CACHE_WRITE_MARKER_TTL_SECONDS, *change.parts)
+            pipeline.eval(script, len(names), *names, writer, CACHE_WRITE_MARKER_TTL_SECONDS, *change.tags)
         if connection.execute(pipeline) == [1] * len(changes):
             return True
         raise connection.CacheProtocolError("unexpected reply to a writer's script")

@@ -1,13 +1,13 @@
-"""Read-through cache on Valkey with leases, generations and parts.
+"""Read-through cache on Valkey with leases, generations and tags.
 
 Readers never see data older than an acknowledged write, except in the windows that docs/caches.md lists.
 
 Entries belong to a scope, such as one course or all lists. They are valid only under the scope's generation: a random
 token that existed before their read began. A writer that changes the whole scope deletes the generation, before and
-after its write to the database. One that changes parts of it, such as one course in the lists, counts up a sequence in
-the generation, and stores the number for each of these parts: entries that depend on them and began earlier are
-invalid. Between its two invalidations no reader begins to load an entry. So a slow reader cannot store old data, and a
-writer that dies leaves nothing stale. A writer that cannot reach the cache switches it off for all processes (see
+after its write to the database. One that changes only entries with certain tags, such as those with one course, counts
+up a sequence in the generation, and stores the number for each of these tags: entries that have them and began earlier
+are invalid. Between its two invalidations no reader begins to load an entry. So a slow reader cannot store old data,
+and a writer that dies leaves nothing stale. A writer that cannot reach the cache switches it off for all processes (see
 ``switch``).
 
 Of concurrent readers that miss, one loads under a lease and the others wait for it. A cache that is slow, down, full
@@ -38,9 +38,9 @@ NEGATIVE_TTL_SECONDS = 10  # of entries that record that there is nothing to cac
 BYPASS = "bypass"
 _POLL_SECONDS = 0.04
 _WRITING, _LOADING = b"writing", b"loading"
-_GENERATION = re.compile(rb"[0-9a-f]{16} [0-9]+")  # its token, and how often parts of it were invalidated
+_GENERATION = re.compile(rb"[0-9a-f]{16} [0-9]+")  # its token, and how often tags were invalidated
 
-# Returns the second line of an entry if it is valid: it has the current generation, and none of its parts was
+# Returns the second line of an entry if it is valid: it has the current generation, and none of its tags was
 # invalidated after the reader that stored it had begun.
 _READ = """#!lua flags=no-writes
 local text = redis.call('GET', KEYS[1])

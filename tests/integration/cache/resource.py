@@ -15,7 +15,7 @@ _numbers = itertools.count()
 
 
 class Resource:
-    """The cached resource: a number in a database that counts its reads. It depends on the part "number"."""
+    """The cached resource: a number in a database that counts its reads. Its tag is "number"."""
 
     def __init__(self) -> None:
         self.scope = f"resource:{next(_numbers)}"
@@ -47,10 +47,10 @@ class Resource:
         assert value is not None
         return value, read_through.cache_status.get()
 
-    def invalidating(self, *parts: str, **options: Any) -> AbstractContextManager[None]:
-        """Invalidate parts of the scope around a write, or all of it."""
-        return invalidation.invalidating(Change(self.scope, parts), **options)
+    def invalidating(self, *tags: str, **options: Any) -> AbstractContextManager[None]:
+        """Invalidate the entries with these tags around a write, or the whole scope."""
+        return invalidation.invalidating(Change(self.scope, tags), **options)
 
-    def raise_to(self, number: int, *parts: str) -> None:
-        with self.invalidating(*parts):
+    def raise_to(self, number: int, *tags: str) -> None:
+        with self.invalidating(*tags):
             self.number = number

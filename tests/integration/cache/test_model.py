@@ -37,7 +37,7 @@ class Protocol(RuleBasedStateMachine):
         self.written = self.acknowledged = 1
         self.loads: list[tuple[Entry[int], read_through._Lease, int]] = []
         self.begun: list[str] = []
-        self.parts: dict[str, tuple[str, ...]] = {}
+        self.tags: dict[str, tuple[str, ...]] = {}
         self.committed: list[tuple[str, int]] = []
         self.marked: set[str] = set()
         self.dead: list[tuple[str, int]] = []
@@ -77,18 +77,18 @@ class Protocol(RuleBasedStateMachine):
         return keys.scope_in_epoch(self.resource.scope, self.epoch)
 
     @precondition(lambda self: len(self.begun) + len(self.committed) + len(self.dead) < 2)
-    @rule(is_marked=st.booleans(), parts=st.sampled_from([(), ("number",), ("more", "number")]))
-    def begin_write(self, is_marked: bool, parts: tuple[str, ...]) -> None:
-        """Set the marker; without it, it was evicted at once. The write changes the whole scope, or parts of it."""
+    @rule(is_marked=st.booleans(), tags=st.sampled_from([(), ("number",), ("more", "number")]))
+    def begin_write(self, is_marked: bool, tags: tuple[str, ...]) -> None:
+        """Set the marker; without it, it was evicted at once. The write changes the whole scope, or its tags."""
         writer = str(next(_writers))
-        self.parts[writer] = parts
+        self.tags[writer] = tags
         if is_marked:
             assert self.run_script(invalidation._BEGIN, writer)
             self.marked.add(writer)
         self.begun.append(writer)
 
     def run_script(self, script: str, writer: str) -> bool:
-        return invalidation._run_script(script, (Change(self.scope, self.parts[writer]),), writer)
+        return invalidation._run_script(script, (Change(self.scope, self.tags[writer]),), writer)
 
     @precondition(lambda self: self.ended)
     @rule(at=position)

@@ -32,7 +32,7 @@ def test_write_is_visible_to_the_next_read(valkey: Valkey, resource: Resource) -
     assert [resource.read(), resource.read()] == [(2, "miss"), (2, "hit")]
 
 
-def test_write_of_a_part_invalidates_what_depends_on_it(valkey: Valkey, resource: Resource) -> None:
+def test_write_of_a_tag_invalidates_the_entries_that_have_it(valkey: Valkey, resource: Resource) -> None:
     other: Entry[int] = Entry(resource.scope, "other", str, int, lambda _: ["others"])
     resource.read()
     read_through.get_or_load(other, lambda: 7)
@@ -46,7 +46,7 @@ def test_write_of_a_part_invalidates_what_depends_on_it(valkey: Valkey, resource
     assert read_through.get_or_load(other, lambda: 8) == 8, "a write of the whole scope"
 
 
-def test_slow_fill_does_not_store_what_a_write_of_a_part_changed(valkey: Valkey, resource: Resource) -> None:
+def test_slow_fill_does_not_store_what_a_write_of_its_tag_changed(valkey: Valkey, resource: Resource) -> None:
     resource.read()
     valkey.client.delete(*valkey.client.keys("*:entry:*"))
     lease = read_through._acquire_lease(resource.entry_in_epoch)
@@ -56,6 +56,18 @@ def test_slow_fill_does_not_store_what_a_write_of_a_part_changed(valkey: Valkey,
     read_through._store_and_release(resource.entry_in_epoch, lease, 1)
 
     assert resource.read() == (2, "miss")
+
+
+def test_hash_of_too_many_tags_is_deleted(valkey: Valkey, resource: Resource) -> None:
+    """A script that edits courses all day does not fill the cache with tags."""
+    resource.read()
+    [generation] = valkey.client.keys("*:generation")
+    valkey.client.hset(generation, mapping={f"tag{number}": 1 for number in range(20_000)})
+
+    resource.raise_to(2, "number")
+
+    assert valkey.client.keys("*:generation") == []
+    assert [resource.read(), resource.read()] == [(2, "miss"), (2, "hit")]
 
 
 def test_nothing_is_stored_during_a_write(valkey: Valkey, resource: Resource) -> None:

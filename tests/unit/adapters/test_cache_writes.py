@@ -20,7 +20,7 @@ from tests.unit.fake_clock import FakeClock
 
 BEGIN, END = "begin", "end"
 START = 1_000_000.0
-A, B = Change("a"), Change("b", ("part",))
+A, B = Change("a"), Change("b", ("tag",))
 
 
 class Cache(FakeClock):
@@ -78,7 +78,7 @@ def test_write_invalidates_before_and_after(cache: Cache, row: CacheStateRow) ->
     with invalidating(A, B):
         assert cache.commands == [BEGIN]
     assert cache.commands == [BEGIN, END]
-    assert cache.changes == {(Change("a@0"), Change("b@0", ("part",)))}
+    assert cache.changes == {(Change("a@0"), Change("b@0", ("tag",)))}
     assert (cache.waited, row.state) == (0, State())
 
 
@@ -153,7 +153,7 @@ def test_cache_that_is_about_to_be_in_use_is_tried_again(cache: Cache, row: Cach
     row.state = State(7, off_since=START - 60, off_until=START + seconds)
 
     write()
-    assert (cache.commands, cache.changes) == ([BEGIN, END], {(Change("a@7"), Change("b@7", ("part",)))})
+    assert (cache.commands, cache.changes) == ([BEGIN, END], {(Change("a@7"), Change("b@7", ("tag",)))})
 
     lose_all(cache)
     write()

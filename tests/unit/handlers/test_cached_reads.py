@@ -244,7 +244,7 @@ def test_write_leaves_all_other_pages_in_the_cache(valkey: Valkey, client: Any) 
 
 
 def test_every_read_after_a_write_is_that_of_the_database(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever is written: a part of the lists that a write forgets would be shown as it was before."""
+    """Whatever is written: a list whose tag a write forgets would be shown as it was before."""
     random = Random(1)
     teacher = create_user(Role.INSTRUCTOR)
     words = ["knots", "ropes", "sails"]

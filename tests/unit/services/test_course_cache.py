@@ -23,11 +23,11 @@ def teacher(aws: None) -> Caller:
 
 @pytest.fixture
 def changed(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]:
-    """The scopes that were invalidated, with their parts; all of the scope if there are none."""
+    """The scopes that were invalidated, with their tags; all of the scope if there are none."""
     scopes: dict[str, set[str]] = {}
 
     def note(*changes: Change, **_: Any) -> AbstractContextManager[None]:
-        scopes.update({change.scope: {*change.parts} for change in changes})
+        scopes.update({change.scope: {*change.tags} for change in changes})
         return nullcontext()
 
     monkeypatch.setattr(course_cache, "_invalidating", note)
@@ -57,7 +57,7 @@ def test_draft_is_in_no_list(teacher: Caller, changed: dict[str, set[str]]) -> N
 
 
 @pytest.mark.parametrize(
-    ("fields", "parts"),
+    ("fields", "tags"),
     [
         ({"price_cents": 700}, {"by-price"}),
         ({"description": "Knots of old, old knots!"}, set()),
@@ -69,14 +69,14 @@ def test_draft_is_in_no_list(teacher: Caller, changed: dict[str, set[str]]) -> N
     ],
 )
 def test_change_of_a_course_changes_what_depends_on_it(
-    teacher: Caller, changed: dict[str, set[str]], fields: dict[str, Any], parts: set[str]
+    teacher: Caller, changed: dict[str, set[str]], fields: dict[str, Any], tags: set[str]
 ) -> None:
     course = course_of(teacher)
     changed.clear()
 
     courses.update(teacher, course.id, fields, None)
 
-    assert changed == {f"course:{course.id}": set(), "courses": {course.id} | parts}
+    assert changed == {f"course:{course.id}": set(), "courses": {course.id} | tags}
 
 
 @pytest.mark.parametrize("is_deleted", [True, False])
