@@ -12,6 +12,7 @@ from pynamodb.expressions.update import Action
 from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection, KeysOnlyProjection
 
 from chalicelib.core.roles import Role
+from chalicelib.models.active_admins import count_admins
 from chalicelib.models.base import (
     ConditionFailed,
     StaleRead,
@@ -24,7 +25,6 @@ from chalicelib.models.base import (
 from chalicelib.models.identities import Identity
 from chalicelib.models.ledger import Event, record_deletion
 
-ACTIVE_ADMINS_ID = "#active-admins"  # not a valid ID of a user
 ERASED, SWEPT = "erased", "erased-swept"
 INACTIVE = "inactive"
 _SESSION_REVOKING_FIELDS = {"role", "is_active"}
@@ -161,7 +161,7 @@ class User(Table):
         transaction.put(Identity.of_username(str(self.username), self.id), is_free, label="username")
         transaction.put(Identity.of_email(str(self.email), self.id), is_free, label="email")
         transaction.put(self, User.id.does_not_exist())
-        _count_admins(transaction, int(self.is_active_admin))
+        count_admins(transaction, int(self.is_active_admin))
         try:
             transaction.run()
         except ConditionFailed as error:
@@ -188,7 +188,7 @@ class User(Table):
         if "is_active" in changes:
             actions += _lifecycle_actions(None if new.is_active else INACTIVE, at)
         transaction.update(self, actions, self._unchanged(), label="user")
-        _count_admins(transaction, new.is_active_admin - self.is_active_admin)
+        count_admins(transaction, new.is_active_admin - self.is_active_admin)
         _run(transaction)
         return new
 
@@ -210,7 +210,7 @@ class User(Table):
         actions += [User.is_active.set(False), User.deleted_at.set(at), User.auth_version.add(1)]
         actions += _lifecycle_actions(ERASED, at)
         transaction.update(self, actions, self._unchanged() & (User.published_courses == 0), label="user")
-        _count_admins(transaction, -int(self.is_active_admin))
+        count_admins(transaction, -int(self.is_active_admin))
         _run(transaction)
 
     def change_password(self, password_hash: str) -> bool:
@@ -259,24 +259,6 @@ class User(Table):
             User.exists_condition() & (User.auth_version == self.auth_version) & (User.email == self.email)
         )
         return condition
-
-
-class ActiveAdmins(Table):
-    """The number of active admins: one row, in the transaction of every change of that number."""
-
-    class Meta(TableMeta):
-        name = "users"
-
-    id = UnicodeAttribute(hash_key=True, default=ACTIVE_ADMINS_ID)
-    number = NumberAttribute(default=0)
-
-
-def _count_admins(transaction: Transaction, change: int) -> None:
-    if change < 0:
-        others = ActiveAdmins.number > 1
-        transaction.update(ActiveAdmins(), [ActiveAdmins.number.add(-1)], others, label="last admin")
-    elif change > 0:
-        transaction.update(ActiveAdmins(), [ActiveAdmins.number.add(1)])
 
 
 def _lifecycle_actions(state: str | None, at: str) -> list[Action]:

@@ -13,11 +13,12 @@ from pynamodb.attributes import UnicodeAttribute
 
 from chalicelib.core.pagination import Cursor, Page
 from chalicelib.models import base
+from chalicelib.models.active_admins import ACTIVE_ADMINS_ID, ActiveAdmins
 from chalicelib.models.courses import Course
 from chalicelib.models.email_sweeps import EmailSweep
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.lessons import Lesson
-from chalicelib.models.users import ACTIVE_ADMINS_ID, ActiveAdmins, User
+from chalicelib.models.users import User
 from chalicelib.schemas.accounts import UserRead
 from chalicelib.schemas.courses import CourseRead
 from chalicelib.schemas.lessons import LessonRead
