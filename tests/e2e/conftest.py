@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from devstack.stack import free_ports
+from tests.browser import browser as browser
 from tests.clients import PASSWORD, Actor, Api, log_in, register, unique
 from tests.localstack_stage import deployed_localstack
 from tests.stack import RunningStack, copy_project

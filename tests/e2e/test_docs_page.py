@@ -1,11 +1,5 @@
 """Swagger UI in headless Chromium, at the size of a phone's screen."""
 
-import os
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
@@ -15,34 +9,6 @@ from tests.clients import unique
 from tests.stack import RunningStack
 
 _PATIENCE = 20
-
-
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
-    binary = shutil.which("chromium") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    if not (binary and driver):
-        # The README promises `make test` to a machine without a browser; CI has one, and must.
-        needed = "Chromium and its driver: `apt-get install chromium chromium-driver`"
-        assert not os.environ.get("CI"), f"CI needs {needed}"
-        pytest.skip(f"it needs {needed}")
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    for argument in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--window-size=390,844",
-        f"--user-data-dir={tmp_path}",
-    ):
-        options.add_argument(argument)
-    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    yield browser
-    browser.quit()
 
 
 class Page:
