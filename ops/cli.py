@@ -5,8 +5,10 @@ import os
 import socket
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from urllib.parse import urlsplit
 
+from chalicelib.core.email_kinds import EmailKind
 from infra import config
 from infra.config import LOCAL
 from infra.local_stage import HOME, HOST, aws_environment, running_environment
@@ -20,7 +22,8 @@ def main() -> int:
     """Run the command and return the exit status."""
     options = parser().parse_args()
     try:
-        _load_stage_environment(options.stage)
+        if options.stage:
+            _load_stage_environment(options.stage)
         _run(options)
         sys.stdout.flush()
     except CommandError as error:
@@ -67,10 +70,13 @@ def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(prog="manage.py", description="Operate a stage of EduFlow.", allow_abbrev=False)
     subparsers = result.add_subparsers(required=True, metavar="COMMAND")
 
-    def add(name: str, run: Callable[[argparse.Namespace], None], help_: str) -> argparse.ArgumentParser:
+    def add(
+        name: str, run: Callable[[argparse.Namespace], None], help_: str, has_stage: bool = True
+    ) -> argparse.ArgumentParser:
         command = subparsers.add_parser(name, help=help_, description=help_, allow_abbrev=False)
-        command.add_argument("--stage", default=LOCAL, help="the Chalice stage (default: %(default)s)")
-        command.set_defaults(run=run)
+        if has_stage:
+            command.add_argument("--stage", default=LOCAL, help="the Chalice stage (default: %(default)s)")
+        command.set_defaults(run=run, stage=LOCAL if has_stage else None)
         return command
 
     admin = add(
@@ -103,6 +109,9 @@ def parser() -> argparse.ArgumentParser:
         help="failed: the emails that SES rejected, as JSON lines; retry: send these again; suppressed: the addresses "
         "that SES does not send to, after a bounce or a complaint",
     )
+    _add_email_arguments(
+        add("email", commands.preview_email, "Write an email with sample values. It needs no stage.", has_stage=False)
+    )
     add("redrive", commands.redrive, "Move the dead letters of all queues back into their queues.")
     add("reindex", commands.reindex, "Compare the rows of all lists and keywords with the courses, and repair them.")
     replay = add(
@@ -129,6 +138,17 @@ def parser() -> argparse.ArgumentParser:
     )
     logs.add_argument("--follow", action="store_true", help="continue with new lines until Ctrl-C")
     return result
+
+
+def _add_email_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("what", choices=["preview"])
+    command.add_argument("kind", choices=[kind.value for kind in EmailKind], metavar="KIND", help=", ".join(EmailKind))
+    part = command.add_mutually_exclusive_group()
+    part.add_argument("--html", dest="part", action="store_const", const="html", help="only the HTML part")
+    part.add_argument("--text", dest="part", action="store_const", const="text", help="only the text part")
+    command.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="a file, such as email.eml (default: standard output)"
+    )
 
 
 def _require_local_aws() -> None:

@@ -175,6 +175,21 @@ def _print_lines(rows: Iterable[dict[str, Any]], none: str) -> None:
 EMAILS = {"failed": failed_emails, "retry": retry_emails, "suppressed": suppressed_addresses}
 
 
+def preview_email(options: argparse.Namespace) -> None:
+    """Write the email of a kind with sample values: as a file for email programs, or one of its parts."""
+    from chalicelib.core.email_kinds import EmailKind
+    from ops import email_preview
+
+    content = email_preview.render_sample(EmailKind(options.kind), options.part)
+    if options.output is None:
+        sys.stdout.buffer.write(content)
+        return
+    try:
+        options.output.write_bytes(content)
+    except OSError as error:
+        raise CommandError(f"The file cannot be written: {error}") from error
+
+
 def redrive(options: argparse.Namespace) -> None:
     """Move the dead letters of all queues back into their queues."""
     from ops import dead_letters

@@ -49,6 +49,7 @@ class EmailMessage:
     subject: str
     text: str
     html: str
+    unsubscribe_url: str = ""
 
 
 def send(email: EmailMessage) -> str:

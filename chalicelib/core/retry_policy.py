@@ -1,4 +1,4 @@
-"""Retries and timing of the deferred work: emails and cascade deletions.
+"""Retries and timing of the deferred work: emails, with the lifetimes of their links, and cascade deletions.
 
 These numbers depend on each other and on those of data.yaml and .chalice/config.json. A test checks the inequalities.
 """
@@ -33,3 +33,7 @@ DELETION_REQUEUE_AFTER = timedelta(minutes=30)
 TOMBSTONE_RETENTION = timedelta(days=1)
 # How long the enrollments of a deactivated student are kept.
 INACTIVE_RETENTION = timedelta(days=30)
+
+# How long the links in emails work.
+RESET_LIFETIME = timedelta(minutes=30)
+VERIFICATION_LIFETIME = timedelta(days=7)

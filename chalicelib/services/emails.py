@@ -1,15 +1,15 @@
 """Enrollment emails."""
 
-import html
 from datetime import datetime
 
 from chalicelib.adapters import ses
-from chalicelib.core import clock, resources
-from chalicelib.core.text import plain
+from chalicelib.core import clock
+from chalicelib.core.email_kinds import EmailKind
 from chalicelib.models.courses import Course
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.users import User
 from chalicelib.observability.logs import event_log
+from chalicelib.services import email_rendering
 
 MAX_SEND_SECONDS = ses.MAX_SEND_SECONDS + 5  # with the reads and writes of one email
 
@@ -41,11 +41,5 @@ def mark_enrollment_email_failed(enrollment_id: str, error: str, now: datetime) 
 
 
 def _enrollment_email(student: User, course: Course) -> ses.EmailMessage:
-    names = {"student": plain(student.username), "course": plain(course.title), "owner": plain(course.owner)}
-    escaped = {name: html.escape(text) for name, text in names.items()}
-    return ses.EmailMessage(
-        to=student.email,
-        subject=f"You are enrolled in {names['course']}",
-        text=resources.template("enrollment.txt").substitute(names),
-        html=resources.template("enrollment.html").substitute(escaped),
-    )
+    values = {"student": student.username, "course": course.title, "owner": course.owner}
+    return email_rendering.render(EmailKind.ENROLLMENT, student.email, values)

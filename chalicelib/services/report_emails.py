@@ -8,13 +8,15 @@ from datetime import date, datetime, timedelta
 
 from chalicelib.adapters import ses
 from chalicelib.core import clock, resources
+from chalicelib.core.email_kinds import EmailKind
 from chalicelib.models.reports import Report
 from chalicelib.models.users import User
+from chalicelib.services import email_rendering
 
 _DAYS = 30
 _WEEK = 7
 _CHART_PIXELS = 96
-_COLUMNS = {
+_LABELS = {
     "new_enrollments": "New enrollments",
     "new_users": "New users",
     "enrollments": "Enrollments",
@@ -22,7 +24,13 @@ _COLUMNS = {
     "published_courses": "Published courses",
     "courses": "Courses",
 }
-_TABLE_COLUMNS = ("new_enrollments", "new_users", "enrollments", "users")  # as many as a phone is wide
+# As many columns as a phone is wide.
+_TABLE_GROUPS = {
+    "Enrollments": {"new": "new_enrollments", "total": "enrollments"},
+    "Users": {"new": "new_users", "total": "users"},
+}
+_ROW_LINE = "border-top:1px solid #d5dce4"
+_TILE_GAP = '<td width="2%" style="width:2%;font-size:0">&nbsp;</td>'
 
 
 def pending() -> tuple[Report, list[User]] | None:
@@ -41,45 +49,44 @@ def mark_sent(report: Report, now: datetime) -> None:
     report.mark_emailed(clock.format_timestamp(now))
 
 
-def render(day: str, to: str) -> ses.EmailMessage:
+def render(day: str, to: str, *, unsubscribe_url: str = "") -> ses.EmailMessage:
     """Return the report of a day as an email."""
     first = (date.fromisoformat(day) - timedelta(days=_DAYS - 1)).isoformat()
-    month = Report.between(first, day)
-    today = month[-1].numbers
-    title = f"{date.fromisoformat(day):%A, %d %B %Y}"
+    return render_month(Report.between(first, day), to, unsubscribe_url=unsubscribe_url)
+
+
+def render_month(month: list[Report], to: str, *, unsubscribe_url: str = "") -> ses.EmailMessage:
+    """Return the report of the last of these days as an email. The other days are in its charts, oldest first."""
+    today = month[-1]
+    texts = {name: f"{number:,}" for name, number in today.numbers.items()} | {
+        "day": today.date,
+        "title": f"{date.fromisoformat(today.date):%A, %d %B %Y}",
+        "lines": "\n".join(f"{label + ':':<20}{today.numbers[name]:>10,}" for name, label in _LABELS.items()),
+    }
     parts = {
-        "title": title,
-        "tiles": "".join(_tile(name, month) for name in ("new_enrollments", "new_users")),
-        "totals": "".join(_total(name, today[name]) for name in ("enrollments", "users", "published_courses")),
+        "tiles": _TILE_GAP.join(_tile(name, month) for name in ("new_enrollments", "new_users")),
+        "totals": "".join(_total(name, today.numbers[name]) for name in ("enrollments", "users", "published_courses")),
         "enrollments_chart": _chart("new_enrollments", "#2563eb", month),
         "users_chart": _chart("new_users", "#059669", month),
+        "groups": "".join(_group_heading(group) for group in _TABLE_GROUPS),
+        "columns": "".join(_column_heading(name) for group in _TABLE_GROUPS.values() for name in group),
         "rows": "".join(_row(report) for report in reversed(month[-_WEEK:])),
-        "header": "".join(
-            f'<th align="right" style="padding:6px 4px">{label}</th>' for label in map(_COLUMNS.get, _TABLE_COLUMNS)
-        ),
     }
-    lines = "\n".join(f"{label + ':':<20}{today[name]:>10,}" for name, label in _COLUMNS.items())
-    return ses.EmailMessage(
-        to=to,
-        subject=f"EduFlow: {today['new_enrollments']:,} new enrollments on {day}",
-        text=resources.template("report.txt").substitute(title=title, lines=lines),
-        html=resources.template("report.html").substitute(parts),
-    )
+    return email_rendering.render_parts(EmailKind.REPORT, to, texts, texts | parts, unsubscribe_url=unsubscribe_url)
 
 
 def _tile(name: str, month: list[Report]) -> str:
     value, week_before = month[-1].numbers[name], [report.numbers[name] for report in month[-_WEEK - 1 : -1]]
     average = sum(week_before) / len(week_before) if week_before else None
     note = "the first day" if average is None else f"{average:,.1f} a day in the week before"
-    return _render_tile(name, value, note)
+    return resources.template("report-tile.html").substitute(label=_LABELS[name], value=f"{value:,}", note=note)
 
 
 def _total(name: str, value: int) -> str:
-    return _render_tile(name, value, "in total")
-
-
-def _render_tile(name: str, value: int, note: str) -> str:
-    return resources.template("report-tile.html").substitute(label=_COLUMNS[name], value=f"{value:,}", note=note)
+    return (
+        f'<tr><td class="line" style="padding:8px 2px;{_ROW_LINE}">{_LABELS[name]} in total</td>'
+        f'<td class="line" align="right" style="padding:8px 2px;{_ROW_LINE};font-weight:700">{value:,}</td></tr>'
+    )
 
 
 def _chart(name: str, color: str, month: list[Report]) -> str:
@@ -87,22 +94,34 @@ def _chart(name: str, color: str, month: list[Report]) -> str:
     highest = max(*values, 1)
     bars = "".join(_bar(report, value, highest, color) for report, value in zip(month, values, strict=True))
     days = {"days": len(month), "first": month[0].date, "last": month[-1].date}
-    parts = days | {"label": _COLUMNS[name], "highest": f"{highest:,}", "bars": bars}
+    parts = days | {"label": _LABELS[name], "highest": f"{highest:,}", "bars": bars}
     return resources.template("report-chart.html").substitute(parts)
 
 
 def _bar(report: Report, value: int, highest: int, color: str) -> str:
+    """Return a bar as a line of text with a background: Outlook ignores the height of other elements in a cell."""
     pixels = max(round(_CHART_PIXELS * value / highest), 1)
     title = html.escape(f"{report.date}: {value:,}")
     return (
-        f'<td valign="bottom" title="{title}" style="padding:0 1px;height:{_CHART_PIXELS}px">'
-        f'<div style="height:{pixels}px;background:{color};border-radius:2px 2px 0 0;font-size:0">&nbsp;</div></td>'
+        f'<td title="{title}"><div style="background:{color};line-height:{pixels}px;mso-line-height-rule:exactly">'
+        "&nbsp;</div></td>"
     )
+
+
+def _group_heading(group: str) -> str:
+    columns = len(_TABLE_GROUPS[group])
+    return f'<th scope="colgroup" colspan="{columns}" align="right" style="padding:4px 2px">{group}</th>'
+
+
+def _column_heading(name: str) -> str:
+    return f'<th scope="col" align="right" style="padding:4px 2px;font-weight:400">{name}</th>'
 
 
 def _row(report: Report) -> str:
+    names = [name for group in _TABLE_GROUPS.values() for name in group.values()]
     cells = "".join(
-        f'<td align="right" style="padding:6px 4px">{report.numbers[name]:,}</td>' for name in _TABLE_COLUMNS
+        f'<td class="line" align="right" style="padding:6px 2px;{_ROW_LINE}">{report.numbers[name]:,}</td>'
+        for name in names
     )
-    day = f'<td style="padding:6px 4px;white-space:nowrap">{report.date}</td>'
-    return f'<tr style="border-top:1px solid #e5e7eb">{day}{cells}</tr>'
+    day = f'<td class="line" align="left" style="padding:6px 2px;{_ROW_LINE};white-space:nowrap">{report.date}</td>'
+    return f"<tr>{day}{cells}</tr>"

@@ -15,7 +15,15 @@ DOCUMENTS = [
     if path.name != "CHANGELOG.md"  # it describes older versions, too
 ]
 LEVEL_2 = PROJECT / "tests" / "unit" / "asvs_5_0_level_2.txt"  # the numbers of levels 1 and 2
-PLACEHOLDERS = {"NAME": "ada", "EMAIL": "ada@example.org", "ID": "x", "<ID>": "x", "YYYY-MM-DD": "2026-11-22"}
+PLACEHOLDERS = {
+    "KIND": "report",
+    "FILE": "email.eml",
+    "NAME": "ada",
+    "EMAIL": "ada@example.org",
+    "ID": "x",
+    "<ID>": "x",
+    "YYYY-MM-DD": "2026-11-22",
+}
 
 
 def text_of(document: str) -> str:
