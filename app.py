@@ -12,23 +12,48 @@ from chalicelib.adapters import dynamodb
 from chalicelib.adapters.cache import client as cache_client
 from chalicelib.core.init_phase import run_in_init_phase
 from chalicelib.handlers import authorizer
-from chalicelib.handlers.api import auth, courses, docs, enrollments, lessons, reports, system, users
+from chalicelib.handlers.api import (
+    account_page,
+    account_recovery,
+    auth,
+    courses,
+    docs,
+    enrollments,
+    lessons,
+    notifications,
+    reports,
+    system,
+    users,
+)
 from chalicelib.observability import logs
 from chalicelib.web.middleware import middleware
 
 logs.configure()
 app = Chalice("eduflow", configure_logs=False)
 app.register_middleware(middleware, "http")
-for module in (auth, authorizer, courses, docs, enrollments, lessons, reports, system, users):
+API_MODULES = (
+    account_page,
+    account_recovery,
+    auth,
+    courses,
+    docs,
+    enrollments,
+    lessons,
+    notifications,
+    reports,
+    system,
+    users,
+)
+for module in (authorizer, *API_MODULES):
     app.register_blueprint(module.blueprint)
 
 if os.environ.get("AWS_CHALICE_CLI_MODE"):
     # The workers are Lambda functions of their own. The Chalice CLI has to know them; the API function must not pay
     # for their imports.
-    from chalicelib.handlers.workers import cleanup, daily_report, deletions, enrollment_emails
+    from chalicelib.handlers.workers import cleanup, daily_report, deletions, emails
     from infra.chalice import plugin
 
-    for module in (cleanup, daily_report, deletions, enrollment_emails):
+    for module in (cleanup, daily_report, deletions, emails):
         app.register_blueprint(module.blueprint)
     plugin.install()
 

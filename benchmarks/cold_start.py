@@ -110,7 +110,7 @@ def _imports() -> dict[str, Case]:
         **{
             name: f"chalicelib.handlers.workers.{module}"
             for name, module in (
-                ("enrollment_emails", "enrollment_emails"),
+                ("emails", "emails"),
                 ("cascade_deletions", "deletions"),
                 ("daily_report", "daily_report"),
                 ("cleanup", "cleanup"),

@@ -20,7 +20,7 @@ from typing import IO
 from infra.config import LOCAL, PROJECT
 from infra.local_stage import HOST, LOCK_FILE, STATE_FILE, aws_environment
 
-_DATA_FORMAT = "2"  # of tables, queues and function names; change it when `make run` cannot read older data
+_DATA_FORMAT = "3"  # of tables, queues and function names; change it when `make run` cannot read older data
 _START_SECONDS = 60
 _STOP_SECONDS = 20
 _POLL_SECONDS = 0.1
@@ -151,7 +151,7 @@ class Stack:
             process = subprocess.Popen(
                 command,
                 cwd=self.project,
-                env=self.environment | {"TMPDIR": str(temporary)},
+                env=self.environment | {"TMPDIR": str(temporary), "EDUFLOW_API_URL": self.url},
                 stdout=output,
                 stderr=output,
                 stdin=subprocess.DEVNULL,

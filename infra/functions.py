@@ -32,10 +32,11 @@ class Function:
 
 API = Function("api_handler", "APIHandler", uses_cache=True)
 AUTHORIZER = Function("authorizer", "Authorizer")
+EMAILS = Function("emails", "Emails", queue="emails")
 FUNCTIONS = (
     API,
     AUTHORIZER,
-    Function("enrollment_emails", "EnrollmentEmails", queue="enrollment-emails"),
+    EMAILS,
     Function("cascade_deletions", "CascadeDeletions", uses_cache=True, queue="deletions"),
     Function("daily_report", "DailyReport", is_scheduled=True),
     Function("cleanup", "Cleanup", is_scheduled=True),

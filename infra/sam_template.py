@@ -12,7 +12,7 @@ from typing import Any
 
 from infra import config, stacks
 from infra.chalice import stage_settings
-from infra.functions import FUNCTIONS, log_group
+from infra.functions import EMAILS, FUNCTIONS, log_group
 
 
 def merge_template(stage: config.Stage) -> dict[str, Any]:
@@ -26,6 +26,8 @@ def merge_template(stage: config.Stage) -> dict[str, Any]:
         if function.queue:
             source = {"Properties": {"FunctionResponseTypes": ["ReportBatchItemFailures"]}}
             properties["Events"] = {f"{function.resource}SqsEventSource": source}
+        if function is EMAILS:
+            properties["Environment"] = {"Variables": {"API_URL": _api_url(stage)}}
         if function.name == "cascade_deletions":
             properties["RecursiveLoop"] = "Allow"
         log = {"LogGroupName": log_group(function, stage.name), "RetentionInDays": stage_settings.LOG_DAYS}
@@ -36,6 +38,12 @@ def merge_template(stage: config.Stage) -> dict[str, Any]:
     access_log = {"Fn::ImportValue": f"eduflow-{stage.name}-access-log"}
     resources["RestAPI"] = {"Properties": stage_settings.properties(stage.variables, access_log)}
     return {"Resources": resources}
+
+
+def _api_url(stage: config.Stage) -> Any:
+    """Return the URL of the API for links in emails: that of the custom domain, or of the stage."""
+    stage_url = f"https://${{RestAPI}}.execute-api.${{AWS::Region}}.${{AWS::URLSuffix}}/{stage.name}"
+    return stage.variables.get("PUBLIC_BASE_URL") or {"Fn::Sub": stage_url}
 
 
 def write(stage: config.Stage, folder: Path) -> list[str]:

@@ -5,7 +5,6 @@
 
 import argparse
 import json
-import os
 import sys
 import time
 import urllib.error
@@ -92,7 +91,7 @@ class DeployedStage:
         if "rest_api" not in self.resources:
             raise SmokeTestError(f"The stage {stage.name} is not deployed: `make deploy STAGE={stage.name}`.")
         self.api_id = self.resources["rest_api"]["rest_api_id"]
-        self.url = stage_url(self.resources["rest_api"], stage.name)
+        self.url = deployed_resources.stage_url(self.resources["rest_api"], stage.name)
 
     def response_checks(self) -> Iterator[Check]:
         """Return the checks of responses."""
@@ -223,7 +222,7 @@ class DeployedStage:
 
     def _has_time_to_live(self) -> bool:
         client = boto3.client("dynamodb")
-        for table in ("sessions", "throttles", "ledger", "idempotency"):
+        for table in ("sessions", "throttles", "tickets", "account-emails", "ledger", "idempotency"):
             current = client.describe_time_to_live(TableName=f"eduflow-{table}-{self.stage.name}")
             if current["TimeToLiveDescription"]["TimeToLiveStatus"] not in ("ENABLED", "ENABLING"):
                 return False
@@ -246,19 +245,8 @@ class DeployedStage:
         pages = boto3.client("dynamodb").get_paginator("list_tables").paginate()
         names = [name for page in pages for name in page["TableNames"]]
         own = [name for name in names if name.startswith("eduflow-") and name.endswith(f"-{self.stage.name}")]
-        temporary = {f"eduflow-{name}-{self.stage.name}" for name in ("cache-state", "throttles")}
+        temporary = {f"eduflow-{name}-{self.stage.name}" for name in ("cache-state", "throttles", "tickets")}
         return [name for name in own if name not in temporary]
-
-
-def stage_url(rest_api: dict[str, Any], stage_name: str) -> str:
-    """Return the URL of a stage's API.
-
-    On a local AWS it names the API in the host: in a path, the links of its responses would lack the prefix.
-    """
-    endpoint = os.environ.get("AWS_ENDPOINT_URL")
-    if not endpoint:
-        return str(rest_api["rest_api_url"]).rstrip("/")
-    return f"http://{rest_api['rest_api_id']}.execute-api.localhost:{endpoint.rpartition(':')[2]}/{stage_name}"
 
 
 def _is_problem(response: Response, status: int) -> bool:

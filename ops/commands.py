@@ -99,16 +99,15 @@ def daily_report(options: argparse.Namespace) -> None:
 
 
 def _email_report() -> None:
+    from chalicelib.core import ids
     from chalicelib.models.reports import Report
-    from chalicelib.models.users import User
     from chalicelib.services import report_emails
 
     latest = Report.latest(date.max.isoformat())
     if latest is None:
         raise CommandError("There is no report yet: the first one is of the day after the first registration.")
-    for admin in User.active_admins():
-        report_emails.send(latest.date, admin.email)
-        print(f"Sent the report of {latest.date} to {admin.email}.", file=sys.stderr)
+    number = report_emails.request(latest, run=f"-{ids.new_suffix()}")
+    print(f"The email of the report of {latest.date} is queued for {number} admins.", file=sys.stderr)
 
 
 def cleanup(options: argparse.Namespace) -> None:
@@ -141,7 +140,7 @@ def queue_status(options: argparse.Namespace) -> None:
 
 
 def failed_emails(options: argparse.Namespace) -> None:
-    """Print the enrollments whose email was given up."""
+    """Print the emails that were given up."""
     from ops import emails
 
     _print_lines(emails.failed(), none="No email was given up.")

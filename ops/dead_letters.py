@@ -6,7 +6,7 @@ from typing import Any
 
 from chalicelib.adapters import aws, sqs
 
-QUEUES = (sqs.ENROLLMENT_EMAILS, sqs.DELETIONS)
+QUEUES = (sqs.EMAILS, sqs.DELETIONS)
 _ATTRIBUTES = {
     "waiting": "ApproximateNumberOfMessages",
     "delayed": "ApproximateNumberOfMessagesDelayed",

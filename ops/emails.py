@@ -4,16 +4,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from chalicelib.adapters import aws, sqs
+from chalicelib.models.account_emails import AccountEmail
 from chalicelib.models.enrollments import Enrollment
 
 
 def failed() -> Iterator[dict[str, Any]]:
-    """Return the enrollments whose email SES rejected, with its error code."""
-    for row in Enrollment.failed_emails():
+    """Return the emails that SES rejected, with its error code."""
+    for row in _failed():
         yield {
+            "kind": row.email_kind,
             "id": row.id,
-            "student": row.student,
-            "course": row.course,
+            "user": row.recipient_id,
             "failed_at": row.email_failed_at,
             "error": row.email_error,
         }
@@ -21,11 +22,16 @@ def failed() -> Iterator[dict[str, Any]]:
 
 def retry() -> Iterator[int]:
     """Queue these emails once more, and yield the number so far."""
-    messages = (sqs.enrollment_message(row.id, "-") for row in Enrollment.failed_emails())
+    messages = (sqs.email_message(row.email_kind, row.id, "-") for row in _failed())
     number = 0
-    for accepted in sqs.send_batches(sqs.ENROLLMENT_EMAILS, messages):
+    for accepted in sqs.send_batches(sqs.EMAILS, messages):
         number += len(accepted)
         yield number
+
+
+def _failed() -> Iterator[Enrollment | AccountEmail]:
+    yield from AccountEmail.failed_emails()
+    yield from Enrollment.failed_emails()
 
 
 def suppressed() -> Iterator[dict[str, Any]]:

@@ -34,6 +34,7 @@ _TAGS = {
     "courses": "Courses. Published courses are public.",
     "enrollments": "Enrollments of students in courses.",
     "lessons": "The lessons of courses.",
+    "notifications": "The links in emails by which users unsubscribe.",
     "reports": "Daily reports, for admins.",
     "system": "The API itself.",
     "users": "User administration, for admins.",
@@ -44,6 +45,12 @@ _PATH_PARAMETERS = {
     "lesson_id": "The ID of the lesson.",
     "enrollment_id": "The ID of the enrollment.",
     "user_id": "The ID of the user.",
+}
+# What endpoints without a response model respond, by operation.
+_CONTENT = {
+    "get_schema": {"application/json": {"schema": {"type": "object"}}},
+    "get_unsubscribe_page": {"text/html": {"schema": {"type": "string"}}},
+    "unsubscribe": {"text/plain": {"schema": {"type": "string"}}},
 }
 _HEADERS = {
     "X-Request-ID": {"description": "The ID of the request, also in the logs.", "schema": {"type": "string"}},
@@ -90,11 +97,11 @@ def text(app: Chalice) -> str:
 
 
 def _endpoints(app: Chalice) -> Iterable[EndpointSpec]:
-    """Return the endpoints with JSON responses: all but the pages of the documentation."""
+    """Return all endpoints but the pages of the documentation."""
     for methods in app.routes.values():
         for entry in methods.values():
             endpoint: EndpointSpec = entry.view_function.endpoint  # type: ignore[attr-defined]
-            if endpoint.responses != {200: None} or endpoint.name == "get_schema":
+            if endpoint.responses != {200: None} or endpoint.name in _CONTENT:
                 yield endpoint
 
 
@@ -166,8 +173,8 @@ def _responses(endpoint: EndpointSpec, schemas: _Schemas) -> dict[str, Any]:
         if endpoint.reports_cache_status:
             description = "How the cache served the response: hit, miss or bypass."
             responses[str(status)]["headers"]["X-Cache"] = _header(description)
-    if endpoint.name == "get_schema":
-        responses["200"]["content"] = {"application/json": {"schema": {"type": "object"}}}
+    if endpoint.name in _CONTENT:
+        responses["200"]["content"] = _CONTENT[endpoint.name]
     problem = {"$ref": _REF.format(model="Problem")}
     for status in sorted(_error_statuses(endpoint)):
         responses[str(status)] = _response(status, problem, "application/problem+json")

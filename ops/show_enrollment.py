@@ -8,7 +8,7 @@ from chalicelib.adapters import aws
 from chalicelib.core.config import settings
 from chalicelib.models.enrollments import Enrollment
 
-_KEY_PREFIX = "enrollment-email"
+_KEY_PREFIX = "email"
 
 
 class EnrollmentNotFoundError(LookupError):

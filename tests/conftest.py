@@ -16,6 +16,7 @@ _LONGEST = ("test_faults.py", "test_deploy.py", "test_policies.py", "test_deleti
 os.environ.update(
     STAGE="test",
     MAIL_FROM="eduflow@example.org",
+    API_URL="https://api.example.org",
     AWS_DEFAULT_REGION="us-east-1",
     AWS_ACCESS_KEY_ID="test",
     AWS_SECRET_ACCESS_KEY="test",

@@ -82,8 +82,8 @@ class LocalStackStage(RunningStack):
         keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
         return boto3.client(service, endpoint_url=self.aws_url, region_name="us-east-1", **keys)
 
-    def emails(self, words: str) -> list[dict[str, Any]]:
-        """Return the sent emails whose address or subject contains these words."""
+    def emails(self, words: str, subject: str = "") -> list[dict[str, Any]]:
+        """Return the sent emails with these words in their address or subject, and ``subject`` in the latter."""
         from email import message_from_string
         from email.policy import default
 
@@ -94,7 +94,8 @@ class LocalStackStage(RunningStack):
             assert text is not None and page is not None
             fields = {"To": email["To"], "Subject": email["Subject"], "List-Unsubscribe": email["List-Unsubscribe"]}
             found.append(fields | {"BodyText": text.get_content(), "BodyHtml": page.get_content()})
-        return [one for one in found if words in one["To"] or words in one["Subject"]]
+        found = [one for one in found if words in one["To"] or words in one["Subject"]]
+        return [one for one in found if subject in one["Subject"]]
 
 
 def deployed_localstack(folder: Path) -> LocalStackStage:

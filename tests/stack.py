@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -135,7 +136,7 @@ class RunningStack:
     def has_batch_item_failures(self) -> bool:
         """Return whether the email worker's event source reports batch item failures."""
         sources = self.aws("lambda").list_event_source_mappings()["EventSourceMappings"]
-        [emails] = [source for source in sources if "enrollment-emails" in source["EventSourceArn"]]
+        [emails] = [source for source in sources if "emails" in source["EventSourceArn"]]
         return bool(emails["FunctionResponseTypes"] == ["ReportBatchItemFailures"])
 
     def stage_host(self) -> str:
@@ -144,11 +145,17 @@ class RunningStack:
         [api_id] = [api["id"] for api in apis if api["name"] == "eduflow"]
         return f"{api_id}.execute-api.localhost:{self.aws_port}"
 
-    def emails(self, words: str) -> list[dict[str, Any]]:
-        """Return the sent emails whose address or subject contains these words."""
+    def emails(self, words: str, subject: str = "") -> list[dict[str, Any]]:
+        """Return the sent emails with these words in their address or subject, and ``subject`` in the latter."""
         response = requests.get(f"{self.aws_url}/_ministack/ses/messages", timeout=10).json()
         mails = [mail for account in response["messages"].values() for mail in account]
-        return [mail for mail in mails if words in mail["To"] or words in mail["Subject"]]
+        found = [mail for mail in mails if words in mail["To"] or words in mail["Subject"]]
+        return [mail for mail in found if subject in mail["Subject"]]
+
+    def tokens(self, kind: str, address: str) -> list[str]:
+        """Return the tokens of the links in the emails to an address, in their order."""
+        texts = [mail["BodyText"] for mail in self.emails(address)]
+        return [match[1] for text in texts if (match := re.search(rf"#{kind}=(\w+)", text))]
 
 
 def copy_project(folder: Path) -> Path:

@@ -43,7 +43,7 @@ class RejectedEmail(Exception):
 
 @dataclass(frozen=True)
 class EmailMessage:
-    """An email to one recipient, as text and as HTML."""
+    """An email to one recipient, as text and as HTML. ``unsubscribe_url`` is empty if they cannot stop such emails."""
 
     to: str
     subject: str
@@ -87,11 +87,23 @@ def message_bytes(email: EmailMessage, sender: str) -> bytes:
     message["From"] = sender
     message["To"] = email.to
     message["Subject"] = email.subject
-    # RFC 2369: email programs show it next to the sender's name.
-    message["List-Unsubscribe"] = f"<mailto:{sender}?subject=unsubscribe>"
     message.set_content(email.text)
     message.add_alternative(email.html, subtype="html")
-    return message.as_bytes()
+    return _unsubscribe_headers(email.unsubscribe_url, sender) + message.as_bytes()
+
+
+def _unsubscribe_headers(url: str, sender: str) -> bytes:
+    """Return the headers by which email programs offer to unsubscribe (RFC 2369), with one click (RFC 8058 §3.1).
+
+    As bytes, each on one line: the standard library would encode a URL that is longer than a line, which breaks it.
+    """
+    if not url:
+        return b""
+    lines = (
+        f"List-Unsubscribe: <{url}>, <mailto:{sender}?subject=unsubscribe>",
+        "List-Unsubscribe-Post: List-Unsubscribe=One-Click",
+    )
+    return "".join(f"{line}\r\n" for line in lines).encode("ascii")
 
 
 def _is_rejection(error: ClientError) -> bool:

@@ -1,4 +1,4 @@
-"""SQS queues: enrollment emails and cascade deletions."""
+"""SQS queues: emails and cascade deletions."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -11,10 +11,11 @@ from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedErro
 
 from chalicelib.adapters import aws
 from chalicelib.core.config import settings
+from chalicelib.core.email_kinds import EmailKind
 from chalicelib.observability import logs
 from chalicelib.observability.logs import error_log
 
-ENROLLMENT_EMAILS = "enrollment-emails"
+EMAILS = "emails"
 DELETIONS = "deletions"
 MAX_BATCH_SIZE = 10  # SQS's limit
 _CONNECT_TIMEOUT_SECONDS, _READ_TIMEOUT_SECONDS = 0.3, 0.6  # of a call that a client of the API waits for
@@ -30,9 +31,9 @@ class CascadeTarget(StrEnum):
     INACTIVE = "inactive"  # a student who has been deactivated for long
 
 
-def enrollment_message(enrollment_id: str, request_id: str) -> Message:
-    """Return the message that requests the email of an enrollment."""
-    return {"enrollment": enrollment_id, "request_id": request_id}
+def email_message(kind: EmailKind, email_id: str, request_id: str) -> Message:
+    """Return the message that requests the email of an enrollment, or an `AccountEmail`, by its ID."""
+    return {"kind": kind.value, "id": email_id, "request_id": request_id}
 
 
 def deletion_message(target: CascadeTarget, entity_id: str) -> Message:

@@ -27,6 +27,21 @@ class Settings:
         return os.environ.get("PUBLIC_BASE_URL", "").rstrip("/")
 
     @cached_property
+    def api_url(self) -> str:
+        """The URL of the API before ``/api/``, for links in emails. The deployment sets it for the email worker."""
+        return _required("API_URL").rstrip("/")
+
+    @cached_property
+    def app_url(self) -> str:
+        """The page of the school's app that links in emails lead to; empty for this API's own page."""
+        return os.environ.get("APP_URL", "")
+
+    @cached_property
+    def is_email_verification_required(self) -> bool:
+        """Whether only students with a verified email address may enroll."""
+        return _bool("REQUIRE_VERIFIED_EMAIL", "false")
+
+    @cached_property
     def mail_from(self) -> str:
         """The sender of all emails."""
         return _required("MAIL_FROM")
@@ -65,6 +80,16 @@ class Settings:
     def registrations_per_address(self) -> int:
         """Registrations from a client address in an hour."""
         return _positive_integer("REGISTRATIONS_PER_ADDRESS", "300")
+
+    @cached_property
+    def password_resets_per_account(self) -> int:
+        """Emails to reset the password of an account in an hour."""
+        return _positive_integer("PASSWORD_RESETS_PER_ACCOUNT", "5")
+
+    @cached_property
+    def password_resets_per_address(self) -> int:
+        """Requests to reset a password from a client address in 15 minutes."""
+        return _positive_integer("PASSWORD_RESETS_PER_ADDRESS", "30")
 
     @cached_property
     def enrollments_per_student(self) -> int:

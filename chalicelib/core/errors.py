@@ -9,7 +9,7 @@ DomainError
 ├── PreconditionFailed    the resource is not in the version that the caller expects
 ├── RetryLater            the request was not carried out; a later retry helps
 │   ├── WriteContention       concurrent writes to the same resource
-│   ├── Throttled             the database takes no more requests at present
+│   ├── Throttled             the database or a queue takes no more requests at present
 │   └── TooManyAttempts       a rate limit is reached
 ├── PayloadTooLarge       the body exceeds the limit
 └── UnsupportedMediaType  the body is not JSON
@@ -91,7 +91,7 @@ class WriteContention(RetryLater):
 
 
 class Throttled(RetryLater):
-    """The database takes no more requests at present."""
+    """The database or a queue takes no more requests at present."""
 
     def __init__(self) -> None:
         super().__init__("The service receives too many requests at present. Retry shortly.", 2)

@@ -8,10 +8,11 @@ lesson's is course + 8 random characters.
 import re
 import secrets
 
-_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: without i, l, o, u
-_CHARACTERS = re.compile(f"[{_ALPHABET}]*")
+ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: without i, l, o, u
+_CHARACTERS = re.compile(f"[{ALPHABET}]*")
 ID_LENGTH = 16
 SUFFIX_LENGTH = 8
+SECRET_LENGTH = 26
 
 
 def new_id() -> str:
@@ -22,6 +23,11 @@ def new_id() -> str:
 def new_suffix() -> str:
     """Return the random part of a dependent entity's ID: 40 random bits."""
     return _random_text(SUFFIX_LENGTH)
+
+
+def new_secret() -> str:
+    """Return a secret for links in emails: 130 random bits."""
+    return _random_text(SECRET_LENGTH)
 
 
 def is_valid_id(value: str) -> bool:
@@ -53,5 +59,12 @@ def parse_enrollment_id(value: str) -> tuple[str, str, str] | None:
     return value[:ID_LENGTH], value[ID_LENGTH : 2 * ID_LENGTH], value[2 * ID_LENGTH :]
 
 
+def parse_secret(value: str) -> tuple[str, str] | None:
+    """Return the user ID and secret of a token that consists of both, or None if it is malformed."""
+    if len(value) != ID_LENGTH + SECRET_LENGTH or _CHARACTERS.fullmatch(value) is None:
+        return None
+    return value[:ID_LENGTH], value[ID_LENGTH:]
+
+
 def _random_text(length: int) -> str:
-    return "".join(secrets.choice(_ALPHABET) for _ in range(length))
+    return "".join(secrets.choice(ALPHABET) for _ in range(length))

@@ -13,3 +13,9 @@ COMMON_PASSWORDS_FILE = _PACKAGE / "data" / "common-passwords.txt.gz"
 def template(name: str) -> Template:
     """Return a template of an email, by its file name in templates/."""
     return Template((_PACKAGE / "templates" / name).read_text(encoding="utf-8"))
+
+
+@cache
+def page_file(name: str) -> str:
+    """Return a file of the HTML pages, by its name in pages/."""
+    return (_PACKAGE / "pages" / name).read_text(encoding="utf-8")

@@ -171,6 +171,13 @@ class Transaction:
         return frozenset(label for label, reason in pairs if reason and reason.code == "ConditionalCheckFailed")
 
 
+Extend = Callable[[Transaction], None]  # adds items to a transaction
+
+
+def add_nothing(transaction: Transaction) -> None:
+    """Add no items to a transaction."""
+
+
 def try_conditional(write: Callable[[], object]) -> bool:
     """Run a conditional write and return whether its condition held."""
     try:

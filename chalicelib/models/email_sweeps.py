@@ -12,12 +12,12 @@ class EmailSweep(Table):
         name = "enrollments"
 
     student = UnicodeAttribute(hash_key=True, default="#email-sweep")
-    course = UnicodeAttribute(range_key=True)  # the shard
+    course = UnicodeAttribute(range_key=True)  # the class of the rows, and the shard
     started_at = UnicodeAttribute(default="")  # RFC 3339
     position = UnicodeAttribute(default="")  # the sort key up to which emails were requeued since
 
     @classmethod
-    def of(cls, shard: str) -> "EmailSweep":
-        """Return the sweep of a shard, by a consistent read."""
-        key = cls(course=shard)
-        return cls.get_or_none(key.student, shard) or key
+    def of(cls, table: type[Table], shard: str) -> "EmailSweep":
+        """Return the sweep of a table's shard, by a consistent read."""
+        key = cls(course=f"{table.__name__}#{shard}")
+        return cls.get_or_none(key.student, key.course) or key

@@ -1,8 +1,7 @@
 """Enrollments by student and course, with indexes by time (per student, per course, in total) and by pending email."""
 
 import heapq
-import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import islice
 
@@ -12,14 +11,22 @@ from pynamodb.expressions.update import Action
 from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection, KeysOnlyProjection, LocalSecondaryIndex
 
 from chalicelib.core import ids
-from chalicelib.core.config import settings
-from chalicelib.models.base import ConditionFailed, Table, TableMeta, Transaction, read_together, try_conditional
+from chalicelib.core.email_kinds import EmailKind
+from chalicelib.models.base import (
+    ConditionFailed,
+    Extend,
+    Table,
+    TableMeta,
+    Transaction,
+    add_nothing,
+    read_together,
+    try_conditional,
+)
 from chalicelib.models.ledger import Event, record_deletion
+from chalicelib.models.pending_emails import read_in_batches
+from chalicelib.models.shards import all_shards, shard_of
 
 MAX_DELETE_BATCH_SIZE = 33  # a transaction has at most 100 items: three for each enrollment, and one condition
-_READ_BATCH_SIZE = 100  # BatchGetItem's limit
-
-Extend = Callable[[Transaction], None]  # adds items to a transaction
 
 
 class AlreadyEnrolled(ConditionFailed):
@@ -100,6 +107,16 @@ class Enrollment(Table):
         return ids.enrollment_id(self.student, self.course, self.suffix)
 
     @property
+    def email_kind(self) -> EmailKind:
+        """What the email of this row is about."""
+        return EmailKind.ENROLLMENT
+
+    @property
+    def recipient_id(self) -> str:
+        """The user who gets the email."""
+        return str(self.student)
+
+    @property
     def created_at(self) -> str:
         """The creation (RFC 3339)."""
         return str(self.sort_key).partition("#")[0]
@@ -112,7 +129,7 @@ class Enrollment(Table):
     @classmethod
     def new(cls, student: str, course: str, created_at: str, request_id: str) -> "Enrollment":
         """Return an enrollment with a pending email, not yet saved."""
-        shard = str(zlib.crc32(student.encode()) % settings().enrollment_shards)
+        shard = shard_of(student)
         return cls(
             student,
             course,
@@ -193,12 +210,11 @@ class Enrollment(Table):
         sort key at which it ends.
         """
         if after >= before:  # of a clock that was corrected: DynamoDB rejects such bounds
-            return
+            return iter(())
         keys = cls.by_email_pending.query(shard, cls.sort_key.between(after + "\0", before))
-        while batch := [*islice(keys, _READ_BATCH_SIZE)]:
-            rows = cls.batch_get([(row.student, row.course) for row in batch], consistent_read=True)
-            pending = [row for row in rows if row.email_pending]
-            yield str(batch[-1].sort_key), sorted(pending, key=lambda row: str(row.sort_key))
+        return read_in_batches(
+            keys, lambda batch: cls.batch_get([(row.student, row.course) for row in batch], consistent_read=True)
+        )
 
     @classmethod
     def failed_emails(cls) -> Iterator["Enrollment"]:
@@ -207,7 +223,7 @@ class Enrollment(Table):
             yield from cls.by_email_failed.query(shard)
 
     @classmethod
-    def delete_batch(cls, batch: Sequence["Enrollment"], at: str, extend: Extend = lambda transaction: None) -> int:
+    def delete_batch(cls, batch: Sequence["Enrollment"], at: str, extend: Extend = add_nothing) -> int:
         """Delete up to MAX_DELETE_BATCH_SIZE enrollments and record them in the ledger, in one transaction.
 
         Return how many were deleted: those that were deleted before are skipped. ``extend`` adds at most one more item.
@@ -233,7 +249,7 @@ class Enrollment(Table):
                 remaining = [row for row in remaining if row.id not in error.failed]
         return len(remaining)
 
-    def insert(self, extend: Extend = lambda transaction: None) -> None:
+    def insert(self, extend: Extend = add_nothing) -> None:
         """Save the enrollment, in one transaction with the items that ``extend`` adds.
 
         Raises:
@@ -270,11 +286,6 @@ class Enrollment(Table):
             Enrollment.email_error.set(error),
         ]
         try_conditional(lambda: self.update(actions, condition=Enrollment.suffix == self.suffix))
-
-
-def all_shards() -> list[str]:
-    """Return the shards of this stage's indexes."""
-    return [str(number) for number in range(settings().enrollment_shards)]
 
 
 def _merge_shards(

@@ -25,7 +25,7 @@ class Report(Table):
     new_enrollments = NumberAttribute()
     new_users = NumberAttribute()
     computed_at = UnicodeAttribute(default="")  # when its numbers were read last (RFC 3339)
-    emailed_at = UnicodeAttribute(null=True)  # when all admins had it by email (RFC 3339)
+    emailed_at = UnicodeAttribute(null=True)  # when its emails were requested (RFC 3339)
 
     @property
     def sort_key(self) -> str:
@@ -68,7 +68,7 @@ class Report(Table):
         self.update([getattr(Report, name).set(getattr(self, name)) for name in names])
 
     def mark_emailed(self, at: str) -> None:
-        """Record that all admins received the report by email."""
+        """Record that the report's emails were requested."""
         try_conditional(lambda: self.update([Report.emailed_at.set(at)], condition=Report.period.exists()))
 
 

@@ -15,13 +15,16 @@ from chalicelib.core.roles import Role
 from chalicelib.models.active_admins import count_admins
 from chalicelib.models.base import (
     ConditionFailed,
+    Extend,
     StaleRead,
     Table,
     TableMeta,
     Transaction,
+    add_nothing,
     read_together,
     try_conditional,
 )
+from chalicelib.models.email_preferences import EmailPreferences
 from chalicelib.models.identities import Identity
 from chalicelib.models.ledger import Event, record_deletion
 
@@ -60,7 +63,7 @@ class _ByLifecycle(GlobalSecondaryIndex["User"]):
     lifecycle_at = UnicodeAttribute(range_key=True)
 
 
-class User(Table):
+class User(EmailPreferences, Table):
     """A user with an account."""
 
     class Meta(TableMeta):
@@ -69,6 +72,7 @@ class User(Table):
     id = UnicodeAttribute(hash_key=True)
     username = UnicodeAttribute(null=True)
     email = UnicodeAttribute(null=True)
+    email_verified = BooleanAttribute(default=False)  # whether the user confirmed that the address is theirs
     role = UnicodeAttribute()
     password_hash = UnicodeAttribute(null=True)
     is_active = BooleanAttribute(default=True)
@@ -83,7 +87,8 @@ class User(Table):
     by_lifecycle = _ByLifecycle()
 
     # Classification of all attributes; a test fails for a new attribute that is in none of these.
-    ERASED_BY_DELETION = ("username", "email", "password_hash", "sort_key")  # personal data, not kept on a tombstone
+    # Personal data, not kept on a tombstone.
+    ERASED_BY_DELETION = ("username", "email", "password_hash", "sort_key", *EmailPreferences.EMAIL_ATTRIBUTES)
     INTERNAL_ATTRIBUTES = ("auth_version", "published_courses", "deleted_at", "lifecycle", "lifecycle_at")
 
     @property
@@ -150,13 +155,14 @@ class User(Table):
         condition: Condition = cls.id.exists() & cls.deleted_at.does_not_exist()
         return condition
 
-    def create(self) -> None:
-        """Save a new user with their identities.
+    def create(self, extend: Extend = add_nothing) -> None:
+        """Save a new user with their identities, in one transaction with the items that ``extend`` adds.
 
         Raises:
             IdentityTaken: The username or email address exists.
         """
         transaction = Transaction()
+        extend(transaction)
         is_free = Identity.name.does_not_exist()
         transaction.put(Identity.of_username(str(self.username), self.id), is_free, label="username")
         transaction.put(Identity.of_email(str(self.email), self.id), is_free, label="email")
@@ -167,8 +173,10 @@ class User(Table):
         except ConditionFailed as error:
             raise IdentityTaken(error.failed - {None}) from error
 
-    def apply(self, changes: Mapping[str, Any], at: str) -> "User":
+    def apply(self, changes: Mapping[str, Any], at: str, extend: Extend = add_nothing) -> "User":
         """Change email, role or is_active, and return the new state. Changes of role and is_active revoke all sessions.
+
+        ``extend`` adds items to the transaction.
 
         Raises:
             StaleRead: The user changed after it was read.
@@ -179,6 +187,7 @@ class User(Table):
         if _SESSION_REVOKING_FIELDS & changes.keys():
             new.auth_version += 1
         transaction = Transaction()
+        extend(transaction)
         if "email" in changes:
             transaction.delete(Identity.of_email(str(self.email)))
             identity = Identity.of_email(str(new.email), self.id)
@@ -213,15 +222,23 @@ class User(Table):
         count_admins(transaction, -int(self.is_active_admin))
         _run(transaction)
 
-    def change_password(self, password_hash: str) -> bool:
-        """Store a new password's hash, revoke all sessions, and return False if the account changed after its read."""
-        actions: list[Action] = [User.password_hash.set(password_hash), User.auth_version.add(1)]
-        unchanged = User.exists_condition() & (User.auth_version == self.auth_version)
-        if try_conditional(lambda: self.update(actions, condition=unchanged)):
-            return True
-        # This very call may have succeeded: a call whose response is lost is repeated.
-        stored = User.find(self.id)
-        return stored is not None and stored.password_hash == password_hash
+    def change_password(self, password_hash: str, extend: Extend) -> None:
+        """Store a new password's hash and revoke all sessions, in one transaction with the items that ``extend`` adds.
+
+        Raises:
+            ConditionFailed: The account changed after its read (its label is "user"), or another condition failed.
+        """
+        self._change([User.password_hash.set(password_hash), User.auth_version.add(1)], extend)
+
+    def verify_email(self, extend: Extend) -> None:
+        """Record that the email address is the user's. Otherwise as `change_password`, but sessions continue."""
+        self._change([User.email_verified.set(True)], extend)
+
+    def _change(self, actions: list[Action], extend: Extend) -> None:
+        transaction = Transaction()
+        extend(transaction)
+        transaction.update(self, actions, self._unchanged(), label="user")
+        transaction.run()
 
     def rehash_password(self, password_hash: str) -> None:
         """Store the hash of the same password by new parameters, unless the password was changed."""

@@ -13,6 +13,7 @@ from chalicelib.schemas.base import Id, PageQuery, PageRead, Patch, Schema, Time
 from chalicelib.schemas.courses import CourseRead
 from chalicelib.schemas.enrollments import EnrollmentRead
 from chalicelib.schemas.lessons import LessonRead
+from chalicelib.schemas.notifications import NotificationsRead
 
 # A dot-atom (RFC 5322 §3.2.3) of at most 64 characters (RFC 5321 §4.5.3.1.1) at a domain whose last label begins with a
 # letter, as all top-level domains do: not an IP address.
@@ -39,6 +40,7 @@ Username = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.]{3,150}$"), 
 Password = Annotated[
     str, Field(max_length=4096, json_schema_extra={"format": "password"}, examples=["correct horse battery"])
 ]
+Token = Annotated[str, Field(max_length=200, description="From the link in the email.")]
 
 
 class RegisterRequest(Schema):
@@ -70,6 +72,29 @@ class TokenPairRead(Schema):
     refresh: str = Field(description="For one use at /auth/refresh/. Valid for 7 days.")
 
 
+class PasswordResetRequest(Schema):
+    """The account whose password is forgotten."""
+
+    username: str = Field(max_length=254, description="The username or the email address.", examples=["ada"])
+
+
+class PasswordReset(Schema):
+    """A new password, and the token of the link in the email."""
+
+    token: Token
+    password: Password
+
+
+class EmailVerification(Schema):
+    """The token of the link in the email."""
+
+    token: Token
+
+
+class Accepted(Schema):
+    """The request was accepted. An email follows."""
+
+
 class PasswordChange(Schema):
     """The current and the new password."""
 
@@ -97,6 +122,7 @@ class ProfileRead(Schema):
     id: Id
     username: str
     email: str
+    email_verified: bool = Field(description="Whether the user confirmed the address by a link in an email.")
     role: Role
     date_joined: Timestamp
 
@@ -160,10 +186,22 @@ class ExportQuery(Schema):
     cursor: str | None = Field(None, max_length=2000, description="Opaque cursor from `next`.")
 
 
+class ExportedUser(UserRead):
+    """An account with its email preferences."""
+
+    notifications: NotificationsRead
+
+    @classmethod
+    def from_model(cls, user: User) -> Self:
+        """Return the fields of a user and their email preferences."""
+        fields = UserRead.from_model(user).model_dump()
+        return cls.model_validate(fields | {"notifications": user.email_preferences})
+
+
 class ExportRead(Schema):
     """All personal data of the caller, or one page of it."""
 
-    user: UserRead
+    user: ExportedUser
     sessions: list[SessionRead]
     known_addresses: list[KnownAddressRead]
     courses: list[CourseRead]

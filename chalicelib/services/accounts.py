@@ -6,13 +6,15 @@ from datetime import datetime
 from chalicelib.core import clock, ids
 from chalicelib.core.caller import Caller
 from chalicelib.core.config import settings
+from chalicelib.core.email_kinds import EmailKind
 from chalicelib.core.errors import Conflict, FieldError, Forbidden, InvalidInput
 from chalicelib.core.roles import Role
+from chalicelib.models.base import ConditionFailed, add_nothing
 from chalicelib.models.identities import Identity
 from chalicelib.models.users import IdentityTaken, User
 from chalicelib.observability.logs import audit_log
 from chalicelib.security import passwords
-from chalicelib.services import rate_limits, sessions, users
+from chalicelib.services import email_requests, rate_limits, sessions, users
 
 _IDENTITIES = {"username": "username", "email": "email address"}
 
@@ -20,7 +22,9 @@ _IDENTITIES = {"username": "username", "email": "email address"}
 def register(
     username: str, email: str, password: str, role: Role, *, client_ip: str | None = None, now: datetime | None = None
 ) -> User:
-    """Create the account of a student or an instructor. Without ``client_ip``, there is no rate limit.
+    """Create the account of a student or an instructor, and request the email by which they verify their address.
+
+    Without ``client_ip``, an operator does it: there is no rate limit, and the address counts as verified.
 
     Raises:
         InvalidInput: The password violates a rule, or the role is admin.
@@ -32,10 +36,10 @@ def register(
         raise InvalidInput.for_field("role", "invalid_choice", "The role `admin` cannot be self-assigned.")
     if role is Role.INSTRUCTOR and not settings().is_instructor_registration_open:
         raise Forbidden("Instructors cannot register themselves here. Register as a student and ask an admin.")
-    _require_valid_password(password, username, email, field="password")
+    require_valid_password(password, username, email, field="password")
     if client_ip is not None:
         rate_limits.count_registration(client_ip)
-    return _create(username, email, password, role, now or clock.now())
+    return _create(username, email, password, role, now or clock.now(), email_verified=client_ip is None)
 
 
 def create_admin(username: str, email: str, password: str) -> User:
@@ -44,8 +48,8 @@ def create_admin(username: str, email: str, password: str) -> User:
     Raises:
         InvalidInput, Conflict: As `register` does.
     """
-    _require_valid_password(password, username, email, field="password")
-    return _create(username, email, password, Role.ADMIN, clock.now())
+    require_valid_password(password, username, email, field="password")
+    return _create(username, email, password, Role.ADMIN, clock.now(), email_verified=True)
 
 
 def get_profile(caller: Caller) -> User:
@@ -58,7 +62,7 @@ def get_profile(caller: Caller) -> User:
 
 
 def change_email(caller: Caller, email: str) -> User:
-    """Change the email address of the caller's account.
+    """Change the email address of the caller's account. It has to be verified again.
 
     Raises:
         Conflict: The email address exists.
@@ -68,7 +72,7 @@ def change_email(caller: Caller, email: str) -> User:
 
 
 def change_password(caller: Caller, current: str, new: str, client_ip: str) -> None:
-    """Change the password of the caller's account, and revoke all its sessions.
+    """Change the password of the caller's account, revoke all its sessions, and inform the user by email.
 
     Raises:
         InvalidInput: The current password is wrong, or the new one violates a rule.
@@ -82,9 +86,13 @@ def change_password(caller: Caller, current: str, new: str, client_ip: str) -> N
     if not attempt.succeeded:
         audit_log.info("Password not changed", event="password.failed", reason="wrong password", user_id=user.id)
         raise InvalidInput.for_field("current", "password_incorrect", "The current password is incorrect.")
-    _require_valid_password(new, str(user.username), str(user.email), field="new")
-    if not user.change_password(passwords.hash_password(new)):
-        raise Conflict("The account was changed concurrently. Retry.")
+    require_valid_password(new, str(user.username), str(user.email), field="new")
+    notice = email_requests.create(user.id, EmailKind.PASSWORD_CHANGED)
+    try:
+        user.change_password(passwords.hash_password(new), notice.add_to)
+    except ConditionFailed as error:
+        raise Conflict("The account was changed concurrently. Retry.") from error
+    email_requests.queue(notice)
     audit_log.info("Password changed", event="password.changed", user_id=user.id, address=client_ip)
 
 
@@ -98,7 +106,7 @@ def erase(caller: Caller) -> None:
     users.erase(get_profile(caller).id)
 
 
-def _create(username: str, email: str, password: str, role: Role, now: datetime) -> User:
+def _create(username: str, email: str, password: str, role: Role, now: datetime, *, email_verified: bool) -> User:
     if Identity.find_user_id(username):  # without a look at the email address: the response would reveal whose it is
         raise _taken({"username"})
     user_id, date_joined = ids.new_id(), clock.format_timestamp(now)
@@ -106,15 +114,19 @@ def _create(username: str, email: str, password: str, role: Role, now: datetime)
         user_id,
         username=username,
         email=email.lower(),
+        email_verified=email_verified,
         role=role.value,
         password_hash=passwords.hash_password(password),
         date_joined=date_joined,
         sort_key=f"{date_joined}#{user_id}",
     )
+    verification = email_requests.create(user_id, EmailKind.VERIFICATION)
     try:
-        user.create()
+        user.create(add_nothing if email_verified else verification.add_to)
     except IdentityTaken as error:
         raise _taken(error.failed) from error
+    if not email_verified:
+        email_requests.queue(verification)
     return user
 
 
@@ -125,6 +137,11 @@ def _taken(failed: Collection[Hashable]) -> Conflict:
     return Conflict("The account already exists.", (FieldError(field, "unique", message),))
 
 
-def _require_valid_password(password: str, username: str, email: str, *, field: str) -> None:
+def require_valid_password(password: str, username: str, email: str, *, field: str) -> None:
+    """Check a new password by the password rules.
+
+    Raises:
+        InvalidInput: It violates a rule; ``field`` is its name in the request.
+    """
     if violations := passwords.policy_violations(password, username=username, email=email, field=field):
         raise InvalidInput("The password violates the password rules.", violations)

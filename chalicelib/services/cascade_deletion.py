@@ -14,11 +14,13 @@ from chalicelib.core.caller import Caller
 from chalicelib.core.errors import NotFound
 from chalicelib.core.retry_policy import DELETION_REQUEUE_AFTER, INACTIVE_RETENTION, TOMBSTONE_RETENTION
 from chalicelib.core.roles import Role
+from chalicelib.models.account_emails import AccountEmail
 from chalicelib.models.course_listings import CourseListing
 from chalicelib.models.courses import Course
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.lessons import Lesson
 from chalicelib.models.sessions import Session
+from chalicelib.models.tickets import Ticket
 from chalicelib.models.users import User
 from chalicelib.services import courses, enrollments
 
@@ -55,6 +57,8 @@ def _delete_course_dependents(course_id: str) -> Iterator[int]:
 
 def _delete_user_dependents(user_id: str) -> Iterator[int]:
     yield from Session.delete_all_of_user(user_id)
+    yield from Ticket.delete_all_of_user(user_id)
+    yield from AccountEmail.delete_all_of_user(user_id)
     yield from enrollments.delete_in_batches(Enrollment.all_of_student(user_id))
     for row in CourseListing.of_owner(user_id):
         with contextlib.suppress(NotFound):  # deleted concurrently

@@ -17,9 +17,11 @@ from chalicelib.core.retry_policy import (
     INACTIVE_RETENTION,
     TOMBSTONE_RETENTION,
 )
+from chalicelib.models.account_emails import AccountEmail
 from chalicelib.models.courses import Course
 from chalicelib.models.email_sweeps import EmailSweep
-from chalicelib.models.enrollments import Enrollment, all_shards
+from chalicelib.models.enrollments import Enrollment
+from chalicelib.models.shards import all_shards
 from chalicelib.models.users import ERASED, INACTIVE, SWEPT, User
 from chalicelib.observability import metrics
 from chalicelib.observability.logs import error_log, event_log
@@ -40,16 +42,21 @@ def requeue_emails(now: datetime) -> Progress:
 
     Each run continues where the last one ended. After EMAIL_REQUEUE_INTERVAL it begins again with the oldest.
     """
+    yield from _requeue_pending(AccountEmail, now)  # first: users wait for these
+    yield from _requeue_pending(Enrollment, now)
+
+
+def _requeue_pending(table: type[AccountEmail] | type[Enrollment], now: datetime) -> Progress:
     before = clock.format_timestamp(now - EMAIL_REQUEUE_AFTER)
     for shard in all_shards():
-        sweep = EmailSweep.of(shard)
+        sweep = EmailSweep.of(table, shard)
         if sweep.started_at <= clock.format_timestamp(now - EMAIL_REQUEUE_INTERVAL):
             sweep.started_at, sweep.position = clock.format_timestamp(now), ""
-        for position, rows in Enrollment.pending_emails(shard, sweep.position, before):
-            messages = [sqs.enrollment_message(row.id, row.request_id) for row in rows]
-            accepted = sum(len(batch) for batch in sqs.send_batches(sqs.ENROLLMENT_EMAILS, messages))
+        for position, rows in table.pending_emails(shard, sweep.position, before):
+            messages = [sqs.email_message(row.email_kind, row.id, row.request_id) for row in rows]
+            accepted = sum(len(batch) for batch in sqs.send_batches(sqs.EMAILS, messages))
             if accepted < len(messages):
-                raise QueueRejectedMessagesError(f"{len(messages) - accepted} of {len(messages)} enrollment emails")
+                raise QueueRejectedMessagesError(f"{len(messages) - accepted} of {len(messages)} emails")
             sweep.position = position
             sweep.save()
             yield accepted

@@ -8,7 +8,16 @@ from itertools import islice
 from chalicelib.adapters import sqs
 from chalicelib.core import clock, ids
 from chalicelib.core.caller import Caller
-from chalicelib.core.errors import Conflict, Forbidden, InvalidInput, NotAuthenticated, NotFound
+from chalicelib.core.config import settings
+from chalicelib.core.errors import (
+    Conflict,
+    DomainError,
+    FieldError,
+    Forbidden,
+    InvalidInput,
+    NotAuthenticated,
+    NotFound,
+)
 from chalicelib.core.pagination import Page, PageRequest, paginate
 from chalicelib.core.roles import Role
 from chalicelib.models.base import ConditionFailed, Transaction
@@ -25,7 +34,7 @@ def enroll(caller: Caller, course_id: str, now: datetime | None = None) -> Enrol
     The row records the pending email, so that none is lost when the queue is not reachable.
 
     Raises:
-        Forbidden: The caller is not a student.
+        Forbidden: The caller is not a student, or has not verified their email address and this stage requires it.
         InvalidInput: The course does not exist or is not published.
         Conflict: The caller is enrolled already.
         TooManyAttempts: The caller has enrolled too often.
@@ -39,7 +48,7 @@ def enroll(caller: Caller, course_id: str, now: datetime | None = None) -> Enrol
     created_at = clock.format_timestamp(now or clock.now())
     enrollment = Enrollment.new(caller.id, course.id, created_at, logs.request_id.get())
     _insert(caller, enrollment)
-    sqs.send(sqs.ENROLLMENT_EMAILS, sqs.enrollment_message(enrollment.id, enrollment.request_id))
+    sqs.send(sqs.EMAILS, sqs.email_message(enrollment.email_kind, enrollment.id, enrollment.request_id))
     return enrollment
 
 
@@ -112,10 +121,13 @@ def delete_in_batches(enrollments: Iterable[Enrollment], inactive_student: User 
 def _insert(caller: Caller, enrollment: Enrollment) -> None:
     hourly = rate_limits.enrollments_of(caller.id)
     withdrawals = rate_limits.withdrawals_from(caller.id, enrollment.course)
+    may_enroll = User.is_current(Role.STUDENT)
+    if settings().is_email_verification_required:
+        may_enroll &= User.email_verified == True  # noqa: E712  of PynamoDB
 
     def extend(transaction: Transaction) -> None:
         now = int(time.time())
-        transaction.check(User, caller.id, User.is_current(Role.STUDENT), label="student")
+        transaction.check(User, caller.id, may_enroll, label="student")
         Throttle.add_reservation(transaction, hourly, now)
         Throttle.add_check(transaction, withdrawals, now)
 
@@ -127,9 +139,18 @@ def _insert(caller: Caller, enrollment: Enrollment) -> None:
             raise Conflict("You are already enrolled in this course.") from error
         except ConditionFailed as error:
             if "student" in error.failed:
-                raise NotAuthenticated.outdated() from error
+                raise _refusal(caller) from error
             rate_limits.require_left(hourly, "Too many enrollments. Retry later.")
             rate_limits.require_left(withdrawals, "You left this course too often. Retry later.")
+
+
+def _refusal(caller: Caller) -> DomainError:
+    """Return why the account of a student may not enroll."""
+    user = User.find(caller.id)
+    if user is None or not user.is_active or user.role != Role.STUDENT:
+        return NotAuthenticated.outdated()
+    message = "Verify your email address before you enroll."
+    return Forbidden(message, (FieldError("email", "email_unverified", message),))
 
 
 def _withdraw(caller: Caller, enrollment: Enrollment) -> bool:

@@ -1,4 +1,4 @@
-"""Rate limits of passwords, logins, registrations and enrollments: counters that end by themselves.
+"""Rate limits of passwords, logins, emails and enrollments: counters that end by themselves.
 
 An event is counted by a conditional write before it has an effect, so that of any number of concurrent ones only the
 limit has it. If that write fails, so does the request. The limits are settings of the stage, the windows are not.
@@ -23,6 +23,7 @@ from chalicelib.observability.logs import error_log
 LOGIN_WINDOW_SECONDS = 15 * 60
 HOUR_SECONDS = 60 * 60
 DAY_SECONDS = 24 * HOUR_SECONDS
+VERIFICATION_INTERVAL_SECONDS = 60
 KNOWN_ADDRESS_SECONDS = 30 * DAY_SECONDS
 
 _WAIT_SECONDS = 1
@@ -66,6 +67,23 @@ def password_attempt(*, user_id: str | None, name: str, address: str) -> Iterato
         Throttle.settle(reservation, succeeded=attempt.succeeded)
 
 
+@contextmanager
+def ticket_attempt(address: str) -> Iterator[Attempt]:
+    """Reserve an attempt to use a ticket, of those that a client address has for passwords; otherwise as these.
+
+    Raises:
+        TooManyAttempts: The address has no attempt left.
+    """
+    reservation = _reserve(_address_quota(network_of(address)), WaitBudget(_WAIT_SECONDS))
+    attempt = Attempt(0)
+    try:
+        yield attempt
+    except BaseException:
+        _release([reservation])
+        raise
+    Throttle.settle(reservation, succeeded=attempt.succeeded)
+
+
 def count_login(user_id: str, address: str, attempt: Attempt) -> None:
     """Count a successful login of an account, and remember its address: one write a day, however often they log in.
 
@@ -86,6 +104,26 @@ def count_registration(address: str) -> None:
     """
     limit = settings().registrations_per_address
     _count(Quota(f"registrations#{network_of(address)}", limit, HOUR_SECONDS), "registrations from this address")
+
+
+def count_reset_request(address: str) -> None:
+    """Count a request from an address to reset a password, whoever's it is.
+
+    Raises:
+        TooManyAttempts: The address has requested too many.
+    """
+    quota = Quota(f"reset-requests#{network_of(address)}", settings().password_resets_per_address, LOGIN_WINDOW_SECONDS)
+    _count(quota, "password resets from this address")
+
+
+def resets_of(user_id: str) -> Quota:
+    """Return the quota of the emails to reset the password of an account."""
+    return Quota(f"resets#{user_id}", settings().password_resets_per_account, HOUR_SECONDS)
+
+
+def verifications_of(user_id: str) -> Quota:
+    """Return the quota of the emails that a user requests to verify an address."""
+    return Quota(f"verifications#{user_id}", 1, VERIFICATION_INTERVAL_SECONDS)
 
 
 def enrollments_of(student: str) -> Quota:

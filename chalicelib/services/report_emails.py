@@ -4,14 +4,15 @@ Charts are table cells with a height: email programs show no scripts, and few sh
 """
 
 import html
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 
 from chalicelib.adapters import ses
 from chalicelib.core import clock, resources
 from chalicelib.core.email_kinds import EmailKind
+from chalicelib.models.account_emails import AccountEmail
 from chalicelib.models.reports import Report
 from chalicelib.models.users import User
-from chalicelib.services import email_rendering
+from chalicelib.services import email_rendering, email_requests
 
 _DAYS = 30
 _WEEK = 7
@@ -33,20 +34,23 @@ _ROW_LINE = "border-top:1px solid #d5dce4"
 _TILE_GAP = '<td width="2%" style="width:2%;font-size:0">&nbsp;</td>'
 
 
-def pending() -> tuple[Report, list[User]] | None:
-    """Return the latest report and its recipients, or None if it was sent or does not exist."""
-    latest = Report.latest(date.max.isoformat())
-    return (latest, User.active_admins()) if latest and not latest.emailed_at else None
+def request(report: Report, run: str = "") -> int:
+    """Request the email of a report for each active admin, and return how many there are.
+
+    Repeated calls have no effect on those that were sent, unless with another ``run``.
+    """
+    admins = User.active_admins()
+    for admin in admins:
+        email = email_requests.create(admin.id, EmailKind.REPORT, email_id=f"{report.date}{run}")
+        email.save()
+        email_requests.queue(email)
+    report.mark_emailed(clock.timestamp())
+    return len(admins)
 
 
-def send(day: str, to: str) -> None:
-    """Send the report of a day to an address."""
-    ses.send(render(day, to))
-
-
-def mark_sent(report: Report, now: datetime) -> None:
-    """Record that all admins received a report."""
-    report.mark_emailed(clock.format_timestamp(now))
+def date_of(email: AccountEmail) -> str:
+    """Return the date of the report that an email is about."""
+    return str(email.email_id)[: len("2026-01-01")]
 
 
 def render(day: str, to: str, *, unsubscribe_url: str = "") -> ses.EmailMessage:

@@ -7,11 +7,13 @@ from chalicelib.adapters import sqs
 from chalicelib.adapters.sqs import CascadeTarget
 from chalicelib.core import clock, ids
 from chalicelib.core.caller import Caller
+from chalicelib.core.email_kinds import EmailKind
 from chalicelib.core.errors import Conflict, FieldError, Forbidden, NotFound
 from chalicelib.core.pagination import Page, PageRequest, paginate
-from chalicelib.models.base import retry_stale_reads
+from chalicelib.models.account_emails import AccountEmail
+from chalicelib.models.base import Transaction, retry_stale_reads
 from chalicelib.models.users import IdentityTaken, LastAdmin, OwnsPublishedCourses, User
-from chalicelib.services import sessions
+from chalicelib.services import email_requests, sessions
 
 
 def list_users(caller: Caller, request: PageRequest) -> Page[User]:
@@ -71,23 +73,40 @@ def require_admin(caller: Caller) -> None:
 def apply_changes(user_id: str, fields: Mapping[str, Any]) -> User:
     """Change a user's email, role or is_active, without a check of the caller.
 
+    A new address has to be verified. An email to it requests that, and one to the old address informs of the change.
+
     Raises:
         NotFound: The user does not exist.
         Conflict: The email address exists, or no active admin would remain.
     """
 
-    def attempt() -> User:
+    def attempt() -> tuple[User, list[AccountEmail]]:
         user = _require(user_id)
         changes = {name: value for name, value in fields.items() if getattr(user, name) != value}
-        return user.apply(changes, clock.timestamp()) if changes else user
+        if not changes:
+            return user, []
+        emails = []
+        if "email" in changes:
+            changes["email_verified"] = False
+            emails.append(email_requests.create(user.id, EmailKind.VERIFICATION))
+            emails.append(email_requests.create(user.id, EmailKind.EMAIL_CHANGED, address=str(user.email)))
+
+        def extend(transaction: Transaction) -> None:
+            for email in emails:
+                email.add_to(transaction)
+
+        return user.apply(changes, clock.timestamp(), extend), emails
 
     try:
-        return retry_stale_reads(attempt)
+        user, emails = retry_stale_reads(attempt)
     except IdentityTaken as error:
         field = FieldError("email", "unique", "A user with that email address already exists.")
         raise Conflict("The email address is already in use.", (field,)) from error
     except LastAdmin as error:
         raise _last_admin() from error
+    for email in emails:
+        email_requests.queue(email)
+    return user
 
 
 def erase(user_id: str, at: str | None = None) -> None:

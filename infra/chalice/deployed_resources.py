@@ -5,6 +5,7 @@ it: Chalice would create a second API at another address. So AWS is asked for th
 """
 
 import json
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -45,6 +46,27 @@ def write(stage: str) -> None:
 def rest_api_id(stage: str) -> str:
     """Return the ID of the stage's REST API; empty if it is not deployed."""
     return next((str(resource["rest_api_id"]) for resource in _rest_api(stage)), "")
+
+
+def stage_url(rest_api: Resource, stage_name: str) -> str:
+    """Return the URL of a stage's API.
+
+    On a local AWS it names the API in the host: in a path, the links of its responses would lack the prefix.
+    """
+    endpoint = os.environ.get("AWS_ENDPOINT_URL")
+    if not endpoint:
+        return str(rest_api["rest_api_url"]).rstrip("/")
+    return f"http://{rest_api['rest_api_id']}.execute-api.localhost:{endpoint.rpartition(':')[2]}/{stage_name}"
+
+
+def api_url(stage: config.Stage) -> str:
+    """Return the URL of a stage's API for links in emails; empty while it is not deployed.
+
+    `make run` has its own in EDUFLOW_API_URL: it serves the API at another URL than that of the stage.
+    """
+    if url := os.environ.get("EDUFLOW_API_URL") or stage.variables.get("PUBLIC_BASE_URL"):
+        return url
+    return next((stage_url(resource, stage.name) for resource in _rest_api(stage.name)), "")
 
 
 def _functions(stage: str) -> Iterator[tuple[str, str]]:

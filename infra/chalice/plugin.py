@@ -24,7 +24,7 @@ from infra import email_sender, vpc
 from infra.chalice import api_definition, deployed_resources, packager, stage_settings
 from infra.cloudformation import STAGE_TAG
 from infra.config import LOCAL, load_stage
-from infra.functions import FUNCTIONS
+from infra.functions import EMAILS, FUNCTIONS
 
 _LOCAL_POLL_SECONDS = 0.2
 _IN_VPC = {function.name for function in FUNCTIONS if function.uses_cache}
@@ -123,7 +123,7 @@ def _with_boundary(boundary: str, params: dict[str, Any], **_: Any) -> dict[str,
 
 
 def _configure_functions() -> None:
-    """Set what follows from the stage's parameters: the VPC, the cache's URL, the custom domain's URL."""
+    """Set what follows from the stage's parameters (the VPC, URLs) and from its deployed API (its URL)."""
     build = ApplicationGraphBuilder._build_lambda_function
 
     def build_lambda_function(self: Any, config: Config, name: str, *arguments: Any, **named: Any) -> Any:
@@ -136,6 +136,8 @@ def _configure_functions() -> None:
             function.subnet_ids = vpc_config.subnet_ids
             function.security_group_ids = vpc_config.security_group_ids
             function.environment_variables["CACHE_URL"] = vpc_config.cache_url
+        if name == EMAILS.name and _command() == "deploy" and (url := deployed_resources.api_url(stage)):
+            function.environment_variables["API_URL"] = url
         return function
 
     ApplicationGraphBuilder._build_lambda_function = build_lambda_function  # type: ignore[method-assign]
@@ -191,8 +193,9 @@ def _apply_post_deploy_settings() -> None:
 
     def record_results(self: Any, results: Any, chalice_stage_name: str, project_dir: str) -> None:
         record(self, results, chalice_stage_name, project_dir)
-        variables = load_stage(chalice_stage_name).variables
-        stage_settings.apply_post_deploy_settings(results["resources"], chalice_stage_name, variables)
+        stage = load_stage(chalice_stage_name)
+        stage_settings.apply_post_deploy_settings(results["resources"], chalice_stage_name, stage.variables)
+        stage_settings.set_api_url(chalice_stage_name, deployed_resources.api_url(stage))
 
     ResultsRecorder.record_results = record_results  # type: ignore[method-assign]
 

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from infra import config
 from infra.chalice.api_definition import CACHED_ROUTES
-from infra.functions import AUTHORIZER, FUNCTIONS, access_log_group
+from infra.functions import AUTHORIZER, EMAILS, FUNCTIONS, access_log_group
 from infra.platforms import AWS, platform_of
 
 MAX_CACHE_SECONDS = 60  # how old the public list may be
@@ -27,10 +27,12 @@ LOG_DAYS = 30
 RATE_PER_SECOND = 1000
 BURST = 1000
 # The executions reserved for the workers: as many as their queues or schedules start.
-WORKER_CONCURRENCY = {"enrollment_emails": 5, "cascade_deletions": 2, "daily_report": 1, "cleanup": 1}
+WORKER_CONCURRENCY = {"emails": 5, "cascade_deletions": 2, "daily_report": 1, "cleanup": 1}
 MIN_CONCURRENCY = 500  # of the account, for reservations
 _RETRY_SECONDS = 300  # API Gateway needs up to four minutes to create a cache
-_IN_PROGRESS = {"ConflictException", "TooManyRequestsException", "ResourceInUseException"}
+_IN_PROGRESS = {
+    "ConflictException", "ResourceConflictException", "TooManyRequestsException", "ResourceInUseException",
+}  # fmt: skip
 
 # One JSON object a line, with the keys of the functions' lines, so that one filter finds both. API Gateway knows its
 # time in milliseconds only, and prints "-" for a missing value, so that all values are strings. It escapes nothing: the
@@ -138,6 +140,16 @@ def apply_post_deploy_settings(resources: list[dict[str, Any]], stage: str, vari
             _update_stage(resource["rest_api_id"], stage, properties(variables, access_log_arn(stage)))
     if platform_of(stage) is AWS:
         _reserve_concurrency(stage)
+
+
+def set_api_url(stage: str, url: str) -> None:
+    """Set the URL of the API for links in emails, which the first deploy of a stage knows at its end only."""
+    client, name = boto3.client("lambda"), EMAILS.lambda_name(stage)
+    environment = client.get_function_configuration(FunctionName=name)["Environment"]
+    if environment["Variables"].get("API_URL") == url:
+        return
+    variables = {"Variables": environment["Variables"] | {"API_URL": url}}
+    _retry_in_progress(lambda: client.update_function_configuration(FunctionName=name, Environment=variables))
 
 
 def access_log_arn(stage: str) -> str:

@@ -23,7 +23,7 @@ def test_registered_user_logs_in_and_gets_the_profile(anonymous: Actor, api: Api
 
     assert registered.status_code == 201
     assert registered.headers["Location"] == f"{api.url}/api/v1/auth/me/"
-    assert set(registered.json()) == {"id", "username", "email", "role", "date_joined"}
+    assert set(registered.json()) == {"id", "username", "email", "email_verified", "role", "date_joined"}
     assert me.status_code == 200
     assert me.json() == registered.json()
     assert me.json()["role"] == "instructor"

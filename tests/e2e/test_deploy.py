@@ -171,15 +171,13 @@ def test_deploy_previews_a_changed_template(empty: Empty) -> None:
 
     assert done.returncode == 0, done.stdout + done.stderr
     shown = done.stdout.partition("Updating eduflow-local")[0]
-    assert "Modify  AWS::SQS::Queue EnrollmentEmails" in shown
+    assert "Modify  AWS::SQS::Queue Emails" in shown
 
 
 def test_smoke_test_finds_missing_settings(empty: Empty) -> None:
     gateway, functions = empty.client("apigateway"), empty.client("lambda")
     [api] = [api for api in gateway.get_rest_apis()["items"] if api["name"] == "eduflow"]
-    [emails] = functions.list_event_source_mappings(FunctionName="eduflow-local-enrollment_emails")[
-        "EventSourceMappings"
-    ]
+    [emails] = functions.list_event_source_mappings(FunctionName="eduflow-local-emails")["EventSourceMappings"]
 
     def throttle(rate: int) -> None:
         patch = {"op": "replace", "path": "/*/*/throttling/rateLimit", "value": str(rate)}

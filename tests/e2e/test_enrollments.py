@@ -16,7 +16,7 @@ def test_enrolled_student_gets_one_email(teacher: Actor, student: Actor, stack: 
     me = student.get("/auth/me/").json()
 
     enrolled = student.post("/enrollments/", {"course": course["id"], "student": "another student"})
-    [mail] = eventually(lambda: stack.emails(me["email"]))
+    [mail] = eventually(lambda: stack.emails(me["email"], "You are enrolled"))
 
     enrollment = enrolled.json()
     assert enrolled.status_code == 201
@@ -56,14 +56,14 @@ def test_only_students_can_enroll(teacher: Actor, admin: Actor) -> None:
 def test_repeated_message_sends_no_second_email(teacher: Actor, student: Actor, stack: RunningStack) -> None:
     enrollment = student.enroll_in(teacher.create_course())
     address = student.get("/auth/me/").json()["email"]
-    eventually(lambda: stack.emails(address))
+    eventually(lambda: stack.emails(address, "You are enrolled"))
 
     for _ in range(3):
-        _send(stack, {"enrollment": enrollment["id"], "request_id": "again"})
-    _send(stack, {"enrollment": "unknown", "request_id": "the last one"})
+        _send(stack, {"kind": "enrollment", "id": enrollment["id"], "request_id": "again"})
+    _send(stack, {"kind": "enrollment", "id": "unknown", "request_id": "the last one"})
 
     eventually(lambda: stack.has_logged('"request_id": "the last one"'))
-    assert len(stack.emails(address)) == 1
+    assert len(stack.emails(address, "You are enrolled")) == 1
 
 
 def test_only_failed_messages_of_a_batch_are_redelivered(stack: RunningStack) -> None:
@@ -72,5 +72,5 @@ def test_only_failed_messages_of_a_batch_are_redelivered(stack: RunningStack) ->
 
 def _send(stack: RunningStack, message: dict[str, str]) -> None:
     queue = stack.aws("sqs")
-    url = queue.get_queue_url(QueueName=f"eduflow-enrollment-emails-{stack.stage}")["QueueUrl"]
+    url = queue.get_queue_url(QueueName=f"eduflow-emails-{stack.stage}")["QueueUrl"]
     queue.send_message(QueueUrl=url, MessageBody=json.dumps(message))

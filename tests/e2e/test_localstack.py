@@ -49,7 +49,7 @@ def test_links_work_at_the_printed_url(stack: RunningStack, anonymous: Actor) ->
 
 def test_email_carries_list_unsubscribe(stack: RunningStack, teacher: Actor, student: Actor) -> None:
     student.enroll_in(teacher.create_course())
-    [email] = eventually(lambda: stack.emails(f"{student.username}@example.org"))
+    [email] = eventually(lambda: stack.emails(f"{student.username}@example.org", "You are enrolled"))
 
     assert email["List-Unsubscribe"] == "<mailto:eduflow@example.org?subject=unsubscribe>"
 

@@ -68,7 +68,7 @@ def test_packaged_functions_equal_deployed_ones(stack: RunningStack, template: d
 def test_packaged_policies_equal_deployed_ones(stack: RunningStack, template: dict[str, Any]) -> None:
     iam = stack.aws("iam")
     roles = {"ApiHandlerRole": "api_handler", "AuthorizerRole": "authorizer", "CleanupRole": "cleanup"}
-    roles |= {"DailyReportRole": "daily_report", "EnrollmentEmailsRole": "enrollment_emails"}
+    roles |= {"DailyReportRole": "daily_report", "EmailsRole": "emails"}
     roles |= {"CascadeDeletionsRole": "cascade_deletions"}
     for resource, name in roles.items():
         role = f"eduflow-local-{name}"
@@ -79,7 +79,7 @@ def test_packaged_policies_equal_deployed_ones(stack: RunningStack, template: di
 
 def test_packaged_triggers_equal_deployed_ones(stack: RunningStack, template: dict[str, Any]) -> None:
     sources = stack.aws("lambda").list_event_source_mappings()["EventSourceMappings"]
-    for resource, queue in (("EnrollmentEmails", "enrollment-emails"), ("CascadeDeletions", "deletions")):
+    for resource, queue in (("Emails", "emails"), ("CascadeDeletions", "deletions")):
         [source] = [one for one in sources if one["EventSourceArn"].endswith(f"eduflow-{queue}-local")]
         packaged = template[resource]["Properties"]["Events"][f"{resource}SqsEventSource"]["Properties"]
         assert packaged["BatchSize"] == source["BatchSize"]
@@ -126,7 +126,7 @@ def test_only_functions_with_cache_are_in_the_vpc(tmp_path: Path) -> None:
         properties = template[name]["Properties"]
         assert properties["Environment"]["Variables"]["CACHE_URL"] == {"Fn::ImportValue": "eduflow-prod-cache-url"}
         assert "ec2:CreateNetworkInterface" in json.dumps(template[role])
-    assert "ec2:CreateNetworkInterface" not in json.dumps(template["EnrollmentEmailsRole"])
+    assert "ec2:CreateNetworkInterface" not in json.dumps(template["EmailsRole"])
     assert {path.name for path in (project / "build").glob("*.yaml")} == {
         "account.yaml", "data.yaml", "cache.yaml", "monitoring.yaml", "budget.yaml",
     }  # fmt: skip

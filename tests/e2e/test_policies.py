@@ -30,7 +30,7 @@ FUNCTIONS = {
     "eduflow-local-cleanup": "cleanup",
     "eduflow-local-daily_report": "daily_report",
     "eduflow-local-cascade_deletions": "cascade_deletions",
-    "eduflow-local-enrollment_emails": "enrollment_emails",
+    "eduflow-local-emails": "emails",
 }
 LAMBDAS_OWN = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
 """The calls that Lambda makes with a function's role: it polls the queue and writes the log."""

@@ -79,7 +79,7 @@ def test_ten_concurrent_executions_are_429s_only(running: RunningStack) -> None:
     """A new account's limit. Each of the 100 requests has its own token, so that the authorizer is throttled, too."""
     course = register(running.api, "instructor").create_course()
     students = [register(running.api, "student") for _ in range(100)]
-    for function, limit in (("", 5), ("-authorizer", 3), ("-enrollment_emails", 2)):
+    for function, limit in (("", 5), ("-authorizer", 3), ("-emails", 2)):
         running.aws("lambda").put_function_concurrency(
             FunctionName=f"eduflow-local{function}", ReservedConcurrentExecutions=limit
         )

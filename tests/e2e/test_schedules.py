@@ -66,17 +66,17 @@ def test_manual_cleanup_reports_its_messages(stack: RunningStack) -> None:
 
 def test_queue_status_and_redrive(stack: RunningStack) -> None:
     sqs = stack.aws("sqs")
-    dead = sqs.get_queue_url(QueueName="eduflow-enrollment-emails-dead-local")["QueueUrl"]
+    dead = sqs.get_queue_url(QueueName="eduflow-emails-dead-local")["QueueUrl"]
     sqs.send_message(QueueUrl=dead, MessageBody=json.dumps({"enrollment": "a dead one", "request_id": "redriven"}))
 
     def held() -> dict[str, int]:
         lines = stack.manage("queue", "status").stdout.splitlines()
         return {line["queue"]: line["dead"] for line in map(json.loads, lines)}
 
-    assert held() == {"enrollment-emails": 1, "deletions": 0}
+    assert held() == {"emails": 1, "deletions": 0}
     redriven = stack.manage("redrive")
-    assert json.loads(redriven.stdout.splitlines()[0]) == {"queue": "enrollment-emails", "redriven": 1}
-    assert held() == {"enrollment-emails": 0, "deletions": 0}
+    assert json.loads(redriven.stdout.splitlines()[0]) == {"queue": "emails", "redriven": 1}
+    assert held() == {"emails": 0, "deletions": 0}
     eventually(lambda: stack.has_logged('"request_id": "redriven"'))
 
 

@@ -134,11 +134,11 @@ class Emails:
         """Each student leaves before the worker runs and enrolls again: the first enrollment has no email."""
         students = joins(self.number)
         before = self.school.emails()
-        self.school.holds_back("enrollment_emails", True)
+        self.school.holds_back("emails", True)
         course_id = self._enroll(students)
         self._leave(students, course_id)
         self._enroll(students, course_id)
-        self.school.holds_back("enrollment_emails", False)
+        self.school.holds_back("emails", False)
         return self._count("left and came back before the mail", students, before)
 
     def back_after_mail(self) -> Row:

@@ -14,10 +14,10 @@ from infra.local_stage import aws_environment
 from tests.fault_injection.proxy import FaultyAws
 from tests.stack import RunningStack
 
-WORKERS = ("enrollment_emails", "cascade_deletions", "daily_report", "cleanup")
+WORKERS = ("emails", "cascade_deletions", "daily_report", "cleanup")
 WORKER_SECONDS = 45
 """The timeout of the email worker, shorter than on a stage, so that the runs take less time."""
-EMAILS, DELETIONS = "enrollment-emails", "deletions"
+EMAILS, DELETIONS = "emails", "deletions"
 _THREADS = 12
 
 
@@ -48,7 +48,7 @@ class School:
         client, name = self.stack.aws("lambda"), "eduflow-local" + ("" if worker == "api_handler" else f"-{worker}")
         variables = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
         variables |= {"AWS_ENDPOINT_URL": self.aws.url}
-        timeout = {"Timeout": WORKER_SECONDS} if worker == "enrollment_emails" else {}
+        timeout = {"Timeout": WORKER_SECONDS} if worker == "emails" else {}
         client.update_function_configuration(FunctionName=name, Environment={"Variables": variables}, **timeout)
 
     def invoke(self, worker: str) -> dict[str, Any]:

@@ -63,9 +63,9 @@ def aws() -> Iterator[None]:
 
 @pytest.fixture
 def sent(aws: None) -> Any:
-    """Takes what lies in the queue of enrollment emails."""
+    """Takes what lies in the queue of emails."""
     sqs = boto3.client("sqs")
-    url = sqs.get_queue_url(QueueName="eduflow-enrollment-emails-test")["QueueUrl"]
+    url = sqs.get_queue_url(QueueName="eduflow-emails-test")["QueueUrl"]
 
     def take() -> list[dict[str, Any]]:
         messages: list[dict[str, Any]] = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])

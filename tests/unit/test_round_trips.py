@@ -11,10 +11,12 @@ import pytest
 from chalicelib.adapters import sqs
 from chalicelib.core.caller import Caller
 from chalicelib.core.config import settings
+from chalicelib.core.email_kinds import EmailKind
 from chalicelib.core.pagination import PageRequest
 from chalicelib.core.roles import Role
-from chalicelib.handlers.workers.enrollment_emails import enrollment_emails
+from chalicelib.handlers.workers import emails
 from chalicelib.models.enrollments import Enrollment
+from chalicelib.models.users import User
 from chalicelib.security import passwords
 from chalicelib.services import accounts, courses, enrollments, lesson_listing, lessons, sessions, users
 from infra.config import PROJECT
@@ -47,7 +49,7 @@ def trips(aws: None, monkeypatch: pytest.MonkeyPatch) -> RoundTrips:
     monkeypatch.setattr(passwords, "verify_password", lambda given, kept: given == PASSWORD and kept is not None)
     monkeypatch.setattr(passwords, "needs_rehash", lambda kept: False)
     monkeypatch.setitem(settings().__dict__, "enrollment_shards", 4)
-    sqs.queue_url(sqs.ENROLLMENT_EMAILS)  # once per process
+    sqs.queue_url(sqs.EMAILS)  # once per process
     return RoundTrips(monkeypatch)
 
 
@@ -73,6 +75,13 @@ class School:
     def enroll(self) -> Enrollment:
         return enrollments.enroll(self.student, self.courses[0].id)
 
+    def enroll_with_unsubscribe_link(self) -> Enrollment:
+        """Enroll a student who had an email before: the first one creates the secret of the links."""
+        user = User.find(self.student.id)
+        assert user is not None
+        user.ensure_unsubscribe_secret()
+        return self.enroll()
+
 
 def _list_courses(caller: Caller | None) -> Any:
     return courses.list_courses(caller, PageRequest(20), ordering="-created_at", own=False)
@@ -85,12 +94,12 @@ def _list_enrollments(caller: Caller) -> Any:
 def _send_email(enrollment: Enrollment) -> None:
     record = {
         "messageId": "m",
-        "body": json.dumps(sqs.enrollment_message(enrollment.id, "r")),
+        "body": json.dumps(sqs.email_message(EmailKind.ENROLLMENT, enrollment.id, "r")),
         "eventSource": "aws:sqs",
         "attributes": {"ApproximateReceiveCount": "1"},
     }
     context = SimpleNamespace(get_remaining_time_in_millis=lambda: 60_000, aws_request_id="r")
-    handler: Any = enrollment_emails  # Chalice's: it takes what Lambda gives
+    handler: Any = emails.emails  # Chalice's: it takes what Lambda gives
     assert handler({"Records": [record]}, context) == {"batchItemFailures": []}
 
 
@@ -120,7 +129,7 @@ def operations(school: School) -> dict[str, tuple[Callable[[], Any], Callable[[A
         "login from a new address": (nothing, lambda _: school.log_in()),
         "failed login": (nothing, lambda _: school.fail_to_log_in()),
         "enrollment": (nothing, lambda _: school.enroll()),
-        "email of an enrollment": (school.enroll, _send_email),
+        "email of an enrollment": (school.enroll_with_unsubscribe_link, _send_email),
     }
 
 

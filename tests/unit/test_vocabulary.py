@@ -13,7 +13,7 @@ WORDS = (
     "what is", "thing", "things", "moment", "moments", "door", "doors", "house",
 )  # fmt: skip
 _PATTERN = re.compile(rf"\b({'|'.join(WORDS)})\b", re.IGNORECASE)
-_SUFFIXES = {".py", ".md", ".yaml", ".yml", ".json", ".txt", ".html", ".http", ".toml"}
+_SUFFIXES = {".py", ".md", ".yaml", ".yml", ".json", ".txt", ".html", ".css", ".js", ".http", ".toml"}
 # This file lists the words, LICENSE quotes others, and the vendored list has passwords.
 _EXCLUDED = {"tests/unit/test_vocabulary.py"}
 

@@ -11,6 +11,7 @@ from chalicelib.models.lessons import Lesson
 from chalicelib.models.sessions import Session
 from chalicelib.schemas.accounts import (
     ExportedEnrollment,
+    ExportedUser,
     ExportQuery,
     ExportRead,
     KnownAddressRead,
@@ -22,7 +23,6 @@ from chalicelib.schemas.accounts import (
     RegisterRequest,
     SessionRead,
     TokenPairRead,
-    UserRead,
 )
 from chalicelib.schemas.courses import CourseRead
 from chalicelib.schemas.lessons import LessonRead
@@ -105,7 +105,7 @@ def export_my_data(request: ApiRequest[None, ExportQuery]) -> Response:
     """Export all personal data of the caller."""
     page = exports.export(request.caller, decode_cursor(request, request.query.cursor))
     body = ExportRead(
-        user=UserRead.from_model(page.user),
+        user=ExportedUser.from_model(page.user),
         sessions=[SessionRead.from_model(session) for session in page.of_type(Session)],
         courses=[CourseRead.from_model(course) for course in page.of_type(Course)],
         lessons=[LessonRead.from_model(lesson) for lesson in page.of_type(Lesson)],

@@ -9,6 +9,7 @@ from chalice.app import Response
 from chalicelib.core.errors import NotFound
 from chalicelib.web.endpoint import ApiRequest
 from chalicelib.web.request_context import base_path
+from chalicelib.web.responses import html_response
 from chalicelib.web.routing import ApiBlueprint
 
 DOCS_PATH = "/api/docs"
@@ -18,10 +19,6 @@ ASSETS = {
     "swagger-ui.js": ("swagger-ui-bundle.min.js", _JAVASCRIPT),
 }
 _CACHE_FOR_A_DAY = {"Cache-Control": "public, max-age=86400"}
-_POLICY = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-}
 _START = """\
 const schema = new URL("../schema/", document.currentScript.src);
 SwaggerUIBundle({url: schema.href, dom_id: "#swagger-ui"});
@@ -49,8 +46,7 @@ blueprint = ApiBlueprint(__name__)
 @blueprint.endpoint("GET", DOCS_PATH, responses={200: None})
 def get_docs(request: ApiRequest[None, None]) -> Response:
     """Get the Swagger UI page."""
-    page = _PAGE.format(base=base_path(request.request))
-    return Response(page, headers={"Content-Type": "text/html; charset=utf-8", **_POLICY})
+    return html_response(_PAGE.format(base=base_path(request.request)))
 
 
 @blueprint.endpoint("GET", f"{DOCS_PATH}/{{asset}}", responses={200: None}, error_statuses={404})

@@ -15,7 +15,7 @@ from infra.stacks import DATA
 
 RESOURCES = cfnlint.decode.cfn_yaml.load(str(DATA))["Resources"]
 CONFIG = json.loads((PROJECT / ".chalice" / "config.json").read_text())
-QUEUES = {"EnrollmentEmails": "enrollment_emails", "Deletions": "cascade_deletions"}
+QUEUES = {"Emails": "emails", "Deletions": "cascade_deletions"}
 
 
 def properties(resource: str) -> dict[str, Any]:

@@ -39,9 +39,8 @@ class Start:
     clients: list[str] = field(default_factory=lambda: ["dynamodb"])
 
 
-API_MODULES = {
-    f"api.{name}" for name in ("auth", "courses", "docs", "enrollments", "lessons", "reports", "system", "users")
-}
+API_NAMES = "account_page account_recovery auth courses docs enrollments lessons notifications reports system users"
+API_MODULES = {f"api.{name}" for name in API_NAMES.split()}
 STARTS = {
     "app": Start(
         DATABASE | PYDANTIC | {"jwt"},
@@ -56,10 +55,10 @@ STARTS = {
         {"authorizer"},
         clients=["secretsmanager"],
     ),
-    "chalicelib.handlers.workers.enrollment_emails": Start(
+    "chalicelib.handlers.workers.emails": Start(
         DATABASE | POWERTOOLS,
         PACKAGES | {"models", "services"},
-        {"workers", "workers.enrollment_emails"},
+        {"workers", "workers.emails"},
         costly={"asyncio", "concurrent.futures.thread", "multiprocessing"},
     ),
     "chalicelib.handlers.workers.deletions": Start(
@@ -68,10 +67,10 @@ STARTS = {
         {"workers", "workers.deletions"},
     ),
     "chalicelib.handlers.workers.daily_report": Start(
-        DATABASE | POWERTOOLS,
+        DATABASE,
         PACKAGES | {"models", "security", "services"},
         {"workers", "workers.daily_report"},
-        costly={"concurrent.futures.thread", "difflib", "multiprocessing"},
+        costly={"difflib"},
     ),
     "chalicelib.handlers.workers.cleanup": Start(
         DATABASE,

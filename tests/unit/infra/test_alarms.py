@@ -30,12 +30,12 @@ def ordinary_day() -> Metrics:
     metrics.add("AWS/ApiGateway", "5XXError", range(0, DAY.stop, 5), 2, **GATEWAY)
     metrics.add(LAMBDA, "Duration", DAY, *[120] * 300, 4000, FunctionName=name("api_handler"))
     metrics.add(LAMBDA, "Duration", DAY, *[30] * 300, 900, FunctionName=name("authorizer"))
-    metrics.add(LAMBDA, "Duration", MORNING, *[800] * 50, FunctionName=name("enrollment_emails"))
+    metrics.add(LAMBDA, "Duration", MORNING, *[800] * 50, FunctionName=name("emails"))
     metrics.add(LAMBDA, "Duration", MORNING, 55_000, FunctionName=name("cascade_deletions"))
     for schedule in ("daily_report", "cleanup"):
         metrics.add(LAMBDA, "Invocations", range(0, DAY.stop, 60), 1, FunctionName=name(schedule))
         metrics.add(LAMBDA, "Duration", range(0, DAY.stop, 60), 20_000, FunctionName=name(schedule))
-    for queue in ("enrollment-emails", "deletions"):
+    for queue in ("emails", "deletions"):
         metrics.add(SQS, "ApproximateAgeOfOldestMessage", MORNING, 1800, QueueName=f"eduflow-{queue}-{STAGE}")
         metrics.add(SQS, "ApproximateNumberOfMessagesVisible", DAY, 0, QueueName=f"eduflow-{queue}-dead-{STAGE}")
     # An on-demand table throttles briefly while it adapts to a new peak.
@@ -78,10 +78,8 @@ FAULTS: list[tuple[str, Fault]] = [
         ),
     ),
     (
-        "age-enrollment-emails",
-        lambda m: m.add(
-            SQS, "ApproximateAgeOfOldestMessage", MORNING, 4000, QueueName=f"eduflow-enrollment-emails-{STAGE}"
-        ),
+        "age-emails",
+        lambda m: m.add(SQS, "ApproximateAgeOfOldestMessage", MORNING, 4000, QueueName=f"eduflow-emails-{STAGE}"),
     ),
     ("rate-limits", lambda m: m.add("eduflow", "RateLimitsReached", MORNING[:5], 30, Stage=STAGE)),
     ("refresh-reused", lambda m: m.add("eduflow", "RefreshTokensReused", MORNING[:6], 1, Stage=STAGE)),

@@ -113,12 +113,12 @@ def reserved() -> dict[str, int]:
         (
             1000,
             1000,
-            {"authorizer": 200, "enrollment_emails": 5, "cascade_deletions": 2, "daily_report": 1, "cleanup": 1},
+            {"authorizer": 200, "emails": 5, "cascade_deletions": 2, "daily_report": 1, "cleanup": 1},
         ),
         (
             1000,
             309,
-            {"authorizer": 200, "enrollment_emails": 5, "cascade_deletions": 2, "daily_report": 1, "cleanup": 1},
+            {"authorizer": 200, "emails": 5, "cascade_deletions": 2, "daily_report": 1, "cleanup": 1},
         ),
         (1000, 308, {}),
         (499, 499, {}),

@@ -103,7 +103,7 @@ def test_package_has_all_imports_of_the_functions(built: Path, tmp_path: Path) -
     with zipfile.ZipFile(built) as archive:
         archive.extractall(tmp_path)
     workers = "chalicelib.handlers.workers"
-    modules = f"app, {workers}.enrollment_emails, {workers}.daily_report, {workers}.cleanup, jwt, passlib.hash, boto3"
+    modules = f"app, {workers}.emails, {workers}.daily_report, {workers}.cleanup, jwt, passlib.hash, boto3"
     script = f"import sys; sys.path[:0] = [{str(tmp_path)!r}]; import {modules}"
     environment = {"STAGE": "test", "MAIL_FROM": "x@example.org", "AWS_DEFAULT_REGION": "us-east-1"}
 

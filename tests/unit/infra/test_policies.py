@@ -72,5 +72,5 @@ def test_package_has_the_boundary_of_the_stage() -> None:
     resources = sam_template.merge_template(stage)["Resources"]
 
     roles = {name: one["Properties"] for name, one in resources.items() if name.endswith("Role")}
-    names = ("ApiHandler", "Authorizer", "EnrollmentEmails", "CascadeDeletions", "DailyReport", "Cleanup")
+    names = ("ApiHandler", "Authorizer", "Emails", "CascadeDeletions", "DailyReport", "Cleanup")
     assert roles == {f"{name}Role": {"PermissionsBoundary": arn} for name in names}

@@ -30,7 +30,7 @@ def test_tables_cost_nothing_idle_and_lose_nothing(table: str) -> None:
     properties = TABLES[table]
 
     assert properties["BillingMode"] == "PAY_PER_REQUEST"
-    if table not in ("CacheState", "Throttles"):  # they matter for minutes
+    if table not in ("CacheState", "Throttles", "Tickets"):  # they matter for minutes, or an email replaces them
         assert properties["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
         assert properties["DeletionProtectionEnabled"] == {"Fn::If": ["IsProtected", True, False]}
         assert STACK[table]["DeletionPolicy"] == "RetainExceptOnCreate"
@@ -40,7 +40,7 @@ def test_tables_cost_nothing_idle_and_lose_nothing(table: str) -> None:
 def test_expiring_tables_have_a_ttl() -> None:
     ends = {name for name, properties in TABLES.items() if "TimeToLiveSpecification" in properties}
 
-    assert ends == {"Sessions", "Throttles", "Ledger", "Idempotency"}
+    assert ends == {"Sessions", "Throttles", "Tickets", "AccountEmails", "Ledger", "Idempotency"}
 
 
 def test_queues_are_encrypted_and_have_dead_letters() -> None:
@@ -87,7 +87,7 @@ def test_slow_is_three_quarters_of_the_timeout() -> None:
     timeouts = {name: one["lambda_timeout"] for name, one in CONFIG["lambda_functions"].items()}
     assert threshold("SlowApi") == 750 * CONFIG["lambda_timeout"]
     assert threshold("SlowAuthorizer") == 750 * timeouts["authorizer"]
-    assert threshold("SlowEmails") == 750 * timeouts["enrollment_emails"]
+    assert threshold("SlowEmails") == 750 * timeouts["emails"]
     [body] = [value[2] for key, value in MONITORING.items() if key == "Fn::ForEach::SlowSchedules"]
     [alarm] = body.values()
     assert alarm["Properties"]["Threshold"] == 750 * timeouts["daily_report"] == 750 * timeouts["cleanup"]
@@ -108,7 +108,7 @@ def test_emails_are_sent_from_the_stages_sender_only(function: Function) -> None
     sending = [one for one in statements if any(action.startswith("ses:") for action in one["Action"])]
 
     assert all(one["Condition"] == {"StringEquals": {"ses:FromAddress": "${sender}"}} for one in sending)
-    assert bool(sending) == (function.name in ("enrollment_emails", "daily_report"))
+    assert bool(sending) == (function.name == "emails")
 
 
 def test_cache_admits_only_the_functions_that_use_it() -> None:

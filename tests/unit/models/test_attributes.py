@@ -33,7 +33,7 @@ EXPOSED_BY_OTHER_NAMES = {"price_cents": "price"}
 @pytest.mark.parametrize(
     ("first", "query"),
     [
-        (lambda: EmailSweep.of("0"), lambda: [*Enrollment.failed_emails()]),
+        (lambda: EmailSweep.of(Enrollment, "0"), lambda: [*Enrollment.failed_emails()]),
         (lambda: ActiveAdmins.get_or_none(ACTIVE_ADMINS_ID), User.active_admins),
     ],
     ids=["enrollments", "users"],

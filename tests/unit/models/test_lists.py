@@ -9,9 +9,10 @@ import pytest
 from chalicelib.core.config import settings
 from chalicelib.core.roles import Role
 from chalicelib.models.course_listings import CourseListing, by_date, by_price
-from chalicelib.models.enrollments import Enrollment, all_shards
+from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.lessons import Lesson
 from chalicelib.models.reports import DAILY, Report
+from chalicelib.models.shards import all_shards
 from chalicelib.models.users import User
 from chalicelib.services import lessons
 from tests.factories import create_course, create_user

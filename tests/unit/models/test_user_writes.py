@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from chalicelib.core.caller import Caller
-from chalicelib.models.base import StaleRead
+from chalicelib.models.base import ConditionFailed, StaleRead, add_nothing
 from chalicelib.models.users import User
 from chalicelib.services import users
 from tests.factories import create_course
@@ -44,7 +44,8 @@ def test_change_of_an_erased_user_is_stale(student: Caller) -> None:
     with pytest.raises(StaleRead):
         stale.apply({"email": "back@example.org"}, AT)
     assert User.find(student.id) is None
-    assert not stale.change_password("a hash")
+    with pytest.raises(ConditionFailed):
+        stale.change_password("a hash", add_nothing)
     tombstone = User.get_or_none(student.id)
     assert tombstone is not None
     assert [tombstone.email, tombstone.password_hash] == [None, None]
@@ -61,7 +62,7 @@ def test_owner_who_published_meanwhile_is_not_erased(owner: Caller) -> None:
 
 def test_rehash_does_not_undo_a_password_change(student: Caller) -> None:
     stale = user_of(student)
-    user_of(student).change_password("the hash of the new password")
+    user_of(student).change_password("the hash of the new password", add_nothing)
 
     stale.rehash_password("the hash of the old password, by new parameters")
 
@@ -70,9 +71,10 @@ def test_rehash_does_not_undo_a_password_change(student: Caller) -> None:
 
 def test_password_change_of_a_stale_user_fails(student: Caller) -> None:
     stale = user_of(student)
-    assert user_of(student).change_password("first")
+    user_of(student).change_password("first", add_nothing)
 
-    assert not stale.change_password("second")
+    with pytest.raises(ConditionFailed):
+        stale.change_password("second", add_nothing)
     assert (user_of(student).password_hash, user_of(student).auth_version) == ("first", 2)
 
 

@@ -31,9 +31,9 @@ def test_emails_given_up_are_listed(failed: list[Enrollment]) -> None:
 
     assert listed.keys() == {row.id for row in failed}
     assert listed[failed[0].id] == {
+        "kind": "enrollment",
         "id": failed[0].id,
-        "student": failed[0].student,
-        "course": failed[0].course,
+        "user": failed[0].student,
         "failed_at": AT,
         "error": "MessageRejected",
     }

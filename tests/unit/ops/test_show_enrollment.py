@@ -6,7 +6,7 @@ import pytest
 
 from chalicelib.adapters import ses
 from chalicelib.core.roles import Role
-from chalicelib.handlers.workers import enrollment_emails
+from chalicelib.handlers.workers import emails
 from chalicelib.services import enrollments
 from ops import show_enrollment
 from tests.factories import create_course, create_user
@@ -16,10 +16,10 @@ def test_enrollment_shows_row_and_idempotency_record(aws: None, monkeypatch: pyt
     monkeypatch.setattr(ses, "send", Mock(return_value="message ID"))
     enrollment = enrollments.enroll(create_user(Role.STUDENT), create_course(create_user(Role.INSTRUCTOR)).id)
     before = show_enrollment.show(enrollment.id)
-    message: dict[str, Any] = {"enrollment": enrollment.id, "request_id": "r"}
-    enrollment_emails._config.register_lambda_context(Mock(get_remaining_time_in_millis=lambda: 60_000))
+    message: dict[str, Any] = {"kind": "enrollment", "id": enrollment.id, "request_id": "r"}
+    emails._config.register_lambda_context(Mock(get_remaining_time_in_millis=lambda: 60_000))
 
-    enrollment_emails._send_once(message=message)
+    emails._send_once(message=message)
 
     after = show_enrollment.show(enrollment.id)
     assert (before["email_pending"], before["idempotency_record"]) == (True, None)

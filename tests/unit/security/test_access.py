@@ -10,6 +10,8 @@ GET    /api/health                              public
 GET    /api/schema                              public
 GET    /api/docs                                public
 GET    /api/docs/{asset}                        public
+GET    /api/account                             public
+GET    /api/account/{asset}                     public
 POST   /api/v1/auth/register                    public
 POST   /api/v1/auth/login                       public
 POST   /api/v1/auth/refresh                     public
@@ -19,6 +21,14 @@ PATCH  /api/v1/auth/me                          admin instructor student
 DELETE /api/v1/auth/me                          admin instructor student
 GET    /api/v1/auth/me/export                   admin instructor student
 POST   /api/v1/auth/password                    admin instructor student
+POST   /api/v1/auth/password/forgot             public
+POST   /api/v1/auth/password/reset              public
+POST   /api/v1/auth/email/verification          admin instructor student
+POST   /api/v1/auth/email/verify                public
+GET    /api/v1/auth/me/notifications            admin instructor student
+PATCH  /api/v1/auth/me/notifications            admin instructor student
+GET    /api/v1/notifications/unsubscribe        public
+POST   /api/v1/notifications/unsubscribe        public
 GET    /api/v1/users                            admin
 GET    /api/v1/users/{user_id}                  admin
 PATCH  /api/v1/users/{user_id}                  admin

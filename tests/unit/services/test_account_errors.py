@@ -15,6 +15,7 @@ from chalicelib.core.errors import (
 )
 from chalicelib.core.pagination import PageRequest
 from chalicelib.core.roles import Role
+from chalicelib.models.base import ConditionFailed
 from chalicelib.models.identities import Identity
 from chalicelib.models.known_addresses import KnownAddress
 from chalicelib.models.sessions import Session
@@ -120,7 +121,9 @@ CASES: list[Case] = [
         ],
     ),
     (
-        ACTIVE | NO_PASSWORD | {(passwords, "verify_password"): gives(True), (User, "change_password"): gives(False)},
+        ACTIVE
+        | NO_PASSWORD
+        | {(passwords, "verify_password"): gives(True), (User, "change_password"): raises(ConditionFailed())},
         lambda: accounts.change_password(STUDENT, PASSWORD, "jackdaws love my sphinx", "192.0.2.1"),
         Conflict,
         "The account was changed concurrently. Retry.",

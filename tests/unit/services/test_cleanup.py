@@ -67,7 +67,7 @@ def test_lost_email_messages_are_requeued(course: Course) -> None:
     remove_enrollment(enroll(course, timedelta(hours=1)))
 
     assert clean()["EmailsRequeued"] == 23
-    assert {one["enrollment"] for one in messages(sqs.ENROLLMENT_EMAILS)} == {one.id for one in lost}
+    assert {one["id"] for one in messages(sqs.EMAILS)} == {one.id for one in lost}
     assert clean()["EmailsRequeued"] == 0
     assert clean(NOW + timedelta(hours=2))["EmailsRequeued"] == 1  # the young one
     assert clean(NOW + timedelta(hours=3))["EmailsRequeued"] == 24, "all of them once more"
@@ -76,13 +76,13 @@ def test_lost_email_messages_are_requeued(course: Course) -> None:
 
 @pytest.mark.usefixtures("unsent")
 def test_requeueing_continues_where_it_stopped(course: Course, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chalicelib.models.enrollments._READ_BATCH_SIZE", 4)
+    monkeypatch.setattr("chalicelib.models.pending_emails._READ_BATCH_SIZE", 4)
     lost = [enroll(course, timedelta(hours=1, seconds=number)) for number in range(10)]
 
     for expected in (4, 4, 2, 0):
         counts = cleanup.run(NOW, should_continue=lambda step, number: step != "EmailsRequeued")
         assert counts["EmailsRequeued"] == expected
-    requeued = [one["enrollment"] for one in messages(sqs.ENROLLMENT_EMAILS)]
+    requeued = [one["id"] for one in messages(sqs.EMAILS)]
     assert requeued == [row.id for row in reversed(lost)], "oldest first, each once"
 
 

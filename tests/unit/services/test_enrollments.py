@@ -8,6 +8,7 @@ from moto.ses.models import ses_backends
 
 from chalicelib.adapters import ses
 from chalicelib.core.caller import Caller
+from chalicelib.core.email_kinds import EmailKind
 from chalicelib.core.errors import Conflict
 from chalicelib.core.roles import Role
 from chalicelib.models.courses import Course
@@ -42,7 +43,7 @@ def test_enrolling_stores_pending_email_and_sends_message(course: Course, studen
     enrollment = enrollments.enroll(student, course.id)
 
     [message] = sent()
-    assert json.loads(message["Body"])["enrollment"] == enrollment.id
+    assert json.loads(message["Body"])["id"] == enrollment.id
     kept = Enrollment.find(enrollment.id)
     assert kept is not None and kept.email_pending == "0"
 
@@ -74,8 +75,8 @@ def test_second_enrollment_is_a_conflict(course: Course, student: Caller, sent: 
 def test_sent_email_clears_the_pending_one(course: Course, student: Caller, mails: list[ses.EmailMessage]) -> None:
     enrollment = enrollments.enroll(student, course.id)
 
-    emails.send_enrollment_email(enrollment.id)
-    emails.mark_enrollment_email_sent(enrollment.id)
+    emails.send(EmailKind.ENROLLMENT, enrollment.id, "r")
+    emails.mark_sent(EmailKind.ENROLLMENT, enrollment.id)
 
     [mail] = mails
     assert (mail.to, mail.subject) == ("ada@example.org", "You are enrolled in Knots & links")
@@ -87,7 +88,7 @@ def test_sent_email_clears_the_pending_one(course: Course, student: Caller, mail
 def test_title_makes_no_link_and_no_line_in_an_email(student: Caller, mails: list[ses.EmailMessage]) -> None:
     course = create_course(create_user(Role.INSTRUCTOR), title="Overdue\n\nPay at\nhttp://evil.example/<b>")
 
-    emails.send_enrollment_email(enrollments.enroll(student, course.id).id)
+    emails.send(EmailKind.ENROLLMENT, enrollments.enroll(student, course.id).id, "r")
 
     [mail] = mails
     title = "Overdue Pay at http[:]//evil[.]example/"
@@ -102,8 +103,8 @@ def test_deleted_enrollment_gets_no_email(course: Course, student: Caller, mails
     enrollment.delete()
     again = enrollments.enroll(student, course.id)
 
-    emails.send_enrollment_email(enrollment.id)
-    emails.send_enrollment_email("nonsense")
+    emails.send(EmailKind.ENROLLMENT, enrollment.id, "r")
+    emails.send(EmailKind.ENROLLMENT, "nonsense", "r")
 
     assert mails == []
     kept = Enrollment.find(again.id)

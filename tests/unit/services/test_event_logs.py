@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from chalicelib.adapters import ses
+from chalicelib.core.email_kinds import EmailKind
 from chalicelib.core.roles import Role
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.observability import metrics
@@ -28,18 +29,21 @@ def enrollment(aws: None) -> Enrollment:
 def test_sent_email(enrollment: Enrollment, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ses, "send", lambda email: "of SES")
 
-    emails.send_enrollment_email(enrollment.id)
+    emails.send(EmailKind.ENROLLMENT, enrollment.id, "r")
 
     assert log_lines(caplog, "app.event") == [
-        ("Enrollment email sent", {"enrollment": enrollment.id, "message_id": "of SES"})
+        ("Email sent", {"kind": "enrollment", "email": enrollment.id, "message_id": "of SES"})
     ]
 
 
 def test_skipped_email(aws: None, caplog: pytest.LogCaptureFixture) -> None:
-    emails.send_enrollment_email("unknown")
+    emails.send(EmailKind.ENROLLMENT, "unknown", "r")
 
     assert log_lines(caplog, "app.event") == [
-        ("Enrollment email skipped: the enrollment was deleted", {"enrollment": "unknown"})
+        (
+            "Email skipped",
+            {"kind": "enrollment", "email": "unknown", "reason": "there is no such email or account"},
+        )
     ]
 
 

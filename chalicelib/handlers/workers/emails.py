@@ -1,8 +1,9 @@
-"""SQS worker for enrollment emails. Idempotent: one email per enrollment, however often the message is delivered.
+"""SQS worker for all emails. Idempotent: an email is sent once, however often its message is delivered.
 
-For each message: (1) check the remaining time; (2) the idempotency record of the enrollment: done means skip, in
-progress means fail; (3) read enrollment, student and course; (4) send through SES; (5) complete the record; (6) clear
-the pending email. A process that dies between 4 and 5 is the one window in which an email is sent twice.
+For each message: (1) check the remaining time; (2) the idempotency record of the email: done means skip, in progress
+means fail; (3) read what the email is about, and its recipient; (4) send through SES; (5) complete the record;
+(6) clear the pending email. A process that dies between 4 and 5 is the one window in which an email is sent twice.
+Tickets are issued between 3 and 4, so that of two such emails the later one has the valid link.
 
 After its last delivery, a message becomes a dead letter only if the email is at fault: SES rejects it, or the message
 is malformed. Otherwise, such as during an outage, the email stays pending, and the cleanup requeues it.
@@ -17,11 +18,12 @@ from chalice.app import Blueprint, SQSEvent
 from chalicelib.adapters import dynamodb, idempotency, ses, sqs
 from chalicelib.core import clock
 from chalicelib.core.config import settings
+from chalicelib.core.email_kinds import EmailKind
 from chalicelib.core.init_phase import run_in_init_phase
 from chalicelib.core.retry_policy import MAX_RECEIVE_COUNT
 from chalicelib.observability import logs, metrics
 from chalicelib.observability.logs import error_log
-from chalicelib.services import emails
+from chalicelib.services import emails as service
 
 BATCH_SIZE = 5
 MAX_CONCURRENCY = 5  # SES allows an account some 10 to 100 emails a second, and throttles beyond
@@ -32,7 +34,7 @@ blueprint = Blueprint(__name__)
 
 # A batch that failed as a whole gets the same response as any other: the list of its failed messages.
 _processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
-_config = idempotency.config_for("enrollment")
+_config = idempotency.config_for("id")
 
 
 class InsufficientTimeError(RuntimeError):
@@ -40,12 +42,12 @@ class InsufficientTimeError(RuntimeError):
 
 
 @blueprint.on_sqs_message(
-    queue=settings().resource_name(sqs.ENROLLMENT_EMAILS),  # Chalice needs the name when it loads the module
+    queue=settings().resource_name(sqs.EMAILS),  # Chalice needs the name when it loads the module
     batch_size=BATCH_SIZE,
     maximum_concurrency=MAX_CONCURRENCY,
-    name="enrollment_emails",
+    name="emails",
 )
-def enrollment_emails(event: SQSEvent) -> dict[str, Any]:
+def emails(event: SQSEvent) -> dict[str, Any]:
     """Process a batch, and return its failed messages to the queue."""
     context: Any = event.context
     _config.register_lambda_context(context)
@@ -60,20 +62,20 @@ def enrollment_emails(event: SQSEvent) -> dict[str, Any]:
 def _process_record(record: SQSRecord, lambda_context: Any) -> None:
     message = _parse(record)
     logs.request_id.set(message["request_id"])
+    kind, email_id = EmailKind(message["kind"]), message["id"]
     try:
-        if lambda_context.get_remaining_time_in_millis() < 1000 * emails.MAX_SEND_SECONDS:
+        if lambda_context.get_remaining_time_in_millis() < 1000 * service.MAX_SEND_SECONDS:
             raise InsufficientTimeError
         _send_once(message=message)
         # Outside of the idempotent function: when only this write fails, the email must not be sent again.
-        emails.mark_enrollment_email_sent(message["enrollment"])
-        metrics.increment("EmailsSent")
+        service.mark_sent(kind, email_id)
     except ses.RejectedEmail as error:
         if _log_failure(record, message):
-            emails.mark_enrollment_email_failed(message["enrollment"], error.code, clock.now())
+            service.mark_failed(kind, email_id, error.code, clock.now())
             metrics.increment("EmailsGivenUp")
         raise
     except Exception:
-        if not _log_failure(record, message):
+        if not _log_failure(record, message) or not service.is_recorded(kind, email_id):
             raise
         metrics.increment("EmailsDeferred")
 
@@ -81,7 +83,8 @@ def _process_record(record: SQSRecord, lambda_context: Any) -> None:
 def _parse(record: SQSRecord) -> dict[str, str]:
     try:
         message = dict(record.json_body)
-        return {name: message[name] for name in ("enrollment", "request_id")}
+        EmailKind(message["kind"])
+        return {name: message[name] for name in ("kind", "id", "request_id")}
     except (KeyError, TypeError, ValueError):
         error_log.exception("Malformed message", message_id=record.message_id)
         raise
@@ -91,15 +94,16 @@ def _log_failure(record: SQSRecord, message: dict[str, str]) -> bool:
     """Log the current exception, and return whether this was the last delivery of the message."""
     receive_count = int(record.attributes.approximate_receive_count)
     error_log.exception(
-        "Enrollment email failed",
+        "Email failed",
         message_id=record.message_id,
-        enrollment=message["enrollment"],
+        kind=message["kind"],
+        email=message["id"],
         receive_count=receive_count,
     )
     metrics.increment("EmailsFailed")
     return receive_count >= MAX_RECEIVE_COUNT
 
 
-@idempotency.idempotent("message", _config, name="enrollment-email")
+@idempotency.idempotent("message", _config, name="email")
 def _send_once(message: dict[str, str]) -> None:
-    emails.send_enrollment_email(message["enrollment"])
+    service.send(EmailKind(message["kind"]), message["id"], message["request_id"])

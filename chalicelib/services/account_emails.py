@@ -1,0 +1,74 @@
+"""Emails about accounts, composed when they are sent."""
+
+import time
+from collections.abc import Mapping
+
+from chalicelib.adapters.ses import EmailMessage
+from chalicelib.core import clock
+from chalicelib.core.email_kinds import EmailKind
+from chalicelib.models.account_emails import AccountEmail, split_id
+from chalicelib.models.base import ConditionFailed, Transaction
+from chalicelib.models.throttles import Throttle
+from chalicelib.models.tickets import TicketKind
+from chalicelib.models.users import User
+from chalicelib.services import rate_limits, report_emails, tickets
+from chalicelib.services.email_rendering import render
+
+
+def find(kind: EmailKind, email_id: str, request_id: str) -> AccountEmail | None:
+    """Return the pending email of a message, or None if it was sent or is not to be sent.
+
+    The email to reset a password is saved here, and not by the request: a write that is made for existing accounts only
+    would show which these are.
+    """
+    email = AccountEmail.find(email_id)
+    if email is not None or kind is not EmailKind.PASSWORD_RESET:
+        return email
+    return _accept_reset(email_id, request_id)
+
+
+def compose(email: AccountEmail, user: User, unsubscribe_url: str) -> EmailMessage | None:
+    """Return the email as it is sent, or None if there is no reason for it any more. Tickets are issued here."""
+    kind = email.email_kind
+    if kind is EmailKind.REPORT:
+        day, to = report_emails.date_of(email), str(user.email)
+        return report_emails.render(day, to, unsubscribe_url=unsubscribe_url) if user.is_active_admin else None
+    if kind is EmailKind.VERIFICATION and user.email_verified:
+        return None
+    return render(kind, str(email.address or user.email), _values(kind, user))
+
+
+def _values(kind: EmailKind, user: User) -> Mapping[str, str]:
+    values = {"username": str(user.username)}
+    match kind:
+        case EmailKind.VERIFICATION:
+            values["link"] = tickets.issue_link(TicketKind.VERIFY, user)
+        case EmailKind.PASSWORD_RESET:
+            values["link"] = tickets.issue_link(TicketKind.RESET, user)
+        case EmailKind.PASSWORD_CHANGED:
+            values["link"] = tickets.account_page()
+    return values
+
+
+def _accept_reset(email_id: str, request_id: str) -> AccountEmail | None:
+    """Save the email that was requested to reset a password, unless there is no such account or it has had too many."""
+    user_id, own_id = split_id(email_id)
+    user = User.find(user_id)
+    if user is None or not user.is_active:
+        return None
+    email = AccountEmail.new(user_id, EmailKind.PASSWORD_RESET, clock.timestamp(), request_id, email_id=own_id)
+    quota = rate_limits.resets_of(user_id)
+    while True:
+        now = int(time.time())
+        transaction = Transaction()
+        Throttle.add_reservation(transaction, quota, now)
+        email.add_to(transaction)
+        try:
+            transaction.run()
+            return email
+        except ConditionFailed as error:
+            if AccountEmail in error.failed:  # by an earlier delivery of the message
+                return AccountEmail.find(email_id)
+            window = rate_limits.current_window(quota, now)
+            if window and window.reserved >= quota.limit:
+                return None

@@ -1,0 +1,119 @@
+"""Forgotten passwords and the verification of email addresses, by links in emails."""
+
+import time
+
+from chalicelib.adapters import sqs
+from chalicelib.core import ids
+from chalicelib.core.caller import Caller
+from chalicelib.core.email_kinds import EmailKind
+from chalicelib.core.errors import Conflict, Throttled
+from chalicelib.models.base import ConditionFailed, Transaction
+from chalicelib.models.identities import Identity
+from chalicelib.models.throttles import Throttle
+from chalicelib.models.tickets import Ticket, TicketKind
+from chalicelib.models.users import User
+from chalicelib.observability import logs
+from chalicelib.observability.logs import audit_log
+from chalicelib.security import passwords, signing_keys
+from chalicelib.services import accounts, email_requests, rate_limits, tickets
+
+
+def request_password_reset(name: str, client_ip: str) -> None:
+    """Request the email by which a user sets a new password.
+
+    Whether the account exists makes no difference for the response, the calls or their duration: the message of an
+    unknown name has a random ID, and the email worker drops it. The worker counts the emails of an account, too.
+
+    Raises:
+        TooManyAttempts: The address has requested too many.
+        Throttled: SQS did not accept the message.
+    """
+    rate_limits.count_reset_request(client_ip)
+    user_id, name_hmac = Identity.find_user_id(name), signing_keys.keyed_hash(name.lower())
+    message = sqs.email_message(
+        EmailKind.PASSWORD_RESET, (user_id or ids.new_id()) + ids.new_id(), logs.request_id.get()
+    )
+    if not sqs.send(sqs.EMAILS, message):
+        raise Throttled
+    audit_log.info(
+        "Password reset requested",
+        event="password.reset_requested",
+        user_id=user_id,
+        name_hmac=None if user_id else name_hmac,
+        address=client_ip,
+    )
+
+
+def reset_password(token: str, password: str, client_ip: str) -> None:
+    """Set a new password by a link in an email, revoke all sessions, and lift the limits of failed logins.
+
+    Raises:
+        InvalidInput: The token cannot be used, or the password violates a rule; then the token stays valid.
+        TooManyAttempts: The address has tried too many.
+    """
+    ticket, user = _find_ticket(TicketKind.RESET, token, client_ip)
+    accounts.require_valid_password(password, str(user.username), str(user.email), field="password")
+    notice = email_requests.create(user.id, EmailKind.PASSWORD_CHANGED)
+
+    def extend(transaction: Transaction) -> None:
+        ticket.add_use(transaction)
+        notice.add_to(transaction)
+
+    try:
+        user.change_password(passwords.hash_password(password), extend)
+    except ConditionFailed as error:  # used, replaced or made void since it was read
+        raise tickets.invalid_token() from error
+    audit_log.info("Password reset", event="password.reset", user_id=user.id, address=client_ip)
+    rate_limits.unlock(user.id)
+    email_requests.queue(notice)
+
+
+def request_verification(caller: Caller) -> None:
+    """Request the email by which the caller verifies the address of their account.
+
+    Raises:
+        Conflict: The address is verified already.
+        TooManyAttempts: The last one was requested less than a minute ago.
+        NotAuthenticated: The caller's session was revoked.
+    """
+    user = accounts.get_profile(caller)
+    if user.email_verified:
+        raise Conflict("The email address is verified already.")
+    email = email_requests.create(user.id, EmailKind.VERIFICATION)
+    quota = rate_limits.verifications_of(user.id)
+    while True:
+        transaction = Transaction()
+        Throttle.add_reservation(transaction, quota, int(time.time()))
+        email.add_to(transaction)
+        try:
+            transaction.run()
+            break
+        except ConditionFailed:
+            rate_limits.require_left(quota, "The email was requested less than a minute ago. Retry later.")
+    email_requests.queue(email)
+
+
+def verify_email(token: str, client_ip: str) -> None:
+    """Record that the email address of an account is its user's, by a link in an email.
+
+    Raises:
+        InvalidInput: The token cannot be used.
+        TooManyAttempts: The address has tried too many.
+    """
+    ticket, user = _find_ticket(TicketKind.VERIFY, token, client_ip)
+    try:
+        user.verify_email(ticket.add_use)
+    except ConditionFailed as error:
+        raise tickets.invalid_token() from error
+    audit_log.info("Email address verified", event="email.verified", user_id=user.id, address=client_ip)
+
+
+def _find_ticket(kind: TicketKind, token: str, client_ip: str) -> tuple[Ticket, User]:
+    """Return the ticket of a token and its user; of one that cannot be used, count a failed attempt of the address."""
+    with rate_limits.ticket_attempt(client_ip) as attempt:
+        found = tickets.find_valid(kind, token)
+        attempt.succeeded = found is not None
+    if found is None:
+        audit_log.info("Ticket refused", event="ticket.refused", kind=kind.value, address=client_ip)
+        raise tickets.invalid_token()
+    return found
