@@ -56,7 +56,7 @@
   async function reportProblem(form, input, response) {
     const problem = (await response?.json().catch(() => null)) ?? {};
     const errors = problem.errors ?? [];
-    if (errors.some((error) => error.field === "token")) return show(`${form.id}-invalid`);
+    if (errors.some((error) => error.field === "token")) return show(`${form.name}-invalid`);
     if (input && errors.length) return reportField(input, errors.map((error) => error.message).join(" "));
     if (!response) {
       alertText.textContent = "There was no response. Check your internet connection and try again.";
@@ -75,8 +75,8 @@
     statusText.textContent = isSending ? "Sending…" : "";
   }
 
-  function onSubmit(id, path, input, body, done) {
-    const form = byId(id);
+  function onSubmit(name, path, input, body, done) {
+    const form = document.forms[name];
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
       alertText.textContent = "";

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from selenium import webdriver
 
 from devstack.stack import free_ports
 from tests.browser import browser as browser
 from tests.clients import PASSWORD, Actor, Api, log_in, register, unique
+from tests.e2e.account_page import AccountPage, FakeApi, fake_api
 from tests.localstack_stage import deployed_localstack
 from tests.stack import RunningStack, copy_project
 from tests.waiting import eventually
@@ -49,6 +51,21 @@ def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         stack.start()
     yield stack
     assert stack.stop() == 0, stack.output()
+
+
+@pytest.fixture
+def account_api() -> Iterator[FakeApi]:
+    """A fake API for the account page. It accepts everything until a test sets another answer."""
+    with fake_api() as api:
+        yield api
+
+
+@pytest.fixture
+def page(account_api: FakeApi, browser: webdriver.Chrome) -> Iterator[AccountPage]:
+    """The account page with the fake API. At the end, the console must have no messages."""
+    page = AccountPage(browser, account_api.url)
+    yield page
+    assert page.messages == []
 
 
 @pytest.fixture(scope="package")
