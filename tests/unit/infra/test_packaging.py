@@ -170,6 +170,16 @@ def test_package_has_bytecode_and_nothing_unneeded(built: Path) -> None:
         assert not any(name.startswith(folder) for name in names), folder
 
 
+def test_package_has_the_files_that_functions_read(built: Path) -> None:
+    folders = ("data", "pages", "templates")
+    files = [path for folder in folders for path in (PROJECT / "chalicelib" / folder).iterdir() if path.is_file()]
+
+    archive = zipfile.ZipFile(built)
+    assert {path.suffix for path in files} >= {".css", ".gz", ".html", ".js", ".json", ".txt"}
+    for path in files:
+        assert archive.read(str(path.relative_to(PROJECT))) == path.read_bytes()
+
+
 def test_package_is_reproducible(project: Path, built: Path) -> None:
     before = built.read_bytes()
     built.unlink()
