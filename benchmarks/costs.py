@@ -84,6 +84,8 @@ KINDS = [
     Kind("enrolling", 22, reads=1, writes=12, messages=1, cached=2),
     Kind("its email (ten in a batch)", 60, reads=4, writes=4, messages=0.2, mails=1, is_http=False),
     Kind("a course changed", 40, reads=1, writes=30, cached=6),
+    Kind("email preferences changed", 14, reads=2, writes=1),
+    Kind("unsubscribing by the link in an email", 10, writes=1),
 ]
 
 

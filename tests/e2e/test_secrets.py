@@ -4,7 +4,9 @@ import json
 import re
 import uuid
 from collections.abc import Iterator
+from itertools import product
 
+from chalicelib.core import ids
 from chalicelib.security.access import ROUTE_ACCESS
 from tests.clients import PASSWORD, Actor, Api, log_in, register, unique
 from tests.stack import RunningStack
@@ -12,6 +14,30 @@ from tests.stack import RunningStack
 TOKEN = re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}")
 HASH = re.compile(r"\$argon2\w*\$")
 CANARY = "canary" + uuid.uuid4().hex
+UNSUBSCRIBE_SECRET = ids.new_secret()
+
+STORED_SECRETS = {"password_hash", "unsubscribe_secret"}
+"""The attributes of users in which secrets are stored."""
+
+
+def _unsubscribe(stack: RunningStack, actor: Actor) -> Iterator[str]:
+    """Use unsubscribe links of a user, good and bad ones; yield the responses that must not repeat them."""
+    user_id = actor.get("/auth/me/").json()["id"]
+    stack.aws("dynamodb").update_item(
+        TableName=f"eduflow-users-{stack.stage}",
+        Key={"id": {"S": user_id}},
+        UpdateExpression="SET unsubscribe_secret = :secret",
+        ExpressionAttributeValues={":secret": {"S": UNSUBSCRIBE_SECRET}},
+    )
+    for holder, end, method in product((user_id, "0" * 16), ("reports", "all", "unknown", ""), ("GET", "POST")):
+        token = f"{holder}{UNSUBSCRIBE_SECRET}{end}"
+        response = actor.api.call(
+            method, f"/notifications/unsubscribe/?token={token}", data="List-Unsubscribe=One-Click"
+        )
+        is_page = response.ok and method == "GET"
+        yield str(response.headers) + ("" if is_page else response.text)
+    assert not any(actor.get("/auth/me/notifications/").json().values())
+    assert UNSUBSCRIBE_SECRET not in actor.get("/auth/me/export/").text
 
 
 def _drive(api: Api, actor: Actor, refresh: str) -> Iterator[str]:
@@ -53,7 +79,7 @@ def _written(stack: RunningStack) -> Iterator[tuple[str, str]]:
     database = stack.aws("dynamodb")
     for table in database.list_tables()["TableNames"]:
         for page in database.get_paginator("scan").paginate(TableName=table):
-            rows = [{k: v for k, v in row.items() if k != "password_hash"} for row in page["Items"]]
+            rows = [{k: v for k, v in row.items() if k not in STORED_SECRETS} for row in page["Items"]]
             yield table, json.dumps(rows, default=str)
     yield "mails", json.dumps(stack.emails(""))
 
@@ -64,6 +90,7 @@ def test_nothing_secret_is_written(stack: RunningStack, gateway: Api) -> None:
     for role in ("student", "instructor"):
         name = register(gateway, role).username
         pair = gateway.call("POST", "/auth/login/", json={"username": name, "password": PASSWORD}).json()
+        said += _unsubscribe(stack, Actor(gateway, name, pair["access"]))
         said += _drive(gateway, Actor(gateway, name, pair["access"]), pair["refresh"])
         stack.reset_throttling()
         again = log_in(gateway, name)
@@ -71,7 +98,7 @@ def test_nothing_secret_is_written(stack: RunningStack, gateway: Api) -> None:
         assert log_in(gateway, name, CANARY).call("DELETE", "/auth/me/").status_code == 204
     missing = unique("unknown")
     assert stack.manage("create-admin", missing, "no address", EDUFLOW_PASSWORD=CANARY).returncode == 1
-    secrets = [CANARY, PASSWORD, *stack.signing_keys().values()]
+    secrets = [CANARY, PASSWORD, UNSUBSCRIBE_SECRET, *stack.signing_keys().values()]
 
     written = [*_written(stack), *(("an answer", text) for text in said)]
 
