@@ -1,19 +1,12 @@
-"""Accounts: registration, sessions, profiles and exports."""
+"""Accounts: registration, sessions and profiles."""
 
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, StrictBool, StringConstraints
 
-from chalicelib.core import clock
 from chalicelib.core.roles import Role
-from chalicelib.models.known_addresses import KnownAddress
-from chalicelib.models.sessions import Session
 from chalicelib.models.users import User
 from chalicelib.schemas.base import Id, PageQuery, PageRead, Patch, Schema, Timestamp
-from chalicelib.schemas.courses import CourseRead
-from chalicelib.schemas.enrollments import EnrollmentRead
-from chalicelib.schemas.lessons import LessonRead
-from chalicelib.schemas.notifications import NotificationsRead
 
 # A dot-atom (RFC 5322 §3.2.3) of at most 64 characters (RFC 5321 §4.5.3.1.1) at a domain whose last label begins with a
 # letter, as all top-level domains do: not an IP address.
@@ -144,67 +137,3 @@ class UserList(PageRead[UserRead]):
 
 class UserQuery(PageQuery):
     """The parameters of the list of users."""
-
-
-class SessionRead(Schema):
-    """A session: one login."""
-
-    id: str
-    created_at: Timestamp
-    expires_at: Timestamp
-
-    @classmethod
-    def from_model(cls, session: Session) -> "SessionRead":
-        """Return the public fields of a session."""
-        return cls(id=session.id, created_at=session.created_at, expires_at=clock.from_unix(session.expires_at))
-
-
-class KnownAddressRead(Schema):
-    """A network from which the user logged in within 30 days: an IPv4 address, or the /64 of an IPv6 address."""
-
-    network: str = Field(examples=["192.0.2.7"])
-    expires_at: Timestamp
-
-    @classmethod
-    def from_model(cls, address: KnownAddress) -> "KnownAddressRead":
-        """Return the fields of a known address."""
-        return cls(network=address.network, expires_at=clock.from_unix(address.expires_at))
-
-
-class ExportedEnrollment(EnrollmentRead):
-    """An enrollment with the state of its email."""
-
-    request_id: str = Field(description="Of the request that created it; the log lines about its email have it.")
-    is_email_pending: bool
-    email_failed_at: Timestamp | None = Field(description="When the email was given up, or null.")
-    email_error: str | None = Field(description="Why it was given up, or null.")
-
-
-class ExportQuery(Schema):
-    """The parameters of an export."""
-
-    cursor: str | None = Field(None, max_length=2000, description="Opaque cursor from `next`.")
-
-
-class ExportedUser(UserRead):
-    """An account with its email preferences."""
-
-    notifications: NotificationsRead
-
-    @classmethod
-    def from_model(cls, user: User) -> Self:
-        """Return the fields of a user and their email preferences."""
-        fields = UserRead.from_model(user).model_dump()
-        return cls.model_validate(fields | {"notifications": user.email_preferences})
-
-
-class ExportRead(Schema):
-    """All personal data of the caller, or one page of it."""
-
-    user: ExportedUser
-    sessions: list[SessionRead]
-    known_addresses: list[KnownAddressRead]
-    courses: list[CourseRead]
-    lessons: list[LessonRead]
-    enrollments: list[ExportedEnrollment]
-    next: str | None = Field(description="URL of the next page if the data exceeds one response, else null.")

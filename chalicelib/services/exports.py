@@ -8,20 +8,22 @@ from typing import TypeVar
 from chalicelib.core import pagination
 from chalicelib.core.caller import Caller
 from chalicelib.core.pagination import Cursor
+from chalicelib.models.account_emails import AccountEmail
 from chalicelib.models.course_listings import CourseListing
 from chalicelib.models.courses import Course
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.known_addresses import KnownAddress
 from chalicelib.models.lessons import Lesson
 from chalicelib.models.sessions import Session
+from chalicelib.models.tickets import Ticket
 from chalicelib.models.users import User
 from chalicelib.services import sessions
 
 MAX_ITEMS = 2000
 _ITEM_BYTES = 500  # of an item without its long text
 
-Item = Session | KnownAddress | Course | Lesson | Enrollment
-ItemType = TypeVar("ItemType", Session, KnownAddress, Course, Lesson, Enrollment)
+Item = Session | KnownAddress | Ticket | AccountEmail | Course | Lesson | Enrollment
+ItemType = TypeVar("ItemType", Session, KnownAddress, Ticket, AccountEmail, Course, Lesson, Enrollment)
 _Items = Iterator[tuple[str, Item]]
 
 
@@ -75,6 +77,15 @@ def _known_addresses(user_id: str, after: str) -> _Items:
     return ((address.network, address) for address in addresses if address.network > after)
 
 
+def _tickets(user_id: str, after: str) -> _Items:
+    tickets = sorted(Ticket.all_of_user(user_id), key=lambda ticket: ticket.kind)
+    return ((ticket.kind, ticket) for ticket in tickets if ticket.kind > after)
+
+
+def _account_emails(user_id: str, after: str) -> _Items:
+    return ((str(email.email_id), email) for email in AccountEmail.all_of_user(user_id, after))
+
+
 def _courses(user_id: str, after: str) -> _Items:
     """Yield the courses, oldest first, each followed by its lessons: ``<sort key of the course>|<lesson>``."""
     start, _, lesson_after = after.partition("|")
@@ -102,6 +113,8 @@ def _long_text(item: Item) -> str:
 _SECTIONS: dict[str, Callable[[str, str], _Items]] = {
     "sessions": _sessions,
     "known_addresses": _known_addresses,
+    "tickets": _tickets,
+    "account_emails": _account_emails,
     "courses": _courses,
     "enrollments": _enrollments,
 }

@@ -4,27 +4,33 @@ from chalice.app import Response
 
 from chalicelib.core.roles import Role
 from chalicelib.handlers.authorizer import authorizer
+from chalicelib.models.account_emails import AccountEmail
 from chalicelib.models.courses import Course
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.known_addresses import KnownAddress
 from chalicelib.models.lessons import Lesson
 from chalicelib.models.sessions import Session
+from chalicelib.models.tickets import Ticket
 from chalicelib.schemas.accounts import (
-    ExportedEnrollment,
-    ExportedUser,
-    ExportQuery,
-    ExportRead,
-    KnownAddressRead,
     LoginRequest,
     PasswordChange,
     ProfilePatch,
     ProfileRead,
     RefreshRequest,
     RegisterRequest,
-    SessionRead,
     TokenPairRead,
 )
 from chalicelib.schemas.courses import CourseRead
+from chalicelib.schemas.exports import (
+    AccountEmailRead,
+    ExportedEnrollment,
+    ExportedUser,
+    ExportQuery,
+    ExportRead,
+    KnownAddressRead,
+    SessionRead,
+    TicketRead,
+)
 from chalicelib.schemas.lessons import LessonRead
 from chalicelib.services import accounts, exports, sessions
 from chalicelib.web.endpoint import API_PREFIX, ApiRequest
@@ -110,6 +116,8 @@ def export_my_data(request: ApiRequest[None, ExportQuery]) -> Response:
         courses=[CourseRead.from_model(course) for course in page.of_type(Course)],
         lessons=[LessonRead.from_model(lesson) for lesson in page.of_type(Lesson)],
         known_addresses=[KnownAddressRead.from_model(address) for address in page.of_type(KnownAddress)],
+        tickets=[TicketRead.from_model(ticket) for ticket in page.of_type(Ticket)],
+        account_emails=[AccountEmailRead.from_model(email) for email in page.of_type(AccountEmail)],
         enrollments=[ExportedEnrollment.from_model(enrollment) for enrollment in page.of_type(Enrollment)],
         next=page_url(request, page.next_cursor),
     )

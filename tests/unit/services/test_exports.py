@@ -5,10 +5,12 @@ import pytest
 from chalicelib.core import clock, pagination
 from chalicelib.core.pagination import Cursor
 from chalicelib.core.roles import Role
+from chalicelib.models.account_emails import AccountEmail
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.known_addresses import KnownAddress
 from chalicelib.models.lessons import Lesson
-from chalicelib.services import enrollments, exports, lessons, rate_limits
+from chalicelib.models.tickets import Ticket, TicketKind
+from chalicelib.services import enrollments, exports, lessons, rate_limits, users
 from tests.factories import create_course, create_user
 
 LESSON = {"title": "A lesson", "duration_min": 5, "order_index": 1}
@@ -72,3 +74,26 @@ def test_export_has_the_networks_of_logins(aws: None, monkeypatch: pytest.Monkey
     networks = [[address.network for address in part.of_type(KnownAddress)] for part in (first, second)]
     assert networks == [["192.0.2.7"], ["198.51.100.1", "2001:db8::/64"]]
     assert second.next_cursor is None
+
+
+def test_export_has_pending_emails_and_tickets(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exports, "MAX_ITEMS", 1)
+    student = create_user(Role.STUDENT)
+    user = users.apply_changes(student.id, {"email": "new@example.org"})
+    for kind in TicketKind:
+        Ticket.replace(kind, user, "s" * 26, 2**31)
+
+    items: list[exports.Item] = []
+    cursor = None
+    while len(items) < 5:
+        part = exports.export(student, cursor)
+        items += part.items
+        cursor = part.next_cursor
+
+    assert cursor is None
+    assert [item.kind for item in items if isinstance(item, Ticket)] == ["reset", "verify"]
+    emails = [item for item in items if isinstance(item, AccountEmail)]
+    assert {email.kind: email.address for email in emails} == {
+        "verification": None,
+        "email_changed": f"{student.username}@example.org",
+    }
