@@ -124,7 +124,7 @@ class AccountPage:
         """Wait until the page shows these words."""
         with suppress(TimeoutException):
             WebDriverWait(self.browser, _PATIENCE_SECONDS, poll_frequency=0.05).until(lambda _: words in self.text)
-        assert words in self.text
+        assert words in self.text, self.text
 
     def button(self) -> WebElement:
         """Return the visible button."""

@@ -122,7 +122,10 @@ def test_account_page_labels_and_describes_its_inputs(page: Document) -> None:
 
     assert len(ids) == len(set(ids))
     assert {one["id"] for one in inputs} - {"show-password"} == set(page.values("for"))
-    assert {one for names in page.values("aria-describedby") for one in names.split()} <= set(ids)
+    for one in inputs:
+        described_by = one.get("aria-describedby", "").split()
+        assert set(described_by) <= set(ids)
+        assert f"{one['id']}-error" in described_by or one["id"] == "show-password"
     assert ("html", {"lang": "en"}) in page.tags
 
 
