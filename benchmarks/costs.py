@@ -82,7 +82,14 @@ KINDS = [
     Kind("login", 120, reads=3, writes=6),
     # A transaction costs twice the writes: the row, the hourly limit, and two conditions. And four indexes.
     Kind("enrolling", 22, reads=1, writes=12, messages=1, cached=2),
-    Kind("its email (ten in a batch)", 60, reads=4, writes=4, messages=0.2, mails=1, is_http=False),
+    Kind("email of an enrollment (ten in a batch)", 60, reads=4, writes=4, messages=0.2, mails=1, is_http=False),
+    # Limit; a transaction of two identities, the user and the pending email; and two indexes.
+    Kind("registration", 120, reads=1, writes=11, messages=1),
+    Kind("email to verify an address (ten in a batch)", 60, reads=3, writes=5, messages=0.2, mails=1, is_http=False),
+    Kind("request to reset a password", 15, reads=1, writes=1, messages=1),
+    Kind("email to reset a password (ten in a batch)", 60, reads=4, writes=10, messages=0.2, mails=1, is_http=False),
+    Kind("reset of a password", 120, reads=3, writes=12, messages=1),
+    Kind("verification of an email address", 14, reads=2, writes=6),
     Kind("a course changed", 40, reads=1, writes=30, cached=6),
     Kind("email preferences changed", 14, reads=2, writes=1),
     Kind("unsubscribing by the link in an email", 10, writes=1),

@@ -98,7 +98,7 @@ def limits(hit_ratio: float = HIT_RATIO) -> list[Limit]:
         Limit(
             "SQS, messages in flight",
             120_000,
-            enrolling * BY_NAME["its email (ten in a batch)"].milliseconds / 1000,
+            enrolling * BY_NAME["email of an enrollment (ten in a batch)"].milliseconds / 1000,
             "quota; the number of calls has no limit",
             _SQS,
         ),

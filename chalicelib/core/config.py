@@ -92,6 +92,11 @@ class Settings:
         return _positive_integer("PASSWORD_RESETS_PER_ADDRESS", "30")
 
     @cached_property
+    def email_changes_per_account(self) -> int:
+        """Changes of the email address of an account by its user in an hour."""
+        return _positive_integer("EMAIL_CHANGES_PER_ACCOUNT", "5")
+
+    @cached_property
     def enrollments_per_student(self) -> int:
         """Enrollments of a student in an hour."""
         return _positive_integer("ENROLLMENTS_PER_STUDENT", "60")

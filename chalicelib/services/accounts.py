@@ -66,9 +66,13 @@ def change_email(caller: Caller, email: str) -> User:
 
     Raises:
         Conflict: The email address exists.
+        TooManyAttempts: The caller has changed it too often.
         NotAuthenticated: The caller's session was revoked.
     """
-    return users.apply_changes(get_profile(caller).id, {"email": email})
+    user = get_profile(caller)
+    if email != user.email:
+        rate_limits.count_email_change(user.id)
+    return users.apply_changes(user.id, {"email": email})
 
 
 def change_password(caller: Caller, current: str, new: str, client_ip: str) -> None:

@@ -116,6 +116,16 @@ def count_reset_request(address: str) -> None:
     _count(quota, "password resets from this address")
 
 
+def count_email_change(user_id: str) -> None:
+    """Count a change of a user's own email address, successful or not: it sends emails, and reveals taken addresses.
+
+    Raises:
+        TooManyAttempts: The user has changed it too often.
+    """
+    quota = Quota(f"email-changes#{user_id}", settings().email_changes_per_account, HOUR_SECONDS)
+    _count(quota, "changes of the email address")
+
+
 def resets_of(user_id: str) -> Quota:
     """Return the quota of the emails to reset the password of an account."""
     return Quota(f"resets#{user_id}", settings().password_resets_per_account, HOUR_SECONDS)

@@ -475,6 +475,17 @@ def test_new_address_is_unverified_and_both_addresses_are_informed(
     assert profile(http, ada)["email_verified"] is True
 
 
+def test_user_changes_the_address_five_times_an_hour(http: ApiClient, ada: Caller) -> None:
+    addresses = [f"ada@{number}.example" for number in range(6)]
+
+    responses = [http.call("PATCH", "/auth/me/", ada, {"email": address}) for address in addresses]
+    unchanged = http.call("PATCH", "/auth/me/", ada, {"email": addresses[4]})
+
+    assert [response.status for response in responses] == [200] * 5 + [429]
+    assert 0 < int(responses[5].headers["retry-after"]) <= 3600
+    assert unchanged.status == 200
+
+
 def test_patch_without_a_change_sends_nothing(http: ApiClient, ada: Caller, mailbox: Mailbox) -> None:
     response = http.call("PATCH", "/auth/me/", ada, {"email": "ada@example.org"})
     deliver_all()
