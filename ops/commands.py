@@ -51,12 +51,12 @@ def _prompt_for_password(username: str) -> str:
 def unlock(options: argparse.Namespace) -> None:
     """Let a user log in again whose account is locked by failed logins."""
     from chalicelib.models.identities import Identity
-    from chalicelib.services import rate_limits
+    from chalicelib.services import password_attempts
 
     user_id = Identity.find_user_id(options.name)
     if user_id is None:
         raise CommandError(f"There is no user {options.name}.")
-    number = rate_limits.unlock(user_id)
+    number = password_attempts.unlock(user_id)
     print(f"{options.name} can log in again." if number else f"{options.name} was not locked.")
 
 

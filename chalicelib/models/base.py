@@ -1,11 +1,11 @@
 """The base of all tables: lazy names, one shared connection, transactions and optimistic locking."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, overload
 from uuid import uuid4
 
 from pynamodb.connection import TableConnection
-from pynamodb.exceptions import DeleteError, PutError, TransactWriteError, UpdateError
+from pynamodb.exceptions import DeleteError, PutError, TransactWriteError, UpdateError, VerboseClientError
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 from pynamodb.models import Model
@@ -20,10 +20,13 @@ from chalicelib.core.retries import Backoff
 # Reasons of a cancelled transaction after which a retry can succeed.
 _CONFLICT = "TransactionConflict"
 _THROTTLING_REASONS = {"ThrottlingError", "ProvisionedThroughputExceeded"}
+_CONDITION_FAILED = "ConditionalCheckFailedException"  # of a write outside of a transaction
 
 Result = TypeVar("Result")
 First = TypeVar("First", bound="Table")
 Second = TypeVar("Second", bound="Table")
+Third = TypeVar("Third", bound="Table")
+Row = TypeVar("Row", bound="Table")
 
 
 class _LazyTableName(type):
@@ -63,16 +66,30 @@ class Table(Model):
             return None
 
 
-def get_both(
-    first: type[First], first_key: tuple[str, ...], second: type[Second], second_key: tuple[str, ...]
-) -> tuple[First | None, Second | None]:
-    """Return the rows of two keys in different tables, None for one that does not exist, by one call.
+@overload
+def get_together(
+    first: tuple[type[First], tuple[str, ...]], second: tuple[type[Second], tuple[str, ...]], /
+) -> tuple[First | None, Second | None]: ...
+@overload
+def get_together(
+    first: tuple[type[First], tuple[str, ...]],
+    second: tuple[type[Second], tuple[str, ...]],
+    third: tuple[type[Third], tuple[str, ...]],
+    /,
+) -> tuple[First | None, Second | None, Third | None]: ...
+def get_together(*keys: tuple[type[Table], tuple[str, ...]]) -> tuple[Table | None, ...]:
+    """Return the rows of keys in different tables, None for one that does not exist, by one call.
 
-    Both reads are consistent.
+    Each read is consistent. Keys that DynamoDB leaves unprocessed are read again.
+
+    Raises:
+        Throttled: The budget for waits is used up.
     """
-    requests = _get_request(first, first_key) | _get_request(second, second_key)
+    requests: dict[str, Any] = {}
+    for table, key in keys:
+        requests |= _get_request(table, key)
     rows = connection()._make_api_call("BatchGetItem", {"RequestItems": requests})["Responses"]
-    return _first_row(first, rows), _first_row(second, rows)
+    return tuple(_first_row(table, rows) for table, _ in keys)
 
 
 def _get_request(table: type[Table], key: tuple[str, ...]) -> dict[str, Any]:
@@ -82,15 +99,20 @@ def _get_request(table: type[Table], key: tuple[str, ...]) -> dict[str, Any]:
     return {meta.table_name: {"Keys": [values], "ConsistentRead": True}}
 
 
-def _first_row(table: type[First], rows: Mapping[str, Sequence[dict[str, Any]]]) -> First | None:
+def _first_row(table: type[Row], rows: Mapping[str, Sequence[dict[str, Any]]]) -> Row | None:
     rows_of_table = rows.get(table.Meta.table_name)
     return table.from_raw_data(rows_of_table[0]) if rows_of_table else None
 
 
-def read_together(table: type[Table], reads: Sequence[Callable[[], Result]]) -> list[Result]:
-    """Return the results of independent reads of a table, made at the same time, in their order."""
-    _ = table._get_connection().connection.client  # once: each thread would create its own
-    return concurrently(reads)
+def access_together(tables: Sequence[type[Table]], calls: Sequence[Callable[[], Result]]) -> list[Result]:
+    """Return the results of independent calls to these tables, made at the same time, in their order.
+
+    Raises:
+        Exception: That of the first call that failed, once all have ended.
+    """
+    for table in tables:
+        _ = table._get_connection().connection.client  # once: each thread would create its own
+    return concurrently(calls)
 
 
 class ConditionFailed(Exception):
@@ -183,10 +205,35 @@ def try_conditional(write: Callable[[], object]) -> bool:
     try:
         write()
     except (DeleteError, PutError, UpdateError) as error:
-        if error.cause_response_code != "ConditionalCheckFailedException":
+        if error.cause_response_code != _CONDITION_FAILED:
             raise
         return False
     return True
+
+
+def update_or_get(row: Row, actions: Sequence[Action], condition: Condition) -> Row | None:
+    """Update a row whose key is a hash key; if the condition fails, return the stored row, by the same call.
+
+    After the update, the row given has all its attributes.
+    """
+    [key] = row._get_keys().values()  # type: ignore[no-untyped-call]
+    shared = row._get_connection().connection
+    request = shared.get_operation_kwargs(
+        row.Meta.table_name,
+        key,
+        actions=[*actions],
+        condition=condition,
+        return_values="ALL_NEW",
+        return_values_on_condition_failure="ALL_OLD",
+    )
+    try:
+        row.deserialize(shared.dispatch("UpdateItem", request)["Attributes"])
+    except VerboseClientError as error:
+        if error.response["Error"].get("Code") != _CONDITION_FAILED:
+            raise
+        response: dict[str, Any] = getattr(error.__cause__, "response", {})
+        return type(row).from_raw_data(response["Item"])
+    return None
 
 
 def retry_stale_reads(work: Callable[[], Result]) -> Result:

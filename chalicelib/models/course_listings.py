@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pynamodb.attributes import UnicodeAttribute
 
-from chalicelib.models.base import Table, TableMeta, read_together
+from chalicelib.models.base import Table, TableMeta, access_together
 
 if TYPE_CHECKING:
     from chalicelib.models.courses import Course
@@ -88,7 +88,7 @@ class CourseListing(Table):
             )
             return [*rows]
 
-        lists = read_together(cls, [partial(rows_of, partition) for partition in partitions])
+        lists = access_together([cls], [partial(rows_of, partition) for partition in partitions])
         merged = heapq.merge(*lists, key=lambda row: str(row.sort_key), reverse=not ascending)
         distinct = (next(rows) for _, rows in groupby(merged, key=lambda row: str(row.sort_key)))
         return [*islice(distinct, limit)]

@@ -18,8 +18,8 @@ from chalicelib.models.base import (
     Table,
     TableMeta,
     Transaction,
+    access_together,
     add_nothing,
-    read_together,
     try_conditional,
 )
 from chalicelib.models.ledger import Event, record_deletion
@@ -297,7 +297,7 @@ def _merge_shards(
     def rows_of(partition: str) -> list[Enrollment]:
         return [*index.query(partition, condition, scan_index_forward=backward, limit=limit, page_size=limit)]
 
-    shards = read_together(Enrollment, [partial(rows_of, partition) for partition in partitions])
+    shards = access_together([Enrollment], [partial(rows_of, partition) for partition in partitions])
     merged = heapq.merge(*shards, key=lambda row: str(row.sort_key), reverse=not backward)
     return [*islice(merged, limit)]
 

@@ -25,16 +25,16 @@ class KnownAddress(Table):
         return str(self.id).removeprefix(PREFIX)
 
     @classmethod
-    def find(cls, user_id: str, network: str) -> "KnownAddress | None":
-        """Return the row of a user's network, by a consistent read. It may have expired."""
-        return cls.get_or_none(user_id, PREFIX + network)
+    def key(cls, user_id: str, network: str) -> tuple[str, str]:
+        """Return the key of a user's network."""
+        return user_id, PREFIX + network
+
+    @classmethod
+    def of(cls, user_id: str, network: str, expires_at: int) -> "KnownAddress":
+        """Return the row of a user's network until a time in Unix seconds, not yet saved."""
+        return cls(*cls.key(user_id, network), expires_at=expires_at)
 
     @classmethod
     def all_of_user(cls, user_id: str) -> Iterator["KnownAddress"]:
         """Return the networks of a user, by consistent reads."""
         return cls.query(user_id, cls.id.startswith(PREFIX), consistent_read=True)
-
-    @classmethod
-    def remember(cls, user_id: str, network: str, expires_at: int) -> None:
-        """Store that a user logged in from a network, until a time in Unix seconds."""
-        cls(user_id, PREFIX + network, expires_at=expires_at).save()

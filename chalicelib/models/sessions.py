@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 from pynamodb.expressions.update import Action
 
-from chalicelib.models.base import Table, TableMeta, get_both, try_conditional
+from chalicelib.models.base import Table, TableMeta, get_together, try_conditional
 from chalicelib.models.known_addresses import PREFIX as KNOWN_ADDRESSES
 from chalicelib.models.users import User
 
@@ -33,7 +33,7 @@ class Session(Table):
     @classmethod
     def find_with_user(cls, user_id: str, session_id: str) -> "tuple[Session | None, User | None]":
         """Return the session, and the user unless erased, by one call with consistent reads."""
-        session, user = get_both(cls, (user_id, session_id), User, (user_id,))
+        session, user = get_together((cls, (user_id, session_id)), (User, (user_id,)))
         return session, None if user is None or user.deleted_at else user
 
     @classmethod

@@ -6,7 +6,7 @@ from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
-from chalicelib.models.base import Table, TableMeta, Transaction, try_conditional
+from chalicelib.models.base import Table, TableMeta, Transaction, try_conditional, update_or_get
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Reservation:
 
     subject: str
     expires_at: int
+    is_only_event: bool = False  # when it was made
 
 
 class Throttle(Table):
@@ -44,17 +45,28 @@ class Throttle(Table):
         return cls.get_or_none(subject)
 
     @classmethod
-    def reserve(cls, quota: Quota, now: int) -> Reservation | None:
-        """Count an event by one conditional write; return None if none is left or the window is over."""
+    def reserve(cls, quota: Quota, now: int) -> "Reservation | Throttle":
+        """Count an event, or return the window in which none is left.
+
+        That is one conditional write, and a second one if the last window is over.
+        """
         row = cls(quota.subject)
-        if not try_conditional(lambda: row.update(_count(quota, now), condition=_is_left(quota, now))):
-            return None
-        return Reservation(quota.subject, int(row.expires_at))
+        while (window := update_or_get(row, _count(quota, now), _is_left(quota, now))) is not None:
+            if window.expires_at > now:
+                return window
+            if try_conditional(lambda: row.update(_start(quota, now), condition=_is_over(now))):
+                break
+        return Reservation(quota.subject, int(row.expires_at), (row.reserved, row.failed) == (1, 0))
 
     @classmethod
     def add_reservation(cls, transaction: Transaction, quota: Quota, now: int) -> None:
         """Count an event in a transaction; its condition has the quota as its label."""
         transaction.update(cls(quota.subject), _count(quota, now), _is_left(quota, now), label=quota)
+
+    @classmethod
+    def add_start(cls, transaction: Transaction, quota: Quota, now: int) -> None:
+        """Count an event as the first of a new window in a transaction; the condition is that the last one is over."""
+        transaction.update(cls(quota.subject), _start(quota, now), _is_over(now), label=quota)
 
     @classmethod
     def add_event(cls, transaction: Transaction, quota: Quota, now: int) -> None:
@@ -70,10 +82,17 @@ class Throttle(Table):
 
     @classmethod
     def settle(cls, reservation: Reservation, *, succeeded: bool) -> None:
-        """Record the result of an attempt: a successful one is released. Do nothing if its window is over."""
+        """Record the result of an attempt: a successful one is released. Do nothing if its window is over.
+
+        A window without another event is deleted: at the next login it would be over, and cost a second write.
+        """
+        row, is_same_window = cls(reservation.subject), cls.expires_at == reservation.expires_at
+        if succeeded and reservation.is_only_event:
+            is_only_event = is_same_window & (cls.reserved == 1) & (cls.failed == 0)
+            if try_conditional(lambda: row.delete(condition=is_only_event)):
+                return
         action = cls.reserved.set(cls.reserved - 1) if succeeded else cls.failed.set(cls.failed + 1)
-        is_same_window = cls.expires_at == reservation.expires_at
-        try_conditional(lambda: cls(reservation.subject).update([action], condition=is_same_window))
+        try_conditional(lambda: row.update([action], condition=is_same_window))
 
     @classmethod
     def forget(cls, subject: str) -> bool:
@@ -97,6 +116,20 @@ def _count(quota: Quota, now: int) -> list[Action]:
         Throttle.reserved_at.set(now),
         Throttle.expires_at.set(Throttle.expires_at | (now + quota.window)),
     ]
+
+
+def _start(quota: Quota, now: int) -> list[Action]:
+    return [
+        Throttle.reserved.set(1),
+        Throttle.failed.set(0),
+        Throttle.reserved_at.set(now),
+        Throttle.expires_at.set(now + quota.window),
+    ]
+
+
+def _is_over(now: int) -> Condition:
+    condition: Condition = Throttle.expires_at <= now
+    return condition
 
 
 def _is_left(quota: Quota, now: int) -> Condition:

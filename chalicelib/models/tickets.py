@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 
-from chalicelib.models.base import Table, TableMeta, Transaction, get_both
+from chalicelib.models.base import Table, TableMeta, Transaction, get_together
 from chalicelib.models.users import User
 
 
@@ -44,7 +44,7 @@ class Ticket(Table):
     @classmethod
     def find_with_user(cls, kind: TicketKind, user_id: str) -> "tuple[Ticket | None, User | None]":
         """Return the ticket, and the user unless erased, by one call with consistent reads."""
-        ticket, user = get_both(cls, (cls._key(kind, user_id),), User, (user_id,))
+        ticket, user = get_together((cls, (cls._key(kind, user_id),)), (User, (user_id,)))
         return ticket, None if user is None or user.deleted_at else user
 
     @classmethod

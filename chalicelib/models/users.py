@@ -9,7 +9,6 @@ from typing import Any
 from pynamodb.attributes import BooleanAttribute, NumberAttribute, UnicodeAttribute
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
-from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection, KeysOnlyProjection
 
 from chalicelib.core.roles import Role
 from chalicelib.models.active_admins import count_admins
@@ -20,13 +19,14 @@ from chalicelib.models.base import (
     Table,
     TableMeta,
     Transaction,
+    access_together,
     add_nothing,
-    read_together,
     try_conditional,
 )
 from chalicelib.models.email_preferences import EmailPreferences
 from chalicelib.models.identities import Identity
 from chalicelib.models.ledger import Event, record_deletion
+from chalicelib.models.user_indexes import ByLifecycle, ByRole
 
 ERASED, SWEPT = "erased", "erased-swept"
 INACTIVE = "inactive"
@@ -43,24 +43,6 @@ class LastAdmin(ConditionFailed):
 
 class OwnsPublishedCourses(ConditionFailed):
     """The user owns published courses."""
-
-
-class _ByRole(GlobalSecondaryIndex["User"]):
-    class Meta:
-        index_name = "by-role"
-        projection = IncludeProjection(["username", "email", "is_active", "date_joined"])
-
-    role = UnicodeAttribute(hash_key=True)
-    sort_key = UnicodeAttribute(range_key=True)
-
-
-class _ByLifecycle(GlobalSecondaryIndex["User"]):
-    class Meta:
-        index_name = "by-lifecycle"
-        projection = KeysOnlyProjection()
-
-    lifecycle = UnicodeAttribute(hash_key=True)
-    lifecycle_at = UnicodeAttribute(range_key=True)
 
 
 class User(EmailPreferences, Table):
@@ -83,8 +65,8 @@ class User(EmailPreferences, Table):
     deleted_at = UnicodeAttribute(null=True)  # the tombstone: for readers, the user does not exist from then on
     lifecycle = UnicodeAttribute(null=True)  # ERASED, then SWEPT; or INACTIVE; the partition of the index
     lifecycle_at = UnicodeAttribute(null=True)
-    by_role = _ByRole()
-    by_lifecycle = _ByLifecycle()
+    by_role = ByRole()
+    by_lifecycle = ByLifecycle()
 
     # Classification of all attributes; a test fails for a new attribute that is in none of these.
     # Personal data, not kept on a tombstone.
@@ -118,7 +100,7 @@ class User(EmailPreferences, Table):
                 condition = cls.sort_key > after if backward else cls.sort_key < after
             return [*cls.by_role.query(role, condition, scan_index_forward=backward, limit=limit, page_size=limit)]
 
-        roles = read_together(cls, [partial(of_role, role) for role in Role])
+        roles = access_together([cls], [partial(of_role, role) for role in Role])
         merged = heapq.merge(*roles, key=lambda user: str(user.sort_key), reverse=not backward)
         return [*islice(merged, limit)]
 
@@ -259,6 +241,11 @@ class User(EmailPreferences, Table):
     def check_still_inactive(self, transaction: Transaction, label: str) -> None:
         """Add the condition that the user has been inactive since this row was read."""
         transaction.check(User, self.id, User.lifecycle_at == self.lifecycle_at, label=label)
+
+    def check_may_log_in(self, transaction: Transaction, label: str) -> None:
+        """Add the condition that the user is active, and that no change since this row was read revokes sessions."""
+        is_active = User.exists_condition() & (User.is_active == True)  # noqa: E712
+        transaction.check(User, self.id, is_active & (User.auth_version == self.auth_version), label=label)
 
     @classmethod
     def purge_tombstone(cls, user_id: str, before: str) -> bool:

@@ -15,7 +15,7 @@ from chalicelib.models.users import User
 from chalicelib.observability import logs
 from chalicelib.observability.logs import audit_log
 from chalicelib.security import passwords, signing_keys
-from chalicelib.services import accounts, email_requests, rate_limits, tickets
+from chalicelib.services import accounts, email_requests, password_attempts, rate_limits, tickets
 
 
 def request_password_reset(name: str, client_ip: str) -> None:
@@ -64,7 +64,7 @@ def reset_password(token: str, password: str, client_ip: str) -> None:
     except ConditionFailed as error:  # used, replaced or made void since it was read
         raise tickets.invalid_token() from error
     audit_log.info("Password reset", event="password.reset", user_id=user.id, address=client_ip)
-    rate_limits.unlock(user.id)
+    password_attempts.unlock(user.id)
     email_requests.queue(notice)
 
 
@@ -110,7 +110,7 @@ def verify_email(token: str, client_ip: str) -> None:
 
 def _find_ticket(kind: TicketKind, token: str, client_ip: str) -> tuple[Ticket, User]:
     """Return the ticket of a token and its user; of one that cannot be used, count a failed attempt of the address."""
-    with rate_limits.ticket_attempt(client_ip) as attempt:
+    with password_attempts.ticket_attempt(client_ip) as attempt:
         found = tickets.find_valid(kind, token)
         attempt.succeeded = found is not None
     if found is None:

@@ -14,7 +14,7 @@ from chalicelib.models.identities import Identity
 from chalicelib.models.users import IdentityTaken, User
 from chalicelib.observability.logs import audit_log
 from chalicelib.security import passwords
-from chalicelib.services import email_requests, rate_limits, sessions, users
+from chalicelib.services import email_requests, password_attempts, rate_limits, sessions, users
 
 _IDENTITIES = {"username": "username", "email": "email address"}
 
@@ -85,7 +85,7 @@ def change_password(caller: Caller, current: str, new: str, client_ip: str) -> N
         NotAuthenticated: The caller's session was revoked.
     """
     user = get_profile(caller)
-    with rate_limits.password_attempt(user_id=user.id, name="", address=client_ip) as attempt:
+    with password_attempts.password_attempt(user_id=user.id, name="", address=client_ip) as attempt:
         attempt.succeeded = passwords.verify_password(current, user.password_hash)
     if not attempt.succeeded:
         audit_log.info("Password not changed", event="password.failed", reason="wrong password", user_id=user.id)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from chalicelib.core.pagination import Cursor, Page, PageRequest, trim_to_size
 from chalicelib.models import course_listings
-from chalicelib.models.base import read_together
+from chalicelib.models.base import access_together
 from chalicelib.models.course_listings import CourseListing
 from chalicelib.models.courses import Course
 from chalicelib.services import keyword_join
@@ -40,7 +40,7 @@ def _read(backward: bool, reads: Sequence[ListRead]) -> list[Batch]:
     def read(name: str, start: str | None, limit: int) -> Batch:
         return Batch(*CourseListing.sort_keys(name, ascending=backward, start=start, limit=limit))
 
-    return read_together(CourseListing, [partial(read, *keys) for keys in reads])
+    return access_together([CourseListing], [partial(read, *keys) for keys in reads])
 
 
 def _load(words: Sequence[str], sort_keys: Sequence[str]) -> list[_Match]:

@@ -14,7 +14,7 @@ from chalicelib.core import ids, pagination
 from chalicelib.core.caller import Caller
 from chalicelib.core.pagination import Cursor, Page, PageRequest, paginate
 from chalicelib.models import course_listings
-from chalicelib.models.base import read_together
+from chalicelib.models.base import access_together
 from chalicelib.models.course_listings import CourseListing
 from chalicelib.models.courses import Course
 from chalicelib.models.lessons import Lesson
@@ -110,7 +110,7 @@ def _refs_in_courses(
             for key, course in pending[:count]
             if course.lessons_count
         ]
-        refs += chain.from_iterable(read_together(Lesson, reads) if reads else [])
+        refs += chain.from_iterable(access_together([Lesson], reads) if reads else [])
         pending = pending[count:]
     return refs[:limit]
 

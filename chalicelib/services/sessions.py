@@ -3,10 +3,12 @@
 import time
 import uuid
 from dataclasses import dataclass
+from functools import partial
 
 from chalicelib.core import clock
 from chalicelib.core.caller import Caller
 from chalicelib.core.errors import NotAuthenticated, TooManyAttempts
+from chalicelib.models.base import ConditionFailed, StaleRead, Transaction
 from chalicelib.models.identities import Identity
 from chalicelib.models.sessions import Session
 from chalicelib.models.users import User
@@ -14,12 +16,12 @@ from chalicelib.observability import metrics
 from chalicelib.observability.logs import audit_log
 from chalicelib.security import passwords, signing_keys, tokens
 from chalicelib.security.tokens import TokenType
-from chalicelib.services import rate_limits
+from chalicelib.services import password_attempts, rate_limits
 
 # A rotated token is accepted for this time, unless its successor was used: the response with it may have been lost, and
 # two tabs of a browser refresh at the same time.
 REUSE_GRACE_SECONDS = 30
-_UNKNOWN_USER_ID = "#unknown"  # not a valid ID: looked up for an unknown user, so that both take the same time
+_INVALID_CREDENTIALS = "Invalid credentials."
 
 
 @dataclass(frozen=True)
@@ -35,25 +37,27 @@ def login(name: str, password: str, client_ip: str) -> TokenPair:
 
     Raises:
         NotAuthenticated: The user is unknown or deactivated, or the password is wrong. Detail and duration are the
-            same for all of these.
+            same for all of these. Or the account changed during the login.
         TooManyAttempts: Too many attempts failed, or succeeded.
     """
     user_id = Identity.find_user_id(name)
     try:
-        with rate_limits.password_attempt(user_id=user_id, name=name, address=client_ip) as attempt:
-            user = User.find(user_id or _UNKNOWN_USER_ID)
+        with password_attempts.password_attempt(user_id=user_id, name=name, address=client_ip) as attempt:
+            user = attempt.user
             is_correct = passwords.verify_password(password, user.password_hash if user else None)
             if user and is_correct and user.is_active:
-                rate_limits.count_login(user.id, client_ip, attempt)
-                session = _start(user)
-                attempt.succeeded = True
+                session = _new_session(user)
+                attempt.succeeded, attempt.on_success = True, partial(_save, session, user, attempt)
     except TooManyAttempts as error:
         _log_refusal("Login throttled", "login.throttled", error.detail, user_id, name, client_ip)
         raise
+    except StaleRead as error:
+        _log_refusal("Login failed", "login.failed", "account changed", user_id, name, client_ip)
+        raise NotAuthenticated(_INVALID_CREDENTIALS) from error
     if not (user and attempt.succeeded):
         reason = "unknown user" if user is None else "inactive user" if is_correct else "wrong password"
         _log_refusal("Login failed", "login.failed", reason, user_id, name, client_ip)
-        raise NotAuthenticated("Invalid credentials.")
+        raise NotAuthenticated(_INVALID_CREDENTIALS)
     audit_log.info("Login", event="login.ok", user_id=user.id, session_id=session.id, address=client_ip)
     if passwords.needs_rehash(str(user.password_hash)):
         user.rehash_password(passwords.hash_password(password))
@@ -114,9 +118,9 @@ def logout(token: str) -> None:
     audit_log.info("Logout", event="logout", user_id=claims.user_id, session_id=claims.session_id)
 
 
-def _start(user: User) -> Session:
+def _new_session(user: User) -> Session:
     now = int(time.time())
-    session = Session(
+    return Session(
         user.id,
         str(uuid.uuid4()),
         refresh_id=str(uuid.uuid4()),
@@ -125,8 +129,28 @@ def _start(user: User) -> Session:
         created_at=clock.timestamp(),
         expires_at=_expiry(now),
     )
-    session.save()
-    return session
+
+
+def _save(session: Session, user: User, attempt: password_attempts.Attempt) -> None:
+    """Save a new session and count its login in one transaction, so that neither is left without the other.
+
+    Raises:
+        StaleRead: The user was deactivated or erased, or their sessions were revoked, after the user was read.
+        TooManyAttempts: The account has logged in too often.
+    """
+    while True:
+        transaction = Transaction()
+        user.check_may_log_in(transaction, label="user")
+        transaction.put(session)
+        quota = password_attempts.add_login(transaction, user.id, attempt)
+        try:
+            transaction.run()
+            return
+        except ConditionFailed as error:
+            if "user" in error.failed:
+                raise StaleRead(error.failed) from error
+            rate_limits.require_left(quota, "Too many logins. Retry later.")
+            attempt.last_logins = None  # it was deleted, or another login started a new window
 
 
 def _is_valid(user: User, session: Session) -> bool:

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from threading import RLock
 from typing import Any
 
 import boto3
@@ -12,6 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.loaders import JSONFileLoader
 from moto import mock_aws
+from moto.core.botocore_stubber import BotocoreStubber
 
 from chalicelib.adapters import sqs
 from chalicelib.adapters.dynamodb import connection
@@ -36,6 +38,17 @@ def _load_from_memory(loader: JSONFileLoader, path: str) -> Any:
 
 
 JSONFileLoader.load_file = _load_from_memory
+
+# moto undoes a transaction that failed by restoring whole tables, with all that other threads changed meanwhile.
+_one_at_a_time, _respond = RLock(), BotocoreStubber.__call__
+
+
+def _respond_alone(stubber: BotocoreStubber, *arguments: Any, **named: Any) -> Any:
+    with _one_at_a_time:
+        return _respond(stubber, *arguments, **named)
+
+
+BotocoreStubber.__call__ = _respond_alone  # type: ignore[assignment, method-assign]
 
 FIRST_KEY = "1970-01-01T00:00:00Z"
 

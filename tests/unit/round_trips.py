@@ -18,18 +18,18 @@ ONCE_A_SECOND = "eduflow-cache-state-test"  # each process reads this row of the
 
 
 class RoundTrips:
-    """The logical clock of calls to AWS, and the calls with their ticks."""
+    """The logical clock of calls to AWS, and the calls: tick, operation and tables."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0
-        self.calls: list[tuple[int, str]] = []
+        self.calls: list[tuple[int, str, tuple[str, ...]]] = []
         make, trips = BaseClient._make_api_call, self
 
         def count(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
             is_counted = client.meta.service_model.service_name in COUNTED_SERVICES
             if is_counted and parameters.get("TableName") != ONCE_A_SECOND:
                 trips.now += 1
-                trips.calls.append((trips.now, operation))
+                trips.calls.append((trips.now, operation, _tables_of(parameters)))
             return make(client, operation, parameters)
 
         monkeypatch.setattr(BaseClient, "_make_api_call", count)
@@ -48,6 +48,13 @@ class RoundTrips:
         task = _Task(self, call, arguments)
         self.now = submitted_at
         return task
+
+
+def _tables_of(parameters: dict[str, Any]) -> tuple[str, ...]:
+    if "TableName" in parameters:
+        return (parameters["TableName"],)
+    writes = [write for item in parameters.get("TransactItems", []) for write in item.values()]
+    return (*parameters.get("RequestItems", {}), *(write["TableName"] for write in writes))
 
 
 class _Task:

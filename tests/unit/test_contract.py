@@ -11,7 +11,7 @@ from chalicelib.core.config import settings
 from chalicelib.handlers import authorizer
 from chalicelib.models import course_listings
 from chalicelib.security import passwords, signing_keys, tokens
-from chalicelib.services import lesson_listing, rate_limits
+from chalicelib.services import lesson_listing, password_attempts, rate_limits
 from chalicelib.web import requests
 
 MINUTE, DAY = 60, 24 * 60 * 60
@@ -29,7 +29,7 @@ MINUTE, DAY = 60, 24 * 60 * 60
         (settings().failed_logins_per_address, 300),
         (settings().logins_per_account, 60),
         (rate_limits.LOGIN_WINDOW_SECONDS, 15 * MINUTE),
-        (rate_limits.KNOWN_ADDRESS_SECONDS, 30 * DAY),
+        (password_attempts.KNOWN_ADDRESS_SECONDS, 30 * DAY),
         (settings().registrations_per_address, 300),
         (settings().enrollments_per_student, 60),
         (rate_limits.HOUR_SECONDS, 60 * MINUTE),

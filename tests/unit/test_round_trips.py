@@ -12,10 +12,12 @@ from chalicelib.adapters import sqs
 from chalicelib.core.caller import Caller
 from chalicelib.core.config import settings
 from chalicelib.core.email_kinds import EmailKind
+from chalicelib.core.errors import TooManyAttempts
 from chalicelib.core.pagination import PageRequest
 from chalicelib.core.roles import Role
 from chalicelib.handlers.workers import emails
 from chalicelib.models.enrollments import Enrollment
+from chalicelib.models.throttles import Throttle
 from chalicelib.models.users import User
 from chalicelib.security import passwords
 from chalicelib.services import accounts, courses, enrollments, lesson_listing, lessons, sessions, users
@@ -36,9 +38,12 @@ ROUND_TRIPS = {
     "list of users": 2,
     "page of lessons across courses": 4,
     "next page of lessons across courses": 6,
-    "login": 9,
-    "login from a new address": 10,
-    "failed login": 7,
+    "login": 3,
+    "login from a new address": 3,
+    "login after failures in a window that is over": 4,
+    "failed login": 3,
+    "login that the limit of failures refuses": 3,
+    "login that the limit of logins refuses": 4,
     "enrollment": 3,
     "email of an enrollment": 8,
 }
@@ -71,6 +76,24 @@ class School:
     def fail_to_log_in(self) -> None:
         with pytest.raises(Exception, match="Invalid credentials"):
             self.log_in("wrong")
+
+    def fail_long_ago(self) -> None:
+        self.log_in()
+        self.fail_to_log_in()
+        for window in Throttle.scan():  # DynamoDB deletes it within days
+            window.update([Throttle.expires_at.set(1)])
+
+    def use_up_logins(self) -> None:
+        self.log_in()
+        Throttle(f"logins#{self.student.id}").update([Throttle.reserved.set(60)])
+
+    def use_up_failures(self) -> None:
+        for _ in range(10):
+            self.fail_to_log_in()
+
+    def be_refused(self) -> None:
+        with pytest.raises(TooManyAttempts):
+            self.log_in()
 
     def enroll(self) -> Enrollment:
         return enrollments.enroll(self.student, self.courses[0].id)
@@ -127,7 +150,10 @@ def operations(school: School) -> dict[str, tuple[Callable[[], Any], Callable[[A
         ),
         "login": (school.log_in, lambda _: school.log_in()),
         "login from a new address": (nothing, lambda _: school.log_in()),
+        "login after failures in a window that is over": (school.fail_long_ago, lambda _: school.log_in()),
         "failed login": (nothing, lambda _: school.fail_to_log_in()),
+        "login that the limit of failures refuses": (school.use_up_failures, lambda _: school.be_refused()),
+        "login that the limit of logins refuses": (school.use_up_logins, lambda _: school.be_refused()),
         "enrollment": (nothing, lambda _: school.enroll()),
         "email of an enrollment": (school.enroll_with_unsubscribe_link, _send_email),
     }

@@ -26,6 +26,7 @@ CONSISTENT: dict[str, Callable[[], object]] = {
     "user": lambda: User.find(ID),
     "inactive user": lambda: User.find_inactive(ID, DAY),
     "identity": lambda: Identity.find_user_id("ada"),
+    "session and user": lambda: Session.find_with_user(ID, "s"),
     "session": lambda: Session.find(ID, "s"),
     "sessions of a user": lambda: [*Session.all_of_user(ID)],
     "throttle": lambda: Throttle.find("s"),

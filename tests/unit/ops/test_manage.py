@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from chalicelib.core.roles import Role
-from chalicelib.services import rate_limits
+from chalicelib.services import password_attempts
 from infra import config
 from infra.config import PROJECT
 from ops import arguments, commands
@@ -47,7 +47,7 @@ def test_unlock_names_the_user(aws: None, capsys: pytest.CaptureFixture[str]) ->
     student = create_user(Role.STUDENT)
 
     commands.unlock(argparse.Namespace(name=f"{student.username}@example.org"))
-    with rate_limits.password_attempt(user_id=student.id, name="", address="192.0.2.1"):
+    with password_attempts.password_attempt(user_id=student.id, name="", address="192.0.2.1"):
         pass  # a failure
     commands.unlock(argparse.Namespace(name=student.username))
     with pytest.raises(commands.CommandError, match="There is no user unknown"):

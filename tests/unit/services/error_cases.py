@@ -13,12 +13,12 @@ from chalicelib.core.errors import (
 )
 from chalicelib.core.roles import Role
 from chalicelib.models.courses import Course
-from chalicelib.models.known_addresses import KnownAddress
 from chalicelib.models.lessons import Lesson
-from chalicelib.models.throttles import Throttle
+from chalicelib.models.throttles import Reservation, Throttle
 from chalicelib.models.users import User
 from chalicelib.security import passwords
 from chalicelib.services import (
+    password_attempts,
     sessions,
 )
 
@@ -46,10 +46,13 @@ def gives(value: object) -> Mock:
 
 ACTIVE: Replacements = {(sessions, "require_active_session"): gives(USER)}
 VISIBLE: Replacements = {(Course, "find"): gives(COURSE), (Lesson, "find"): gives(LESSON)}
-NO_PASSWORD: Replacements = {
+NO_ACCOUNT: Replacements = {
+    (password_attempts, "get_together"): gives((None, None, None)),
+    (password_attempts, "access_together"): lambda tables, calls: [call() for call in calls],
+}
+NO_PASSWORD: Replacements = NO_ACCOUNT | {
     (passwords, "verify_password"): gives(False),
-    (KnownAddress, "find"): gives(None),
-    (Throttle, "reserve"): gives(Mock()),
+    (Throttle, "reserve"): gives(Reservation("s", 2**40)),
     (Throttle, "settle"): gives(None),
 }
 

@@ -17,14 +17,13 @@ from chalicelib.core.pagination import PageRequest
 from chalicelib.core.roles import Role
 from chalicelib.models.base import ConditionFailed
 from chalicelib.models.identities import Identity
-from chalicelib.models.known_addresses import KnownAddress
 from chalicelib.models.sessions import Session
 from chalicelib.models.throttles import Throttle
 from chalicelib.models.users import IdentityTaken, LastAdmin, OwnsPublishedCourses, User
 from chalicelib.security import passwords
 from chalicelib.services import (
     accounts,
-    rate_limits,
+    password_attempts,
     reports,
     sessions,
     users,
@@ -32,6 +31,7 @@ from chalicelib.services import (
 from tests.unit.services.error_cases import (
     ACTIVE,
     ID,
+    NO_ACCOUNT,
     NO_PASSWORD,
     NOW,
     OWNER,
@@ -145,7 +145,7 @@ CASES: list[Case] = [
     ),
     # Sessions
     (
-        NO_PASSWORD | {(User, "find"): gives(None), (Identity, "find_user_id"): gives(None)},
+        NO_PASSWORD | {(Identity, "find_user_id"): gives(None)},
         lambda: sessions.login("ada", PASSWORD, "192.0.2.1"),
         NotAuthenticated,
         "Invalid credentials.",
@@ -160,9 +160,8 @@ CASES: list[Case] = [
     ),
     (
         {
-            (KnownAddress, "find"): gives(None),
-            (Throttle, "reserve"): gives(None),
-            (Throttle, "find"): gives(Throttle("s", reserved=10, failed=10, expires_at=2**40)),
+            **NO_ACCOUNT,
+            (Throttle, "reserve"): gives(Throttle("s", reserved=10, failed=10, expires_at=2**40)),
             (Identity, "find_user_id"): gives(None),
         },
         lambda: sessions.login("ada", PASSWORD, "192.0.2.1"),
@@ -172,11 +171,10 @@ CASES: list[Case] = [
     ),
     (
         {
-            (KnownAddress, "find"): gives(None),
-            (Throttle, "reserve"): gives(None),
-            (Throttle, "find"): gives(Throttle("s", reserved=10, failed=9, reserved_at=2**40, expires_at=2**40)),
+            **NO_ACCOUNT,
+            (Throttle, "reserve"): gives(Throttle("s", reserved=10, failed=9, reserved_at=2**40, expires_at=2**40)),
             (Identity, "find_user_id"): gives(None),
-            (rate_limits, "_WAIT_SECONDS"): 0,
+            (password_attempts, "_WAIT_SECONDS"): 0,
         },
         lambda: sessions.login("ada", PASSWORD, "192.0.2.1"),
         TooManyAttempts,

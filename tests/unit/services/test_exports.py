@@ -66,7 +66,7 @@ def test_export_has_the_networks_of_logins(aws: None, monkeypatch: pytest.Monkey
     monkeypatch.setattr(exports, "MAX_ITEMS", 2)
     student = create_user(Role.STUDENT)
     for address in ("192.0.2.7", "2001:db8::1", "198.51.100.1"):
-        KnownAddress.remember(student.id, rate_limits.network_of(address), 2**31)
+        KnownAddress.of(student.id, rate_limits.network_of(address), 2**31).save()
 
     first = exports.export(student, None)
     second = exports.export(student, first.next_cursor)

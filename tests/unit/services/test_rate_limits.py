@@ -11,16 +11,18 @@ from chalicelib.core.caller import Caller
 from chalicelib.core.config import settings
 from chalicelib.core.errors import Conflict, DomainError, InvalidInput, NotAuthenticated, Throttled, TooManyAttempts
 from chalicelib.core.roles import Role
+from chalicelib.models.base import Transaction
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.known_addresses import KnownAddress
 from chalicelib.models.sessions import Session
 from chalicelib.models.throttles import Quota, Reservation, Throttle
 from chalicelib.models.users import User
 from chalicelib.security import passwords
-from chalicelib.services import accounts, enrollments, rate_limits, sessions
+from chalicelib.services import accounts, enrollments, password_attempts, rate_limits, sessions
 from tests.clients import PASSWORD, unique
 from tests.factories import create_course, create_user
 from tests.unit.fake_clock import FakeClock
+from tests.unit.round_trips import RoundTrips
 
 HOME = "192.0.2.7"
 WRONG = "wrong"
@@ -44,13 +46,19 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     clock = FakeClock(1_000_000.0)
     monkeypatch.setattr(rate_limits, "time", clock)
+    monkeypatch.setattr(password_attempts, "time", clock)
     monkeypatch.setattr(enrollments, "time", clock)
     monkeypatch.setattr(retries, "time", clock)
     return clock
 
 
-def reserve(limit: int) -> Reservation:
-    return rate_limits._reserve(Quota("s", limit, 900), retries.WaitBudget(1))
+def reserve(clock: FakeClock, limit: int) -> Reservation:
+    """Reserve as a login does that waits for others."""
+    quota = Quota("s", limit, 900)
+    result = Throttle.reserve(quota, int(clock.now))
+    if isinstance(result, Reservation):
+        return result
+    return password_attempts._wait_for_reservation(quota, result, retries.WaitBudget(1))
 
 
 def tries(name: str, password: str = WRONG, address: str = HOME) -> str:
@@ -113,9 +121,7 @@ def test_address_is_throttled_after_its_limit(aws: None, monkeypatch: pytest.Mon
     assert responses == ["NotAuthenticated"] * 20 + ["TooManyAttempts"]
     assert tries(student.username, PASSWORD) == "TooManyAttempts"
     assert tries(student.username, PASSWORD, "192.0.2.8") == "in"
-    window = Throttle.find(f"user#{student.id}")
-    assert window is not None
-    assert (window.reserved, window.failed) == (0, 0)
+    assert Throttle.find(f"user#{student.id}") is None, "nothing is left of an attempt that was released"
 
 
 @pytest.mark.parametrize(
@@ -153,20 +159,21 @@ def test_no_password_is_verified_without_the_throttle(aws: None, quick: list[str
     assert quick == []
 
 
-def test_attempt_that_raised_is_released(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("owner", "name"), [(password_attempts, "get_together"), (passwords, "verify_password"), (Transaction, "run")]
+)
+def test_attempt_that_raised_is_released(aws: None, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> None:
     student = create_user(Role.STUDENT)
 
-    def fails(user_id: str) -> User:
+    def fails(*_: object) -> None:
         raise Throttled
 
     with monkeypatch.context() as patch:
-        patch.setattr(User, "find", fails)
-        assert [tries(student.username) for _ in range(12)] == ["Throttled"] * 12
+        patch.setattr(owner, name, fails)
+        assert [tries(student.username, PASSWORD) for _ in range(12)] == ["Throttled"] * 12
 
+    assert [*Throttle.scan()] == []
     assert tries(student.username, PASSWORD) == "in"
-    for subject in (f"user#{student.id}", f"address#{HOME}"):
-        window = Throttle.find(subject)
-        assert window is not None and (window.reserved, window.failed) == (0, 0)
 
 
 def test_attempts_of_dead_processes_are_released_after_30_seconds(
@@ -175,7 +182,7 @@ def test_attempts_of_dead_processes_are_released_after_30_seconds(
     student = create_user(Role.STUDENT)
     subject = f"user#{student.id}"
     for _ in range(10):
-        assert Throttle.reserve(Quota(subject, 10, 900), int(clock.now))
+        assert isinstance(Throttle.reserve(Quota(subject, 10, 900), int(clock.now)), Reservation)
 
     clock.now += 29
     assert tries(student.username, PASSWORD) == "TooManyAttempts"
@@ -192,32 +199,46 @@ def test_failed_release_raises_the_first_error(
     def fails(*_: Any, **__: Any) -> None:
         raise Throttled
 
-    def finds_no_user(user_id: str) -> User:
+    def finds_no_user(*_: object) -> None:
         raise RuntimeError("first")
 
     monkeypatch.setattr(Throttle, "settle", fails)
-    monkeypatch.setattr(User, "find", finds_no_user)
+    monkeypatch.setattr(password_attempts, "get_together", finds_no_user)
 
     with pytest.raises(RuntimeError, match="first"):
         sessions.login(student.username, PASSWORD, HOME)
-    assert [record.message for record in caplog.records] == ["A login attempt stays reserved"] * 2
+    assert [record.message for record in caplog.records] == ["A login attempt stays reserved"] * 3
 
 
-def test_unknown_user_costs_as_much_as_a_wrong_password(dynamodb_calls: list[str], quick: list[str]) -> None:
+def test_unknown_user_costs_as_much_as_a_wrong_password(
+    aws: None, monkeypatch: pytest.MonkeyPatch, quick: list[str]
+) -> None:
     student = create_user(Role.STUDENT)
+    trips = RoundTrips(monkeypatch)
 
-    def calls_of(name: str, password: str) -> list[str]:
-        dynamodb_calls.clear()
-        tries(name, password)
-        return [*dynamodb_calls]
+    def calls_of(name: str, password: str) -> list[tuple[int, str, tuple[str, ...]]]:
+        """In their order, and which of them run at the same time."""
+        trips.of(lambda: tries(name, password, unique("address")))
+        return [*trips.calls]
 
-    wrong = ["GetItem", "GetItem", "UpdateItem", "UpdateItem", "GetItem", "UpdateItem", "UpdateItem"]
-    assert calls_of(student.username, "wrong") == wrong
-    assert calls_of("unknown", "wrong") == wrong
-    assert calls_of("unknown@example.org", PASSWORD) == wrong
-    assert len(quick) == 3
-    good = [*wrong[:5], "UpdateItem", "PutItem", "PutItem", "UpdateItem", "UpdateItem"]
-    assert calls_of(student.username, PASSWORD) == good
+    wrong = calls_of(student.username, "wrong")
+    assert [(tick, operation) for tick, operation, _ in wrong] == [
+        (1, "GetItem"),
+        *[(2, "UpdateItem")] * 3,
+        (2, "BatchGetItem"),
+        (3, "UpdateItem"),
+        (3, "DeleteItem"),
+        (3, "UpdateItem"),
+    ]
+    for name, password in (("unknown", "wrong"), ("unknown@example.org", PASSWORD)):
+        assert calls_of(name, password) == wrong
+    assert calls_of(student.username, "wrong") == calls_of("unknown", "wrong"), "a second failure"
+    assert len(quick) == 5
+    for _ in range(8):
+        for name in (student.username, "unknown"):
+            assert tries(name) == "NotAuthenticated"
+    assert calls_of(student.username, "wrong") == calls_of("unknown", "wrong"), "both are throttled"
+    assert len(quick) == 5 + 16
 
 
 def test_deactivated_user_gets_the_same_response(aws: None) -> None:
@@ -239,7 +260,7 @@ def test_attempt_waits_for_others_a_second(aws: None, clock: FakeClock) -> None:
         Throttle.reserve(Quota("s", 10, 900), int(clock.now))
 
     with pytest.raises(TooManyAttempts) as throttled:
-        reserve(10)
+        reserve(clock, 10)
 
     assert 0.7 < clock.now - 1_000_000 <= 1
     assert all(0 <= wait <= 0.2 for wait in clock.waits)
@@ -254,25 +275,25 @@ def test_waiting_attempt_continues_when_another_succeeds(
     def sleep(seconds: float) -> None:
         if held:
             reservation = held.pop()
-            assert reservation is not None
+            assert isinstance(reservation, Reservation)
             Throttle.settle(reservation, succeeded=True)
         clock.now += seconds
 
     monkeypatch.setattr(clock, "sleep", sleep)
 
-    assert reserve(1).expires_at == 1_000_900
+    assert reserve(clock, 1).expires_at == 1_000_900
 
 
 def test_window_ends_at_its_second(aws: None, clock: FakeClock) -> None:
-    reservation = reserve(1)
+    reservation = reserve(clock, 1)
     Throttle.settle(reservation, succeeded=False)
 
     clock.now = 1_000_899.0
     with pytest.raises(TooManyAttempts) as throttled:
-        reserve(1)
+        reserve(clock, 1)
     assert throttled.value.retry_after == 1
     clock.now = 1_000_900.0
-    assert reserve(1).expires_at == 1_001_800
+    assert reserve(clock, 1).expires_at == 1_001_800
 
 
 def test_known_address_has_its_own_allowance(aws: None) -> None:
@@ -285,6 +306,24 @@ def test_known_address_has_its_own_allowance(aws: None) -> None:
     assert tries(student.username, PASSWORD, "198.51.100.99") == "TooManyAttempts"
     assert tries(student.username, PASSWORD, HOME) == "in", "others cannot lock out the user"
     assert [tries(student.username) for _ in range(11)] == ["NotAuthenticated"] * 10 + ["TooManyAttempts"]
+
+
+def test_allowance_that_does_not_apply_is_released_and_not_waited_for(aws: None, clock: FakeClock) -> None:
+    student = create_user(Role.STUDENT)
+    assert tries(student.username, PASSWORD, HOME) == "in"
+    of_all = Quota(f"user#{student.id}", 10, 900)
+    reserved = [Throttle.reserve(of_all, int(clock.now)) for _ in range(9)]  # in progress elsewhere
+
+    assert tries(student.username, WRONG, HOME) == "NotAuthenticated"
+    reserved.append(Throttle.reserve(of_all, int(clock.now)))
+    assert {type(one) for one in reserved} == {Reservation}, "the attempt at home holds none of them"
+    assert tries(student.username, WRONG, HOME) == "NotAuthenticated"
+    assert clock.waits == []
+    assert tries(student.username, WRONG, "198.51.100.1") == "TooManyAttempts"
+    assert clock.waits != []
+    window = Throttle.find(of_all.subject)
+    assert window is not None and (window.reserved, window.failed) == (10, 0)
+    assert Throttle.find(f"user#{student.id}#198.51.100.1") is None
 
 
 def test_known_address_is_known_for_30_days(aws: None, clock: FakeClock) -> None:
@@ -325,8 +364,14 @@ def test_61st_login_in_15_minutes_is_throttled(aws: None, clock: FakeClock) -> N
     logins = [tries(student.username, PASSWORD, f"192.0.2.{number % 2}") for number in range(61)]
 
     assert logins == ["in"] * 60 + ["TooManyAttempts"]
+    assert len([*Session.all_of_user(student.id)]) == 61, "of these logins, and of the user's creation"
+    with pytest.raises(TooManyAttempts, match="Too many logins") as throttled:
+        sessions.login(student.username, PASSWORD, HOME)
+    assert throttled.value.retry_after == 900
     clock.now += 900
     assert tries(student.username, PASSWORD) == "in"
+    window = Throttle.find(f"logins#{student.id}")
+    assert window is not None and window.reserved == 1, "a new window"
 
 
 def test_unlock_clears_all_windows_of_an_account(aws: None) -> None:
@@ -336,7 +381,7 @@ def test_unlock_clears_all_windows_of_an_account(aws: None) -> None:
         assert [tries(student.username, address=address) for _ in range(11)][-1] == "TooManyAttempts"
     assert tries(other.username) == "NotAuthenticated"
 
-    assert rate_limits.unlock(student.id) == 3
+    assert password_attempts.unlock(student.id) == 3
     assert tries(student.username, PASSWORD, HOME) == "in"
     assert tries(student.username, PASSWORD, "198.51.100.2") == "in"
     window = Throttle.find(f"user#{other.id}")

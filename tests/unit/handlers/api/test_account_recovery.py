@@ -18,6 +18,7 @@ from chalicelib.core.errors import NotAuthenticated
 from chalicelib.core.retry_policy import EMAIL_REQUEUE_AFTER, MAX_RECEIVE_COUNT
 from chalicelib.core.roles import Role
 from chalicelib.models.account_emails import AccountEmail
+from chalicelib.models.sessions import Session
 from chalicelib.models.throttles import Throttle
 from chalicelib.models.tickets import Ticket, TicketKind
 from chalicelib.models.users import User
@@ -52,8 +53,14 @@ def eve(mailbox: Mailbox) -> Caller:
     """A student who registered, and has not verified the address."""
     user = accounts.register("eve", "eve@example.org", PASSWORD, Role.STUDENT, client_ip=IP)
     deliver_all()
-    session = sessions._start(user)
-    return Caller(user.id, "eve", Role.STUDENT, session.id)
+    return with_session(user)
+
+
+def with_session(user: User) -> Caller:
+    """Return a user as a caller, with a new session."""
+    session = Session(user.id, "s", refresh_id="", auth_version=user.auth_version, created_at="", expires_at=0)
+    session.save()
+    return Caller(user.id, str(user.username), Role(user.role), session.id)
 
 
 def forget(http: ApiClient, name: str = "ada") -> ApiResponse:
@@ -113,7 +120,7 @@ def test_user_is_informed_of_a_reset(http: ApiClient, ada: Caller, mailbox: Mail
 
 def test_user_is_informed_of_a_changed_password(http: ApiClient, mailbox: Mailbox) -> None:
     user = accounts.register("grace", "grace@example.org", PASSWORD, Role.STUDENT)
-    caller = Caller(user.id, "grace", Role.STUDENT, sessions._start(user).id)
+    caller = with_session(user)
 
     body = {"current": PASSWORD, "new": NEW_PASSWORD}
     assert http.call("POST", "/auth/password/", caller, body).status == 204
