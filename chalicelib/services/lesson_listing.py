@@ -5,13 +5,14 @@ second part is before the course's lessons, ``~`` is after them.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import accumulate, chain
+from typing import Any
 
 from chalicelib.core import ids, pagination
 from chalicelib.core.caller import Caller
+from chalicelib.core.concurrency import MAX_THREADS
 from chalicelib.core.pagination import Cursor, Page, PageRequest, paginate
 from chalicelib.models import course_listings
 from chalicelib.models.base import access_together
@@ -22,6 +23,7 @@ from chalicelib.services import course_cache, courses
 from chalicelib.services.rendering import LessonsOfCourse, RenderedLesson, render_lesson
 
 MAX_COURSES_PER_PAGE = 20
+_EXPECTED_LESSONS = 5  # of a course; of so many courses that these make a page, the keys of lessons are read ahead
 _LOAD_BATCH_SIZE = 20
 _FIRST, _LAST = "", "~"
 
@@ -75,50 +77,82 @@ def _scan_courses(caller: Caller | None, cursor: Cursor | None, limit: int) -> t
 
     It reads at most MAX_COURSES_PER_PAGE courses, so it can return fewer refs, or none, although more follow. First
     come the remaining lessons of the course in the cursor, then those of the courses after it.
+
+    The refs of the first courses are read at the same time as the courses, which decide whether they are visible. Then
+    the refs of further courses are read, if the courses' numbers of lessons show that the page needs them.
+    """
+    backward = cursor is not None and cursor.backward
+    keys, read = _course_keys(caller, cursor, limit)
+    candidates, missing = keys[: len(read) + MAX_COURSES_PER_PAGE], limit - sum(map(len, read.values()))
+    if missing >= 0:
+        ahead = candidates[len(read) :][: min(1 + missing // _EXPECTED_LESSONS, MAX_THREADS)]
+    else:
+        candidates, ahead = candidates[:1], []
+    visible, refs_ahead = _visible_courses(caller, candidates, ahead, backward, limit)
+    read |= refs_ahead
+    number, further = _choose_courses(candidates, visible, read, limit)
+    if further:
+        reads = [partial(_refs_after_key, key, None, backward, limit + 1) for key in further]
+        read |= zip(further, access_together([Lesson], reads), strict=True)
+    refs = [ref for key in candidates[:number] if key in visible for ref in read[key]]
+    if len(refs) > limit:
+        return refs[:limit], refs[limit - 1].sort_key
+    return refs, f"{keys[number - 1]}|{_FIRST if backward else _LAST}" if number < len(keys) else None
+
+
+def _course_keys(
+    caller: Caller | None, cursor: Cursor | None, limit: int
+) -> tuple[list[str], dict[str, list[_LessonRef]]]:
+    """Return the sort keys of the courses from a cursor on, and the refs that follow it in its course, if any can.
+
+    There is one key more than a page has courses, so that it shows whether more follow.
     """
     backward = cursor is not None and cursor.backward
     course_key, _, lesson_key = (cursor.sort_key if cursor else "").partition("|")
-    refs: list[_LessonRef] = []
-    if cursor is not None and lesson_key != (_FIRST if backward else _LAST):
-        refs += _refs_in_courses(caller, [course_key], lesson_key, backward, limit + 1)
-    course_keys: list[str] = []
-    if len(refs) <= limit:
+
+    def keys_of_courses() -> list[str]:
         partitions = [course_listings.by_date(name) for name in courses.visible_listings(caller)]
         count = MAX_COURSES_PER_PAGE + 1
         rows = CourseListing.page(partitions, ascending=backward, after=course_key or None, limit=count)
-        course_keys = [str(row.sort_key) for row in rows]
-        refs += _refs_in_courses(caller, course_keys[:MAX_COURSES_PER_PAGE], None, backward, limit + 1 - len(refs))
-    if len(refs) > limit:
-        return refs[:limit], refs[limit - 1].sort_key
-    if len(course_keys) > MAX_COURSES_PER_PAGE:
-        return refs, f"{course_keys[MAX_COURSES_PER_PAGE - 1]}|{_FIRST if backward else _LAST}"
-    return refs, None
+        return [str(row.sort_key) for row in rows]
+
+    if cursor is None or lesson_key == (_FIRST if backward else _LAST):
+        return keys_of_courses(), {}
+    refs_at_cursor = partial(_refs_after_key, course_key, lesson_key, backward, limit + 1)
+    calls: list[Callable[[], list[Any]]] = [keys_of_courses, refs_at_cursor]  # the first may make concurrent calls
+    keys, refs = access_together([CourseListing, Lesson], calls)
+    return [course_key, *keys], {course_key: refs}
 
 
-def _refs_in_courses(
-    caller: Caller | None, course_keys: Sequence[str], after: str | None, backward: bool, limit: int
-) -> list[_LessonRef]:
-    """Return up to ``limit`` refs of the courses at these sort keys, as far as the caller may view them."""
-    by_id = Course.find_all([course_listings.course_id_of(key) for key in course_keys])
+def _visible_courses(
+    caller: Caller | None, course_keys: Sequence[str], ahead: Sequence[str], backward: bool, limit: int
+) -> tuple[dict[str, Course], dict[str, list[_LessonRef]]]:
+    """Return the courses that have lessons and that the caller may view, and the refs of some courses, by sort key."""
+    calls: list[Callable[[], Any]] = [partial(Course.find_all, [*map(course_listings.course_id_of, course_keys)])]
+    calls += [partial(_refs_after_key, key, None, backward, limit + 1) for key in ahead]
+    by_id, *refs = access_together([Course, Lesson], calls)
     keyed = [(key, by_id.get(course_listings.course_id_of(key))) for key in course_keys]
-    pending = [(key, course) for key, course in keyed if course and courses.can_view(caller, course)]
-    refs: list[_LessonRef] = []
-    while pending and len(refs) < limit:
-        count = _count_with_lessons([int(course.lessons_count) for _, course in pending], limit - len(refs))
-        reads = [
-            partial(_refs, course.id, f"{key}|", after, backward, limit - len(refs))
-            for key, course in pending[:count]
-            if course.lessons_count
-        ]
-        refs += chain.from_iterable(access_together([Lesson], reads) if reads else [])
-        pending = pending[count:]
-    return refs[:limit]
+    visible = {key: one for key, one in keyed if one and one.lessons_count and courses.can_view(caller, one)}
+    return visible, dict(zip(ahead, refs, strict=True))
 
 
-def _count_with_lessons(lesson_counts: Sequence[int], limit: int) -> int:
-    """Return how many of the first courses have as many lessons together; all courses if they have fewer."""
-    sums = accumulate(lesson_counts)
-    return next((number for number, lessons in enumerate(sums, 1) if lessons >= limit), len(lesson_counts))
+def _choose_courses(
+    course_keys: Sequence[str], visible: Mapping[str, Course], read: Mapping[str, Sequence[_LessonRef]], limit: int
+) -> tuple[int, list[str]]:
+    """Return how many of the courses have more than ``limit`` lessons, and those of them that are still to be read."""
+    lessons, further = 0, list[str]()
+    for number, key in enumerate(course_keys, 1):
+        if key in visible:
+            lessons += len(read[key]) if key in read else int(visible[key].lessons_count)
+            further += [] if key in read else [key]
+        if lessons > limit:
+            return number, further
+    return len(course_keys), further
+
+
+def _refs_after_key(course_key: str, after: str | None, backward: bool, limit: int) -> list[_LessonRef]:
+    """Return up to ``limit`` refs of the course at a sort key, after the sort key of a lesson."""
+    return _refs(course_listings.course_id_of(course_key), f"{course_key}|", after, backward, limit)
 
 
 def _refs(course_id: str, prefix: str, after: str | None, backward: bool, limit: int) -> list[_LessonRef]:

@@ -99,7 +99,64 @@ def test_page_of_lessons_reads_no_more_courses_and_lessons_than_needed(
     assert [(first.items[0].id.startswith(course), limit) for course, limit in read] == [(True, 2)]
     read.clear()
     lesson_listing.list_lessons(None, PageRequest(1, first.next_cursor), None)
-    assert [limit for _, limit in read] == [2]
+    assert [limit for _, limit in read] == [2, 2], "the rest of the course, and the next one at the same time"
+
+
+def test_lessons_of_many_short_courses(admin: Caller) -> None:
+    """More courses than are read ahead, and than are read at the same time after that."""
+    made: list[str] = []
+    for number in range(18):
+        course = create_course(admin, is_published=number != 7)
+        if number % 4:
+            made.insert(0, lessons.create(admin, course.id, LESSON | {"order_index": 1}).id)
+
+    assert_walk(lambda request: lesson_listing.list_lessons(admin, request, None), made, (1, 4, 5, 20))
+    del made[-6]  # of the draft
+    assert_walk(lambda request: lesson_listing.list_lessons(None, request, None), made, (1, 4, 5, 20))
+
+
+def test_lessons_deleted_after_their_course_was_read_hide_no_others(
+    admin: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    courses_made = [create_course(admin) for _ in range(3)]
+    made = {c.id: [lessons.create(admin, c.id, LESSON | {"order_index": 1}).id for _ in range(3)] for c in courses_made}
+    find_all = Course.find_all
+
+    def find_and_count_more(course_ids: list[str]) -> dict[str, Course]:
+        found = find_all(course_ids)
+        for course in found.values():
+            course.lessons_count += 2  # as before two were deleted
+        return found
+
+    monkeypatch.setattr(Course, "find_all", find_and_count_more)
+    monkeypatch.setattr(lesson_listing, "MAX_THREADS", 0)
+
+    for limit in (1, 4, 5, 20):
+        page, ids = lesson_listing.list_lessons(None, PageRequest(limit), None), list[str]()
+        ids += [lesson.id for lesson in page.items]
+        while page.next_cursor:
+            page = lesson_listing.list_lessons(None, PageRequest(limit, page.next_cursor), None)
+            ids += [lesson.id for lesson in page.items]
+        assert ids == [lesson for course in courses_made[::-1] for lesson in made[course.id]]
+
+
+def test_lessons_of_a_course_that_was_unpublished_after_its_key_was_read_are_not_shown(
+    admin: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    courses_made = [create_course(admin) for _ in range(3)]
+    made = [lessons.create(admin, course.id, LESSON | {"order_index": 1}).id for course in courses_made]
+    find_all, hidden = Course.find_all, courses_made[1].id
+
+    def find_and_hide(course_ids: list[str]) -> dict[str, Course]:
+        found = find_all(course_ids)
+        found[hidden].is_published = False
+        return found
+
+    monkeypatch.setattr(Course, "find_all", find_and_hide)
+
+    page = lesson_listing.list_lessons(None, PageRequest(20), None)
+
+    assert [lesson.id for lesson in page.items] == [made[2], made[0]]
 
 
 def test_deleted_lesson_is_skipped(admin: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
