@@ -155,8 +155,10 @@ def _parameters(endpoint: EndpointSpec) -> Iterable[dict[str, Any]]:
         if status in {*endpoint.responses, *endpoint.error_statuses}:
             yield _parameter("header", name, schema, description)
     if endpoint.query:
-        for name, schema in endpoint.query.model_json_schema()["properties"].items():
-            yield _parameter("query", name, schema, schema.pop("description", ""))
+        model = endpoint.query.model_json_schema()
+        for name, schema in model["properties"].items():
+            is_required = name in model.get("required", [])
+            yield _parameter("query", name, schema, schema.pop("description", ""), required=is_required)
 
 
 def _parameter(place: str, name: str, schema: Any, description: str, *, required: bool = False) -> dict[str, Any]:

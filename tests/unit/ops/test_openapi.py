@@ -57,3 +57,12 @@ def test_www_authenticate_is_declared_where_it_arrives() -> None:
     }
 
     assert declared == by_authorizer
+
+
+def test_token_of_an_unsubscribe_link_is_required() -> None:
+    methods = DOCUMENT["paths"]["/api/v1/notifications/unsubscribe/"].values()
+
+    assert [(one["in"], one["name"], one["required"]) for operation in methods for one in operation["parameters"]] == [
+        ("query", "token", True),
+        ("query", "token", True),
+    ]
