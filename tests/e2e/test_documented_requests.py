@@ -42,8 +42,9 @@ def test_story_requests_succeed(stack: RunningStack) -> None:
 
     statuses = [_send(request, responses) for request in story.split("\n### ")[1:]]
 
-    # Register, log in, course, two lessons, draft, publish, search, register, log in, enroll, lessons, email, delete.
-    assert statuses == [201, 200, 201, 201, 201, 404, 200, 200, 201, 200, 201, 200, 200, 204]
+    # Register, log in, course, two lessons, draft, publish, search, register, log in, enroll, lessons, email, stop
+    # emails, preferences, delete.
+    assert statuses == [201, 200, 201, 201, 201, 404, 200, 200, 201, 200, 201, 200, 200, 200, 200, 204]
 
 
 def _at_stack(text: str, stack: RunningStack) -> str:

@@ -5,12 +5,15 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.expected_conditions import text_to_be_present_in_element
+from selenium.webdriver.support.ui import WebDriverWait
 
 from chalicelib.core import ids
 from tests.clients import Actor
 from tests.stack import RunningStack
 
 WANTS_ALL = {"enrollment": True, "waitlist": True, "completion": True, "reports": True}
+TIMEOUT_SECONDS = 20
 KIND, ALL = "Stop emails about enrollments", "Stop all emails except those about your account"
 
 
@@ -29,6 +32,11 @@ def url(stack: RunningStack, student: Actor) -> str:
 
 def buttons(browser: webdriver.Chrome) -> dict[str, WebElement]:
     return {button.text: button for button in browser.find_elements(By.TAG_NAME, "button")}
+
+
+def wait_for(browser: webdriver.Chrome, text: str) -> None:
+    """Wait until the response of a form shows a text."""
+    WebDriverWait(browser, TIMEOUT_SECONDS).until(text_to_be_present_in_element((By.TAG_NAME, "body"), text))
 
 
 def preferences(student: Actor) -> object:
@@ -54,7 +62,7 @@ def test_button_of_the_page_stops_emails(
 
     buttons(browser)[label].click()
 
-    assert f"{label.removeprefix('Stop ').capitalize()} are stopped." in browser.find_element(By.TAG_NAME, "body").text
+    wait_for(browser, f"{label.removeprefix('Stop ').capitalize()} are stopped.")
     assert policy_violations(browser) == []
     assert preferences(student) == WANTS_ALL | stopped
 
@@ -67,7 +75,7 @@ def test_page_works_without_scripts_by_keyboard(browser: webdriver.Chrome, stude
     body.send_keys(Keys.TAB)
     browser.switch_to.active_element.send_keys(Keys.ENTER)
 
-    assert "Emails about enrollments are stopped." in browser.find_element(By.TAG_NAME, "body").text
+    wait_for(browser, "Emails about enrollments are stopped.")
     assert preferences(student) == WANTS_ALL | {"enrollment": False}
 
 

@@ -135,7 +135,8 @@ def test_export_has_all_personal_data(teacher: Actor, someone: Actor, api: Api) 
 
     mine, theirs = someone.get("/auth/me/export/").json(), teacher.get("/auth/me/export/").json()
 
-    assert mine["user"] == me | {"is_active": True}
+    preferences = someone.get("/auth/me/notifications/").json()
+    assert mine["user"] == me | {"is_active": True, "notifications": preferences}
     [exported] = mine["enrollments"]
     assert exported.items() >= enrollment.items()
     assert exported["request_id"]
