@@ -9,9 +9,10 @@ from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection, KeysOnlyPr
 from chalicelib.core import clock, ids
 from chalicelib.core.email_kinds import EmailKind
 from chalicelib.core.retry_policy import FAILED_EMAIL_RETENTION
-from chalicelib.models.base import Table, TableMeta, Transaction, try_conditional
+from chalicelib.models.base import Table, TableMeta, Transaction, get_together, try_conditional
 from chalicelib.models.pending_emails import read_in_batches
 from chalicelib.models.shards import all_shards, shard_of
+from chalicelib.models.users import User
 
 
 class _ByEmailPending(GlobalSecondaryIndex["AccountEmail"]):
@@ -101,6 +102,13 @@ class AccountEmail(Table):
         return cls.get_or_none(*split_id(email_id))
 
     @classmethod
+    def find_with_user(cls, email_id: str) -> "tuple[AccountEmail | None, User | None]":
+        """Return the email of an ID in a message, and its user unless erased, by one call with consistent reads."""
+        user_id, own_id = split_id(email_id)
+        email, user = get_together((cls, (user_id, own_id)), (User, (user_id,)))
+        return email, None if user is None or user.deleted_at else user
+
+    @classmethod
     def all_of_user(cls, user_id: str, after: str = "") -> Iterator["AccountEmail"]:
         """Return the emails of a user after an ``email_id``, by consistent reads."""
         return cls.query(user_id, cls.email_id > after if after else None, consistent_read=True)
@@ -139,7 +147,7 @@ class AccountEmail(Table):
         self.delete()
 
     def mark_email_failed(self, at: str, error: str) -> None:
-        """Record that the email is given up, unless it was sent or the account erased."""
+        """Record that the email is given up, unless it is not pending any more."""
         expires_at = int((clock.parse_timestamp(at) + FAILED_EMAIL_RETENTION).timestamp())
         actions: list[Action] = [
             AccountEmail.email_pending.remove(),
@@ -148,7 +156,7 @@ class AccountEmail(Table):
             AccountEmail.email_error.set(error),
             AccountEmail.expires_at.set(expires_at),
         ]
-        try_conditional(lambda: self.update(actions, condition=AccountEmail.user_id.exists()))
+        try_conditional(lambda: self.update(actions, condition=AccountEmail.email_pending.exists()))
 
 
 def split_id(email_id: str) -> tuple[str, str]:

@@ -8,7 +8,6 @@ from itertools import islice
 from pynamodb.attributes import UnicodeAttribute
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
-from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection, KeysOnlyProjection, LocalSecondaryIndex
 
 from chalicelib.core import ids
 from chalicelib.core.email_kinds import EmailKind
@@ -22,6 +21,7 @@ from chalicelib.models.base import (
     add_nothing,
     try_conditional,
 )
+from chalicelib.models.enrollment_indexes import ByCourse, ByEmailFailed, ByEmailPending, ByStudent, ByTime
 from chalicelib.models.ledger import Event, record_deletion
 from chalicelib.models.pending_emails import read_in_batches
 from chalicelib.models.shards import all_shards, shard_of
@@ -31,51 +31,6 @@ MAX_DELETE_BATCH_SIZE = 33  # a transaction has at most 100 items: three for eac
 
 class AlreadyEnrolled(ConditionFailed):
     """The student is enrolled in the course."""
-
-
-class _ByStudent(LocalSecondaryIndex["Enrollment"]):
-    class Meta:
-        index_name = "by-student"
-        projection = IncludeProjection(["suffix"])
-
-    student = UnicodeAttribute(hash_key=True)
-    sort_key = UnicodeAttribute(range_key=True)
-
-
-class _ByCourse(GlobalSecondaryIndex["Enrollment"]):
-    class Meta:
-        index_name = "by-course"
-        projection = IncludeProjection(["suffix"])
-
-    course_shard = UnicodeAttribute(hash_key=True)
-    sort_key = UnicodeAttribute(range_key=True)
-
-
-class _ByTime(GlobalSecondaryIndex["Enrollment"]):
-    class Meta:
-        index_name = "by-time"
-        projection = IncludeProjection(["suffix"])
-
-    shard = UnicodeAttribute(hash_key=True)
-    sort_key = UnicodeAttribute(range_key=True)
-
-
-class _ByEmailPending(GlobalSecondaryIndex["Enrollment"]):
-    class Meta:
-        index_name = "by-email-pending"
-        projection = KeysOnlyProjection()
-
-    email_pending = UnicodeAttribute(hash_key=True)
-    sort_key = UnicodeAttribute(range_key=True)
-
-
-class _ByEmailFailed(GlobalSecondaryIndex["Enrollment"]):
-    class Meta:
-        index_name = "by-email-failed"
-        projection = IncludeProjection(["suffix", "email_error"])
-
-    email_failed = UnicodeAttribute(hash_key=True)
-    email_failed_at = UnicodeAttribute(range_key=True)
 
 
 class Enrollment(Table):
@@ -95,11 +50,11 @@ class Enrollment(Table):
     email_failed = UnicodeAttribute(null=True)  # the shard while the email is given up; the partition of the index
     email_failed_at = UnicodeAttribute(null=True)  # when it was given up (RFC 3339)
     email_error = UnicodeAttribute(null=True)  # why: the error code of SES
-    by_student = _ByStudent()
-    by_course = _ByCourse()
-    by_time = _ByTime()
-    by_email_pending = _ByEmailPending()
-    by_email_failed = _ByEmailFailed()
+    by_student = ByStudent()
+    by_course = ByCourse()
+    by_time = ByTime()
+    by_email_pending = ByEmailPending()
+    by_email_failed = ByEmailFailed()
 
     @property
     def id(self) -> str:
@@ -140,6 +95,12 @@ class Enrollment(Table):
             request_id=request_id,
             email_pending=shard,
         )
+
+    @classmethod
+    def with_id(cls, enrollment_id: str) -> "Enrollment | None":
+        """Return an enrollment that has its ID alone, without reading it; None if the ID is malformed."""
+        keys = ids.parse_enrollment_id(enrollment_id)
+        return cls(keys[0], keys[1], suffix=keys[2]) if keys else None
 
     @classmethod
     def find(cls, enrollment_id: str) -> "Enrollment | None":
@@ -278,18 +239,19 @@ class Enrollment(Table):
         try_conditional(lambda: self.update(actions, condition=Enrollment.suffix == self.suffix))
 
     def mark_email_failed(self, at: str, error: str) -> None:
-        """Clear the pending email and record its failure, unless the enrollment was deleted."""
+        """Clear the pending email and record its failure, unless it is not pending any more."""
+        is_pending = (Enrollment.suffix == self.suffix) & Enrollment.email_pending.exists()
         actions: list[Action] = [
             Enrollment.email_pending.remove(),
-            Enrollment.email_failed.set(self.shard),
+            Enrollment.email_failed.set(shard_of(self.student)),
             Enrollment.email_failed_at.set(at),
             Enrollment.email_error.set(error),
         ]
-        try_conditional(lambda: self.update(actions, condition=Enrollment.suffix == self.suffix))
+        try_conditional(lambda: self.update(actions, condition=is_pending))
 
 
 def _merge_shards(
-    index: _ByCourse | _ByTime, partitions: list[str], after: str | None, backward: bool, limit: int
+    index: ByCourse | ByTime, partitions: list[str], after: str | None, backward: bool, limit: int
 ) -> list[Enrollment]:
     """Return one list from the shards of an index. Any shard may contain all ``limit`` rows."""
     condition = _after(after, backward)

@@ -1,7 +1,8 @@
 """Emails about accounts, composed when they are sent."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from chalicelib.adapters.ses import EmailMessage
 from chalicelib.core import clock
@@ -15,20 +16,21 @@ from chalicelib.services import rate_limits, report_emails, tickets
 from chalicelib.services.email_rendering import render
 
 
-def find(kind: EmailKind, email_id: str, request_id: str) -> AccountEmail | None:
-    """Return the pending email of a message, or None if it was sent or is not to be sent.
+def find(kind: EmailKind, email_id: str, request_id: str) -> tuple[User, Callable[[str], EmailMessage | None]] | None:
+    """Return the recipient of a pending email, and what composes it with an unsubscribe URL.
 
-    The email to reset a password is saved here, and not by the request: a write that is made for existing accounts only
-    would show which these are.
+    Return None if it was sent, is not to be sent, or its account was erased. What composes it returns None if there is
+    no reason for the email any more. It issues the ticket of the link.
     """
-    email = AccountEmail.find(email_id)
-    if email is not None or kind is not EmailKind.PASSWORD_RESET:
-        return email
-    return _accept_reset(email_id, request_id)
+    email, user = AccountEmail.find_with_user(email_id)
+    if user is None:
+        return None
+    if email is None and kind is EmailKind.PASSWORD_RESET:
+        email = _accept_reset(user, email_id, request_id)
+    return (user, partial(_compose, email, user)) if email else None
 
 
-def compose(email: AccountEmail, user: User, unsubscribe_url: str) -> EmailMessage | None:
-    """Return the email as it is sent, or None if there is no reason for it any more. Tickets are issued here."""
+def _compose(email: AccountEmail, user: User, unsubscribe_url: str) -> EmailMessage | None:
     kind = email.email_kind
     if kind is EmailKind.REPORT:
         day, to = report_emails.date_of(email), str(user.email)
@@ -50,14 +52,16 @@ def _values(kind: EmailKind, user: User) -> Mapping[str, str]:
     return values
 
 
-def _accept_reset(email_id: str, request_id: str) -> AccountEmail | None:
-    """Save the email that was requested to reset a password, unless there is no such account or it has had too many."""
-    user_id, own_id = split_id(email_id)
-    user = User.find(user_id)
-    if user is None or not user.is_active:
+def _accept_reset(user: User, email_id: str, request_id: str) -> AccountEmail | None:
+    """Save the email that was requested to reset a password, unless the account is inactive or has had too many.
+
+    It is saved here, and not by the request: a write for existing accounts only would show which these are.
+    """
+    if not user.is_active:
         return None
-    email = AccountEmail.new(user_id, EmailKind.PASSWORD_RESET, clock.timestamp(), request_id, email_id=own_id)
-    quota = rate_limits.resets_of(user_id)
+    _, own_id = split_id(email_id)
+    email = AccountEmail.new(user.id, EmailKind.PASSWORD_RESET, clock.timestamp(), request_id, email_id=own_id)
+    quota = rate_limits.resets_of(user.id)
     while True:
         now = int(time.time())
         transaction = Transaction()

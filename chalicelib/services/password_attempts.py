@@ -33,7 +33,7 @@ _UNKNOWN_USER_ID = "#unknown"  # not a valid ID: looked up for an unknown user, 
 
 @dataclass
 class Attempt:
-    """A password attempt. The caller sets whether it succeeded, and what runs while it is released then."""
+    """A password attempt. The caller sets whether it succeeded, and a call that runs while it is released."""
 
     user: User | None  # None: unknown, or erased
     network: str
@@ -171,7 +171,7 @@ def _wait_for_reservation(quota: Quota, window: Throttle, budget: WaitBudget) ->
 
 
 def _settle(attempt: Attempt, reservations: dict[Quota, Reservation], counted: Collection[Quota]) -> None:
-    """Record the result of an attempt in its counted reservations, release the others, and run what is to run then."""
+    """Record the result of an attempt in its counted reservations, release the others, and run ``on_success``."""
     if attempt.succeeded:
         released = [*reservations.values()]
         calls = [attempt.on_success] if attempt.on_success else []

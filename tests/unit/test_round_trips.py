@@ -46,7 +46,7 @@ ROUND_TRIPS = {
     "login that the limit of failures refuses": 3,
     "login that the limit of logins refuses": 4,
     "enrollment": 3,
-    "email of an enrollment": 8,
+    "email of an enrollment": 5,
 }
 
 

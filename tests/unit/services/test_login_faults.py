@@ -137,6 +137,13 @@ def test_account_that_changes_during_a_login_gets_no_session(
     assert [*Throttle.scan()] == [], "the attempt is released"
 
 
+def test_account_erased_before_it_is_read_is_unknown(student: Caller) -> None:
+    users.erase(student.id)
+
+    with password_attempts.password_attempt(user_id=student.id, name=student.username, address=HOME) as attempt:
+        assert attempt.user is None
+
+
 @pytest.fixture
 def die_after(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """Let the process die after as many calls as the list's only item says; concurrent calls are made in turn."""

@@ -387,7 +387,7 @@ def test_reset_email_that_could_not_be_recorded_becomes_a_dead_letter(
 ) -> None:
     message = reset_message(ada.id)
     with monkeypatch.context() as patch:
-        patch.setattr(User, "find", lambda user_id: 1 / 0)
+        patch.setattr(AccountEmail, "add_to", lambda *_: 1 / 0)
         assert receive(message, receives=MAX_RECEIVE_COUNT) == [message]
 
     assert receive(message) == []
