@@ -17,11 +17,12 @@ import pytest
 from devstack import iam_recorder
 from infra.config import PROJECT
 from tests.clients import PASSWORD, Actor, log_in, register, unique
+from tests.e2e import email_tour
+from tests.e2e.email_tour import LONG_AGO
 from tests.moto_iam import Role, moto_with_resources
 from tests.stack import RunningStack
 from tests.waiting import eventually
 
-LONG_AGO = "2026-01-01T00:00:00.000000Z"
 WORKERS_NEED = 120
 
 FUNCTIONS = {
@@ -77,14 +78,14 @@ def toured(stack: RunningStack) -> RunningStack:
     admin = log_in(stack.api, "admin", "learn-with-eduflow")
     _call_the_api(stack, admin)
     _lose_and_leave(stack, admin)
+    email_tour.recover_account(stack)
+    email_tour.give_email_up(stack)
     _lose_the_cache(stack)
-    _break_last_report(stack)
-    _invoke(stack, "daily_report")
+    email_tour.add_report_reader(stack)
     _count_last_day_in_part(stack)
     _forget_last_report(stack)
     _invoke(stack, "daily_report")
-    sweep = {"student": {"S": "#email-sweep"}, "course": {"S": "0"}}  # another test's cleanup may just have ended
-    stack.aws("dynamodb").delete_item(TableName="eduflow-enrollments-local", Key=sweep)
+    email_tour.forget_email_sweeps(stack)
     _invoke(stack, "cleanup")
 
     def all_used() -> bool:
@@ -174,13 +175,8 @@ def _lose_and_leave(stack: RunningStack, admin: Actor) -> None:
     for actor, user in ((erased, names[erased]), (draft_owner, leaving)):
         assert actor.call("DELETE", "/auth/me/").status_code == 204
         _change(dynamodb, "users", {"id": user}, deleted_at=LONG_AGO, lifecycle_at=LONG_AGO)
-    nameless = register(api, "student")
-    of_nameless = nameless.get("/auth/me/").json()["id"]
-    # An email to this user fails. Without a sort key, the list of users does not contain the user.
-    dynamodb.update_item(
-        TableName="eduflow-users-local", Key={"id": {"S": of_nameless}}, UpdateExpression="REMOVE email, sort_key"
-    )
-    nameless.enroll_in(course)
+    email_tour.owe_email(stack, names[teacher], LONG_AGO)
+    email_tour.owe_email(stack, leaving)
     _ask(stack, "deletions", {"target": "user", "id": "0" * 16, "request_id": "tour"})
 
 
@@ -241,23 +237,6 @@ def _forget_last_report(stack: RunningStack) -> None:
     rows = dynamodb.scan(TableName="eduflow-reports-local")["Items"]
     newest = max((row for row in rows if row["period"]["S"] == "daily"), key=lambda row: str(row["date"]["S"]))
     dynamodb.delete_item(TableName="eduflow-reports-local", Key={"period": newest["period"], "date": newest["date"]})
-    _forget_that_it_was_mailed(dynamodb)
-
-
-def _forget_that_it_was_mailed(dynamodb: Any) -> None:
-    for row in dynamodb.scan(TableName="eduflow-idempotency-local")["Items"]:
-        if row["id"]["S"].startswith("report-mail"):
-            dynamodb.delete_item(TableName="eduflow-idempotency-local", Key={"id": row["id"]})
-
-
-def _break_last_report(stack: RunningStack) -> None:
-    """Create an email that cannot be rendered."""
-    dynamodb = stack.aws("dynamodb")
-    rows = dynamodb.scan(TableName="eduflow-reports-local")["Items"]
-    newest = max(rows, key=lambda row: str(row["date"]["S"]))
-    key = {"period": newest["period"], "date": newest["date"]}
-    dynamodb.update_item(TableName="eduflow-reports-local", Key=key, UpdateExpression="REMOVE new_users, emailed_at")
-    _forget_that_it_was_mailed(dynamodb)
 
 
 def _invoke(stack: RunningStack, function: str) -> None:
