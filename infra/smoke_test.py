@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from chalicelib.web import problems
 from infra import config
 from infra.chalice import api_definition, deployed_resources, stage_settings
-from infra.functions import FUNCTIONS, log_group
+from infra.functions import EMAILS, FUNCTIONS, log_group
 from infra.platforms import Feature, platform_of
 
 _PROPAGATION_SECONDS = 60  # how long a new deployment may take to reach all hosts of API Gateway
@@ -111,6 +111,7 @@ class DeployedStage:
         yield Check("the stage has its throttling, access log and cache", self._has_stage_settings)
         yield Check("the cache keys hold every parameter", self._has_cache_keys, Feature.CACHE_KEYS)
         yield Check("a batch returns only its failed messages to the queue", self._has_partial_batch_response)
+        yield Check("links in emails lead to this API", self._has_api_url)
         yield Check("the deletion worker may call itself", self._allows_recursion, Feature.RECURSION_CONFIG)
         yield Check("the functions' logs expire", self._has_retention)
         yield Check("only the functions that use the cache are in its VPC", self._is_in_vpc)
@@ -190,6 +191,14 @@ class DeployedStage:
         sources = [one["event_uuid"] for one in self.resources.values() if one["resource_type"] == "sqs_event"]
         types = [client.get_event_source_mapping(UUID=uuid).get("FunctionResponseTypes") for uuid in sources]
         return bool(types) and all(one == ["ReportBatchItemFailures"] for one in types)
+
+    def _has_api_url(self) -> bool:
+        name = EMAILS.lambda_name(self.stage.name)
+        current = boto3.client("lambda").get_function_configuration(FunctionName=name)
+        url = current.get("Environment", {}).get("Variables", {}).get("API_URL", "")
+        if self.stage.name == config.LOCAL:  # `make run` serves it at a URL that only its own process knows
+            return bool(url)
+        return bool(url == deployed_resources.api_url(self.stage))
 
     def _allows_recursion(self) -> bool:
         name = self.resources["cascade_deletions"]["lambda_arn"]

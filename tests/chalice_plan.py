@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import boto3
 import botocore.session
+import click
 from chalice.cli.factory import CLIFactory
 from chalice.deploy import deployer
 from chalice.deploy.executor import BaseExecutor
@@ -33,11 +34,13 @@ class _PlanRecorder(BaseExecutor):
     calls: ClassVar[list[list[str]]] = []
 
     def execute(self, plan: Any) -> None:
-        """Record each call that changes a resource, with the resource."""
+        """Record each call that changes a resource, with the resource, and the URL that a function gets."""
         for one in plan.instructions:
             if isinstance(one, APICall):
                 names = [str(one.params[key]) for key in ("function_name", "name", "rule_name") if key in one.params]
-                self.calls.append([one.method_name, *names[:1]])
+                variables = one.params.get("environment_variables", {})
+                urls = [variables["API_URL"]] if "API_URL" in variables else []
+                self.calls.append([one.method_name, *names[:1], *urls])
 
 
 def planned() -> list[list[str]]:
@@ -46,9 +49,9 @@ def planned() -> list[list[str]]:
     settings = CLIFactory(str(config.PROJECT), environ={}).create_config_obj(chalice_stage_name=STAGE)
     _PlanRecorder.calls = []
     session = botocore.session.get_session()
-    deployer._create_deployer(session, settings, UI(), _PlanRecorder, deployer.NoopResultsRecorder).deploy(
-        settings, STAGE
-    )
+    plan = deployer._create_deployer(session, settings, UI(), _PlanRecorder, deployer.NoopResultsRecorder)
+    with click.Context(click.Command("deploy"), info_name="deploy"):
+        plan.deploy(settings, STAGE)
     return _PlanRecorder.calls
 
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from infra.config import PROJECT
-from infra.functions import API, AUTHORIZER, FUNCTIONS
+from infra.functions import API, AUTHORIZER, EMAILS, FUNCTIONS
 
 Plan = list[list[str]]
 ALL = {function.lambda_name("dev") for function in FUNCTIONS}
@@ -21,7 +21,12 @@ def plans() -> dict[str, Plan]:
 
 
 def names(plan: Plan, call: str) -> set[str]:
-    return {name for method, *rest in plan if method == call for name in rest}
+    return {rest[0] for method, *rest in plan if method == call and rest}
+
+
+def urls(plan: Plan) -> dict[str, str]:
+    """Return the API_URL that functions get, by function."""
+    return {call[1]: call[2] for call in plan if len(call) == 3}
 
 
 def calls(plan: Plan) -> set[str]:
@@ -56,7 +61,17 @@ def test_deployed_stage_is_updated_and_keeps_its_queue_workers(plans: dict[str, 
 
 
 def test_function_of_another_version_is_deleted(plans: dict[str, Plan]) -> None:
-    added = [call for call in plans["more"] if call not in plans["all"]]
+    common = [call[:2] for call in plans["all"]]  # without the URL of the API, which each plan has another one of
+    added = [call for call in plans["more"] if call[:2] not in common]
 
     assert [method for method, *_ in added] == ["delete_function", "delete_role"]
     assert all(name.endswith("eduflow-dev-obsolete") for _, name in added)
+
+
+def test_email_worker_has_the_url_of_the_api_throughout_a_later_deploy(plans: dict[str, Plan]) -> None:
+    """An update replaces all variables: without the URL, links could not be written until the deploy ends."""
+    worker = EMAILS.lambda_name("dev")
+
+    assert urls(plans["nothing"]) == {}, "the API does not exist yet"
+    assert {*urls(plans["half"])} == {*urls(plans["all"])} == {worker}
+    assert urls(plans["all"])[worker].endswith(".execute-api.eu-west-1.amazonaws.com/dev")

@@ -81,6 +81,20 @@ def test_role_may_look_for_what_is_deployed(action: str) -> None:
 @pytest.mark.parametrize(
     ("action", "resource"),
     [
+        ("lambda:GetFunctionConfiguration", "arn:aws:lambda:eu-west-1:123456789012:function:eduflow-prod-emails"),
+        ("lambda:UpdateFunctionConfiguration", "arn:aws:lambda:eu-west-1:123456789012:function:eduflow-prod-emails"),
+        ("apigateway:GET", "arn:aws:apigateway:eu-west-1::/restapis"),
+        ("apigateway:GET", "arn:aws:apigateway:eu-west-1::/restapis/abc123/stages"),
+        ("apigateway:GET", "arn:aws:apigateway:eu-west-1::/restapis/abc123/resources"),
+    ],
+)
+def test_role_may_tell_the_email_worker_the_url_of_the_api(action: str, resource: str) -> None:
+    assert allows(action, resource)
+
+
+@pytest.mark.parametrize(
+    ("action", "resource"),
+    [
         ("lambda:UpdateFunctionCode", "arn:aws:lambda:eu-west-1:123456789012:function:eduflow-prod2-api"),
         ("iam:CreateServiceLinkedRole", "arn:aws:iam::123456789012:role/admin"),
         ("iam:CreateRole", "arn:aws:iam::123456789012:role/admin"),
