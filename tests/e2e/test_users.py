@@ -132,11 +132,12 @@ def test_password_change_revokes_all_sessions(someone: Actor, anonymous: Actor, 
 def test_export_has_all_personal_data(teacher: Actor, someone: Actor, api: Api) -> None:
     enrollment = someone.enroll_in(teacher.create_course())
     me = someone.get("/auth/me/").json()
+    notifications = someone.call("PATCH", "/auth/me/notifications/", json={"reports": False}).json()
 
     mine, theirs = someone.get("/auth/me/export/").json(), teacher.get("/auth/me/export/").json()
 
-    preferences = someone.get("/auth/me/notifications/").json()
-    assert mine["user"] == me | {"is_active": True, "notifications": preferences}
+    assert mine["user"] == me | {"is_active": True, "notifications": notifications}
+    assert notifications["reports"] is False
     [exported] = mine["enrollments"]
     assert exported.items() >= enrollment.items()
     assert exported["request_id"]
