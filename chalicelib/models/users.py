@@ -70,7 +70,9 @@ class User(EmailPreferences, Table):
 
     # Classification of all attributes; a test fails for a new attribute that is in none of these.
     # Personal data, not kept on a tombstone.
-    ERASED_BY_DELETION = ("username", "email", "password_hash", "sort_key", *EmailPreferences.EMAIL_ATTRIBUTES)
+    ERASED_BY_DELETION = (
+        "username", "email", "email_verified", "password_hash", "sort_key", *EmailPreferences.EMAIL_ATTRIBUTES,
+    )  # fmt: skip
     INTERNAL_ATTRIBUTES = ("auth_version", "published_courses", "deleted_at", "lifecycle", "lifecycle_at")
 
     @property

@@ -15,7 +15,6 @@ from tests.waiting import eventually
 
 LONG_AGO = "2026-01-01T00:00:00.000000Z"
 _WORKER_SECONDS = 120
-_TABLE = "eduflow-account-emails-local"
 
 
 def recover_account(stack: RunningStack) -> None:
@@ -41,7 +40,9 @@ def owe_email(stack: RunningStack, user_id: str, requested_at: str | None = None
     row = {"user_id": user_id, "email_id": email_id, "kind": "password_changed", "request_id": "tour"}
     row |= {"sort_key": f"{requested_at}#{user_id}{email_id}", "email_pending": "0"}
     assert {*row} <= {*AccountEmail.get_attributes()}
-    stack.aws("dynamodb").put_item(TableName=_TABLE, Item={name: {"S": value} for name, value in row.items()})
+    stack.aws("dynamodb").put_item(
+        TableName=f"eduflow-account-emails-{stack.stage}", Item={name: {"S": value} for name, value in row.items()}
+    )
     return user_id + email_id
 
 
@@ -101,4 +102,5 @@ def _deliver_last(functions: Any, name: str, email: str) -> bool:
 
 def _has_failed(stack: RunningStack, email: str) -> bool:
     key = {"user_id": {"S": email[: ids.ID_LENGTH]}, "email_id": {"S": email[ids.ID_LENGTH :]}}
-    return "email_failed" in stack.aws("dynamodb").get_item(TableName=_TABLE, Key=key, ConsistentRead=True)["Item"]
+    table = f"eduflow-account-emails-{stack.stage}"
+    return "email_failed" in stack.aws("dynamodb").get_item(TableName=table, Key=key, ConsistentRead=True)["Item"]

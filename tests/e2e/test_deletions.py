@@ -1,11 +1,13 @@
 """Dependents of deleted courses and users: not visible at once, deleted later."""
 
+from functools import partial
 from typing import Any
 
 import pytest
 from requests import Response
 
 from tests.clients import Actor, Api, call_concurrently, register
+from tests.e2e.email_tour import owe_email
 from tests.stack import RunningStack
 from tests.waiting import eventually
 
@@ -21,6 +23,10 @@ def erased(stack: RunningStack) -> tuple[str, str]:
     draft = owner.create_course(is_published=False, title=f"Draft of {owner.username}")
     owner.post("/lessons/", {"course": draft["id"], "title": f"Lesson of {owner.username}"})
     user_id = owner.get("/auth/me/").json()["id"]
+    Actor(stack.api).post("/auth/password/forgot/", {"username": owner.username})
+    for kind in ("verify", "reset"):
+        eventually(partial(stack.tokens, kind, f"{owner.username}@example.org"))
+    owe_email(stack, user_id)
     assert owner.call("DELETE", "/auth/me/").status_code == 204
     return user_id, owner.username
 
@@ -75,9 +81,13 @@ def test_erased_account_leaves_no_personal_data(stack: RunningStack, erased: tup
         "id", "role", "is_active", "auth_version", "published_courses", "date_joined",
         "deleted_at", "lifecycle", "lifecycle_at",
     }  # fmt: skip
-    sessions = client.query(
-        TableName=f"eduflow-sessions-{stack.stage}",
-        KeyConditionExpression="user_id = :me",
-        ExpressionAttributeValues={":me": {"S": user_id}},
-    )
-    assert sessions["Items"] == []
+    for table in ("sessions", "account-emails"):
+        rows = client.query(
+            TableName=f"eduflow-{table}-{stack.stage}",
+            KeyConditionExpression="user_id = :me",
+            ExpressionAttributeValues={":me": {"S": user_id}},
+        )
+        assert rows["Items"] == [], table
+    for kind in ("verify", "reset"):
+        ticket = client.get_item(TableName=f"eduflow-tickets-{stack.stage}", Key={"id": {"S": f"{kind}#{user_id}"}})
+        assert "Item" not in ticket, kind
