@@ -193,6 +193,8 @@ def _apply_post_deploy_settings() -> None:
 
     def record_results(self: Any, results: Any, chalice_stage_name: str, project_dir: str) -> None:
         record(self, results, chalice_stage_name, project_dir)
+        if not results["resources"]:  # after `chalice delete`
+            return
         stage = load_stage(chalice_stage_name)
         stage_settings.apply_post_deploy_settings(results["resources"], chalice_stage_name, stage.variables)
         stage_settings.set_api_url(chalice_stage_name, deployed_resources.api_url(stage))

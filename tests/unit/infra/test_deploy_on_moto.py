@@ -6,15 +6,18 @@ import json
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
+from chalice.deploy.deployer import ResultsRecorder
+from chalice.utils import OSUtils
 from moto import mock_aws
 
 from infra import email_sender, lambda_state, stacks
-from infra.chalice import deployed_resources, stage_settings
+from infra.chalice import deployed_resources, plugin, stage_settings
 from infra.chalice.api_definition import CACHED_ROUTES
 from infra.functions import API, FUNCTIONS, log_group
 from ops import commands
@@ -96,6 +99,15 @@ def test_stage_cache_is_set_on_its_routes_and_taken_off(deployed: str) -> None:
 
     assert (with_cache["cacheClusterEnabled"], cached(with_cache)) == (True, len(CACHED_ROUTES))
     assert (without["cacheClusterEnabled"], cached(without)) == (False, 0)
+
+
+def test_deleted_stage_gets_no_settings(tmp_path: Path) -> None:
+    """Chalice records the results of `chalice delete`, too: its functions are gone by then."""
+    plugin.install()
+
+    ResultsRecorder(OSUtils()).record_results({"resources": [], "backend": "api"}, STAGE, str(tmp_path))
+
+    assert json.loads((tmp_path / ".chalice" / "deployed" / f"{STAGE}.json").read_text())["resources"] == []
 
 
 def reserved() -> dict[str, int]:
