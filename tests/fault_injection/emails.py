@@ -1,18 +1,25 @@
 """Emails under faults: each enrollment has exactly one, plus the documented duplicates."""
 
-import json
-import zlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from tests.fault_injection.proxy import Call, Fault
+from tests.fault_injection.email_faults import (
+    LONGEST,
+    RECORD,
+    SEND,
+    Kills,
+    count_refused_records,
+    count_unrecorded_kills,
+    deliver_thrice,
+    on_send,
+    refuse_database,
+    refuse_half,
+)
+from tests.fault_injection.proxy import Fault
 from tests.fault_injection.school import EMAILS, WORKER_SECONDS, School, course, every, in_parallel, joins, teacher
-
-LONGEST = 900
-ATTEMPTS = 3  # of the client, at each write
 
 
 @dataclass
@@ -48,27 +55,19 @@ class Emails:
 
     def thrice(self) -> Row:
         """Each message is delivered three times."""
-        self.school.front.rule = lambda call: Fault.THRICE if call.operation == "SendMessage" else None
+        self.school.front.rule = deliver_thrice
         return self._enroll_and_count("every message three times")
 
     def killed(self) -> Row:
         """The worker is killed before and after each of its steps, several times each."""
-        steps = [("PutItem", "idempotency"), ("SendRawEmail", ""), ("UpdateItem", "idempotency")]
-        steps += [("GetItem", "enrollments"), ("UpdateItem", "enrollments")]
-        rounds = 1 + self.number // 400
-        plans = [(*step, fault) for _ in range(rounds) for fault in (_BEFORE, _AFTER) for step in steps]
-        due = every(10 if self.number > 400 else 2)
-
-        def rule(call: Call) -> Fault | None:
-            if not plans or plans[-1][:2] != (call.operation, call.table) or not next(due):
-                return None
-            return plans.pop()[2]
-
-        self.school.aws.rule = rule
+        steps = [("PutItem", "idempotency"), SEND, RECORD]
+        steps += [("GetItem", "enrollments"), ("UpdateItem", "enrollments"), ("UpdateItem", "users")]
+        kills = Kills(steps, rounds=1 + self.number // 400, period=10 if self.number > 400 else 2)
+        self.school.aws.rule = kills
         self.school.again_after(EMAILS, WORKER_SECONDS + 3)  # longer than a record is in progress
         row = self._enroll_and_count("worker killed around each step")
-        assert not plans, f"{len(plans)} kills did not take place"
-        row.window = sum((call.operation, call.table, fault) in _UNHEARD for call, fault in self.school.aws.met)
+        kills.check_done()
+        row.window = count_unrecorded_kills(self.school.aws.met)
         return row
 
     def ses_fails(self) -> Row:
@@ -93,7 +92,7 @@ class Emails:
         students = joins(self.number)
         bad = students[:3]
         addresses = {_address(student) for student in bad}
-        self.school.aws.rule = _ses(lambda to: Fault.REJECTED if to in addresses else None)
+        self.school.aws.rule = on_send(lambda to: Fault.REJECTED if to in addresses else None)
         before = self.school.emails()
         self._enroll(students)
         rejected = self._count("SES rejects 3 addresses for ever", students, before)
@@ -106,21 +105,14 @@ class Emails:
 
     def dynamodb_fails(self) -> Row:
         """DynamoDB rejects a fifth of the worker's calls."""
-        due = every(5)
-        self.school.aws.rule = lambda call: Fault.REFUSED if call.table and next(due) else None
+        self.school.aws.rule = refuse_database(5)
         row = self._enroll_and_count("DynamoDB fails for a fifth")
-        unrecorded = Counter(json.dumps(call.body) for call, _ in self.school.aws.met if _is_record_of_success(call))
-        row.window = sum(refused >= ATTEMPTS for refused in unrecorded.values())  # SES had taken it
+        row.window = count_refused_records(self.school.aws.met)
         return row
 
     def sqs_refuses(self) -> Row:
         """SQS rejects half of the messages at enrollment; two concurrent cleanups requeue them."""
-
-        def rule(call: Call) -> Fault | None:
-            unlucky = zlib.crc32(call.body.get("MessageBody", "").encode()) % 2
-            return Fault.REJECTED if call.operation == "SendMessage" and unlucky else None
-
-        self.school.front.rule = rule
+        self.school.front.rule = refuse_half
         students = joins(self.number)
         before = self.school.emails()
         self._enroll(students, ago=timedelta(hours=1))  # as long ago as the sweepers look
@@ -152,7 +144,7 @@ class Emails:
         return self._count("left and came back after the mail", students, before, each=2)
 
     def _with_ses(self, name: str, says: Callable[[str], Fault | None]) -> Row:
-        self.school.aws.rule = _ses(says)
+        self.school.aws.rule = on_send(says)
         return self._enroll_and_count(name)
 
     def _enroll_and_count(self, name: str, students: list[Any] | None = None) -> Row:
@@ -216,20 +208,5 @@ def run(school: School, number: int, fault: str) -> list[Row]:
     return found if isinstance(found, list) else [found]
 
 
-_BEFORE, _AFTER = Fault.KILLED_BEFORE, Fault.KILLED_AFTER
-_UNHEARD = {("SendRawEmail", "", _AFTER), ("UpdateItem", "idempotency", _BEFORE)}
-
-
-def _is_record_of_success(call: Call) -> bool:
-    return (call.operation, call.table) == ("UpdateItem", "idempotency")
-
-
 def _address(student: Any) -> str:
     return f"{student.username}@example.org"
-
-
-def _ses(says: Callable[[str], Fault | None]) -> Callable[[Call], Fault | None]:
-    def rule(call: Call) -> Fault | None:
-        return says(call.body["Destinations.member.1"]) if call.operation == "SendRawEmail" else None
-
-    return rule

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.fault_injection.proxy import Call, Fault
-from tests.fault_injection.school import School, every, in_parallel
+from tests.fault_injection.school import EMAILS, School, every, in_parallel
+
+_LONGEST = 300
 
 
 @dataclass
@@ -101,13 +103,14 @@ class Reports:
     def _compare(self, fault: str) -> Row:
         self.school.works_well()
         self.school.invoke("daily_report")
+        self.school.comes_to_rest(EMAILS, _LONGEST)
         now = self._stored()
         wrong = sum(now[day] != row for day, row in self.right.items() if day in now)
         return Row(fault, len(self.right), len(self.right.keys() - now.keys()), wrong, self._mails())
 
     def _mails(self) -> int:
         newest = max(self.right)
-        return sum(1 for mail in self.school.stack.emails("EduFlow:") if newest in mail["Subject"])
+        return len(self.school.stack.emails("EduFlow:", subject=newest))
 
 
 FAULTS = ["missed", "twice", "killed", "refused", "deleted"]
@@ -116,8 +119,10 @@ FAULTS = ["missed", "twice", "killed", "refused", "deleted"]
 def run(school: School, number: int, fault: str) -> list[Row]:
     """Run one fault, from a state without faults to the next one."""
     school.works_well()
+    school.again_after(EMAILS, 4)  # the worker has the faults of the database, too
     try:
         row: Row = getattr(Reports(school), fault)()
     finally:
         school.works_well()
+        school.again_after(EMAILS, 360)
     return [row]
