@@ -25,8 +25,14 @@ def test_throttled_database_is_429_and_lost_responses_double_nothing() -> None:
     _run("api.reads_throttled", "api.writes_throttled", "api.every_third_response_lost", "--number", "6")
 
 
+@pytest.mark.timeout(300)
+def test_emails_about_accounts_are_sent_and_their_latest_link_works() -> None:
+    faults = ("ses_is_mute", "sqs_refuses", "poison")
+    _run(*(f"account_emails.{fault}" for fault in faults), "--number", "20")
+
+
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("kind", ["api", "emails", "deletions", "reports"])
+@pytest.mark.parametrize("kind", ["api", "emails", "account_emails", "deletions", "reports"])
 def test_faults(kind: str) -> None:
     _run(kind)

@@ -4,6 +4,7 @@ The exit status is 1 if data was lost.
 
 python -m tests.fault_injection api                   # 24 requests a fault and operation
 python -m tests.fault_injection emails                # 2,000 enrollments a fault
+python -m tests.fault_injection account_emails        # 100 users a fault, with three emails each
 python -m tests.fault_injection deletions             # 20,000
 python -m tests.fault_injection reports
 python -m tests.fault_injection emails.killed deletions.lost --number 60
@@ -23,7 +24,7 @@ from typing import Any
 from tests.fault_injection.school import School
 from tests.stack import RunningStack, copy_project
 
-NUMBERS = {"api": 24, "emails": 2000, "deletions": 20_000, "reports": 0}
+NUMBERS = {"api": 24, "emails": 2000, "account_emails": 100, "deletions": 20_000, "reports": 0}
 
 
 def main() -> int:
@@ -34,7 +35,7 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("faults", nargs="+", help=f"a kind ({', '.join(NUMBERS)}), or one fault: emails.killed")
-    parser.add_argument("--number", type=int, help="of enrollments for each fault")
+    parser.add_argument("--number", type=int, help="of enrollments or users for each fault")
     options = parser.parse_args()
     try:
         wanted = list(_wanted(options.faults))

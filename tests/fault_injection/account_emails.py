@@ -1,0 +1,280 @@
+"""Emails about accounts under faults: each is sent once, plus the documented duplicates, and the latest link works."""
+
+import hashlib
+import ipaddress
+import json
+import re
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from unittest.mock import patch
+
+import requests
+
+from tests.fault_injection.email_faults import (
+    LONGEST,
+    RECORD,
+    SEND,
+    Kills,
+    count_refused_records,
+    count_unrecorded_kills,
+    deliver_thrice,
+    on_send,
+    refuse_database,
+    refuse_half,
+)
+from tests.fault_injection.proxy import Call, Fault
+from tests.fault_injection.school import EMAILS, WORKER_SECONDS, School, every, in_parallel, joins
+
+_LINK = re.compile(r"#(reset|verify)=(\w{16})(\w{26})\b")
+_KINDS = {"reset": "password_reset", "verify": "verification"}  # of emails, by the links that they have
+_NOTICE = "notice"
+
+Mails = dict[tuple[str, str], list[str]]
+"""The secrets in the emails of each user ID and kind, in their order; empty for an email without a link."""
+
+
+@dataclass
+class Row:
+    """The result of a run with one fault."""
+
+    fault: str
+    requests: int
+    mails: int
+    duplicates: int
+    lost: int
+    dead: int
+    links: int
+    """The users and kinds of links whose email is not given up."""
+    working: int
+    """Those of which exactly one link works: the one in the latest email."""
+    window: int = 0
+    """How often SES accepted an email, or SQS a request, without a response or record: the duplicates allowed."""
+    poison: int = 0
+    """The expected number of dead letters."""
+    throttled: int = 0
+    """Requests for a new password whose response was 429, because SQS refused the message. They were repeated."""
+
+    @property
+    def is_good(self) -> bool:
+        is_complete = self.lost == 0 and self.dead == self.poison
+        return is_complete and self.duplicates <= self.window and self.working == self.links
+
+
+class AccountEmails:
+    """The faults, one method each. Each of the users changes their address and requests a new password."""
+
+    def __init__(self, school: School, number: int) -> None:
+        self.school = school
+        self.number = number
+        self.users = _create_users(number)
+        self.throttled = 0
+        self.unheard = 0
+
+    def none(self) -> Row:
+        """No fault."""
+        return self._request_and_count("none")
+
+    def thrice(self) -> Row:
+        """Each message is delivered three times."""
+        self.school.front.rule = deliver_thrice
+        return self._request_and_count("every message three times")
+
+    def killed(self) -> Row:
+        """The worker is killed before and after each of its steps."""
+        steps = [("PutItem", "idempotency"), ("GetItem", "account-emails"), ("GetItem", "users")]
+        steps += [("TransactWriteItems", ""), ("PutItem", "tickets"), SEND, RECORD, ("DeleteItem", "account-emails")]
+        kills = Kills(steps, rounds=1 + self.number // 400, period=10 if self.number > 130 else 2)
+        self.school.aws.rule = kills
+        self.school.again_after(EMAILS, WORKER_SECONDS + 3)  # longer than a record is in progress
+        row = self._request_and_count("worker killed around each step")
+        kills.check_done()
+        row.window += count_unrecorded_kills(self.school.aws.met)
+        return row
+
+    def ses_fails(self) -> Row:
+        """SES rejects a third of the calls."""
+        due = every(3)
+        return self._with_ses("SES fails for a third", lambda to: Fault.REFUSED if next(due) else None)
+
+    def ses_is_mute(self) -> Row:
+        """SES accepts each tenth email without a response, which causes duplicates."""
+        due = every(10)
+        row = self._with_ses("SES accepts a tenth without a response", lambda to: Fault.LOST if next(due) else None)
+        row.window += len(self.school.aws.met)
+        return row
+
+    def poison(self) -> list[Row]:
+        """SES rejects three addresses, each with two emails, until the dead letters are redriven."""
+        bad = self.users[:3]
+        addresses = {_new_address(user) for user in bad}
+        self.school.aws.rule = on_send(lambda to: Fault.REJECTED if to in addresses else None)
+        rejected = self._request_and_count("SES rejects 3 addresses for ever")
+        given_up = {(user.id, kind) for user in bad for kind in _KINDS.values()}
+        rejected.poison = len(given_up)
+        rejected.lost, rejected.links = rejected.lost - len(given_up), rejected.links - len(given_up)
+        assert self._given_up() == given_up
+        self.school.works_well()
+        redriven = self.school.stack.manage("redrive")
+        assert redriven.returncode == 0, redriven.stderr
+        rows = [rejected, self._count("the same, redriven")]
+        assert self._given_up() == set()
+        return rows
+
+    def dynamodb_fails(self) -> Row:
+        """DynamoDB rejects a fifth of the worker's calls."""
+        self.school.aws.rule = refuse_database(5)
+        row = self._request_and_count("DynamoDB fails for a fifth")
+        row.window += count_refused_records(self.school.aws.met)
+        return row
+
+    def sqs_refuses(self) -> Row:
+        """SQS rejects half of the messages; the users retry, and two concurrent cleanups requeue the rest."""
+        from chalicelib.core import clock
+
+        self.school.front.rule = refuse_half
+        # As long ago as the cleanup looks.
+        requested_at = clock.format_timestamp(clock.now() - timedelta(hours=1))
+        with patch.object(clock, "timestamp", return_value=requested_at):
+            self._request()
+        self.school.comes_to_rest(EMAILS, LONGEST)
+        self.school.works_well()
+        cleanups = in_parallel(lambda _: self.school.invoke("cleanup"), range(2))
+        assert any(one["EmailsRequeued"] for one in cleanups), cleanups
+        return self._count("SQS refuses half, two cleanups at once")
+
+    def _with_ses(self, name: str, fault_for: Callable[[str], Fault | None]) -> Row:
+        self.school.aws.rule = on_send(fault_for)
+        return self._request_and_count(name)
+
+    def _request_and_count(self, name: str) -> Row:
+        self._request()
+        return self._count(name)
+
+    def _request(self) -> None:
+        """Let each user change their address, then request a new password: a change voids the links sent before."""
+        from chalicelib.services import users
+
+        in_parallel(lambda user: users.apply_changes(user.id, {"email": _new_address(user)}), self.users)
+        self.throttled = sum(in_parallel(_request_reset, self.users))
+        # A slow SQS may have accepted the message of a request that was repeated.
+        self.unheard = self.throttled - sum(_is_refused_reset(call, fault) for call, fault in self.school.front.met)
+
+    def _count(self, name: str) -> Row:
+        self.school.comes_to_rest(EMAILS, LONGEST)
+        mails = self._mails()
+        expected = [(user.id, kind) for user in self.users for kind in (*_KINDS, _NOTICE)]
+        numbers = [len(mails.get(key, [])) for key in expected]
+        return Row(
+            name,
+            requests=len(expected),
+            mails=sum(map(len, mails.values())),
+            duplicates=sum(max(number - 1, 0) for number in numbers),
+            lost=numbers.count(0),
+            dead=self.school.held(f"{EMAILS}-dead"),
+            links=len(_KINDS) * len(self.users),
+            working=self._count_working(mails),
+            window=self.unheard,
+            throttled=self.throttled,
+        )
+
+    def _mails(self) -> Mails:
+        """Return the emails to the users' new addresses that have a link, and those to their old ones that have none.
+
+        All others have the kind "unexpected", and are neither requested nor a duplicate: they are missing elsewhere.
+        """
+        response = requests.get(f"{self.school.stack.aws_url}/_ministack/ses/messages", timeout=60).json()
+        new = {_new_address(user): user.id for user in self.users}
+        old = {_old_address(user): user.id for user in self.users}
+        mails: Mails = {}
+        for mail in (mail for account in response["messages"].values() for mail in account):
+            [to] = mail["To"]
+            link = _LINK.search(mail["BodyText"])
+            if to in new and link and link[2] == new[to]:
+                mails.setdefault((new[to], link[1]), []).append(link[3])
+            elif to in old or to in new:
+                kind = _NOTICE if to in old and not link else "unexpected"
+                mails.setdefault((old.get(to) or new[to], kind), []).append("")
+        return mails
+
+    def _count_working(self, mails: Mails) -> int:
+        """Return how many of the users' links are the only one that works, and that of the latest email.
+
+        A link works if the SHA-256 of its secret is that of the ticket, and the ticket has the user's address.
+        """
+        rows = self.school.rows("tickets")
+        tickets = {(row["id"]["S"], row["email"]["S"]): row["hash"]["S"] for row in rows}
+        number = 0
+        for user in self.users:
+            for kind in _KINDS:
+                ticket = tickets.get((f"{kind}#{user.id}", _new_address(user)))
+                works = [_sha256(secret) == ticket for secret in mails.get((user.id, kind), [])]
+                number += works.count(True) == 1 and works[-1]
+        return number
+
+    def _given_up(self) -> set[tuple[str, str]]:
+        """Return the user IDs and kinds of the emails that the operator sees as given up."""
+        listing = self.school.stack.manage("emails", "failed")
+        assert listing.returncode == 0, listing.stderr
+        emails = map(json.loads, listing.stdout.splitlines())
+        return {(email["user"], email["kind"]) for email in emails if email["error"] == "MessageRejected"}
+
+
+FAULTS = ["none", "thrice", "killed", "ses_fails", "ses_is_mute", "poison", "dynamodb_fails", "sqs_refuses"]
+
+
+def run(school: School, number: int, fault: str) -> list[Row]:
+    """Run one fault, from a state without faults to the next one."""
+    school.works_well()
+    school.again_after(EMAILS, 4 if number < 130 else 25)  # as in `emails`, with three emails of each user
+    try:
+        rows: Row | list[Row] = getattr(AccountEmails(school, number), fault)()
+    finally:
+        school.works_well()
+        school.again_after(EMAILS, 360)
+    return rows if isinstance(rows, list) else [rows]
+
+
+def _create_users(number: int) -> list[Any]:
+    """Create students as rows, who can be found by their usernames."""
+    from chalicelib.models.identities import Identity
+
+    users = joins(number)
+    with Identity.batch_write() as batch:
+        for user in users:
+            batch.save(Identity.of_username(user.username, user.id))
+            batch.save(Identity.of_email(_old_address(user), user.id))
+    return users
+
+
+def _request_reset(user: Any) -> int:
+    """Request a new password from an address of the user's own, and return how often the response was 429 before."""
+    from chalicelib.core.errors import Throttled
+    from chalicelib.services import account_recovery
+
+    address = str(ipaddress.IPv4Address(zlib.crc32(user.id.encode())))
+    throttled = 0
+    while True:
+        try:
+            account_recovery.request_password_reset(user.username, address)
+            return throttled
+        except Throttled:
+            throttled += 1
+
+
+def _is_refused_reset(call: Call, fault: Fault) -> bool:
+    return fault is Fault.REJECTED and json.loads(call.body["MessageBody"])["kind"] == _KINDS["reset"]
+
+
+def _old_address(user: Any) -> str:
+    return f"{user.username}@example.org"
+
+
+def _new_address(user: Any) -> str:
+    return f"new-{user.username}@example.org"
+
+
+def _sha256(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
