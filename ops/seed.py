@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from chalicelib.core import clock
 from chalicelib.core.caller import Caller
+from chalicelib.core.email_kinds import EmailPreference
 from chalicelib.core.roles import Role
 from chalicelib.models.course_listings import CourseListing
 from chalicelib.models.courses import Course
@@ -94,6 +95,9 @@ def seed(password: str, say: Callable[[str], object]) -> None:
     published = _create_courses(generator, instructors, opening)
     say("enrollments")
     _enroll(generator, students, published)
+    # One student has not verified the email address, and another has stopped all emails but those about the account.
+    User(students[-1].id).update([User.email_verified.set(False)])
+    User.set_email_preferences(students[-2].id, set(EmailPreference), set())
     say("daily reports")
     for _ in reports.regenerate_from(opening.date(), clock.now()):  # the stage may have reports of these days
         pass

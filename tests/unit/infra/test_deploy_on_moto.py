@@ -102,7 +102,7 @@ def test_stage_cache_is_set_on_its_routes_and_taken_off(deployed: str) -> None:
 
 
 def test_deleted_stage_gets_no_settings(tmp_path: Path) -> None:
-    """Chalice records the results of `chalice delete`, too: its functions are gone by then."""
+    """Chalice records the results of `chalice delete`, too: its functions do not exist any more."""
     plugin.install()
 
     ResultsRecorder(OSUtils()).record_results({"resources": [], "backend": "api"}, STAGE, str(tmp_path))

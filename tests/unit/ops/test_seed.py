@@ -70,3 +70,11 @@ def test_demo_of_past_days_corrects_their_reports(aws: None, monkeypatch: pytest
     assert {report.date: report.numbers for report in Report.query(DAILY)} == stored
     latest = Report.latest("9999")
     assert latest is not None and latest.courses == 8
+
+
+def test_demo_students_differ_in_their_emails(aws: None) -> None:
+    seed.seed(PASSWORD, lambda step: None)
+
+    students = [user for user in User.scan() if user.role == "student"]
+    assert len([user for user in students if not user.email_verified]) == 1
+    assert [len(user.unwanted_emails) for user in students if user.unwanted_emails] == [4]
