@@ -46,6 +46,8 @@ class Row:
     duplicates: int
     lost: int
     dead: int
+    pending: int
+    """Emails that are not recorded as sent or given up although the queue is empty."""
     links: int
     """The users and kinds of links whose email is not given up."""
     working: int
@@ -59,7 +61,7 @@ class Row:
 
     @property
     def is_good(self) -> bool:
-        is_complete = self.lost == 0 and self.dead == self.poison
+        is_complete = self.lost == self.pending == 0 and self.dead == self.poison
         return is_complete and self.duplicates <= self.window and self.working == self.links
 
 
@@ -126,6 +128,7 @@ class AccountEmails:
     def dynamodb_fails(self) -> Row:
         """DynamoDB rejects a fifth of the worker's calls."""
         self.school.aws.rule = refuse_database(5)
+        self.school.again_after(EMAILS, WORKER_SECONDS + 3)  # an email whose record was refused is sent again then
         row = self._request_and_count("DynamoDB fails for a fifth")
         row.window += count_refused_records(self.school.aws.met)
         return row
@@ -174,6 +177,7 @@ class AccountEmails:
             duplicates=sum(max(number - 1, 0) for number in numbers),
             lost=numbers.count(0),
             dead=self.school.held(f"{EMAILS}-dead"),
+            pending=self._count_pending(),
             links=len(_KINDS) * len(self.users),
             working=self._count_working(mails),
             window=self.unheard,
@@ -213,6 +217,11 @@ class AccountEmails:
                 works = [_sha256(secret) == ticket for secret in mails.get((user.id, kind), [])]
                 number += works.count(True) == 1 and works[-1]
         return number
+
+    def _count_pending(self) -> int:
+        ids = {user.id for user in self.users}
+        rows = self.school.rows("account-emails")
+        return sum("email_pending" in row and row["user_id"]["S"] in ids for row in rows)
 
     def _given_up(self) -> set[tuple[str, str]]:
         """Return the user IDs and kinds of the emails that the operator sees as given up."""
