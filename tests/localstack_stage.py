@@ -18,6 +18,7 @@ from infra.local_stage import DEMO_PASSWORD
 from tests.clients import Api
 from tests.stack import RunningStack
 
+_HEADERS = ("To", "Subject", "List-Unsubscribe", "List-Unsubscribe-Post")
 INSTALLED = PROJECT / ".local" / "localstack"
 
 
@@ -92,7 +93,7 @@ class LocalStackStage(RunningStack):
             email = message_from_string(sent["RawData"], policy=default)
             text, page = email.get_body(("plain",)), email.get_body(("html",))
             assert text is not None and page is not None
-            fields = {"To": email["To"], "Subject": email["Subject"], "List-Unsubscribe": email["List-Unsubscribe"]}
+            fields = {name: email[name] for name in _HEADERS}
             found.append(fields | {"BodyText": text.get_content(), "BodyHtml": page.get_content()})
         found = [one for one in found if words in one["To"] or words in one["Subject"]]
         return [one for one in found if subject in one["Subject"]]

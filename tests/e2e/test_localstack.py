@@ -47,11 +47,21 @@ def test_links_work_at_the_printed_url(stack: RunningStack, anonymous: Actor) ->
     assert second.json()["results"] != first["results"]
 
 
-def test_email_carries_list_unsubscribe(stack: RunningStack, teacher: Actor, student: Actor) -> None:
+def test_list_unsubscribe_of_an_email_stops_such_emails(stack: RunningStack, teacher: Actor, student: Actor) -> None:
+    """By the request of RFC 8058, at the URL that the deploy gave to the email worker."""
+    address = f"{student.username}@example.org"
     student.enroll_in(teacher.create_course())
-    [email] = eventually(lambda: stack.emails(f"{student.username}@example.org", "You are enrolled"))
+    [enrolled] = eventually(lambda: stack.emails(address, "You are enrolled"))
+    [verification] = eventually(lambda: stack.emails(address, "Confirm"))
 
-    assert email["List-Unsubscribe"] == "<mailto:eduflow@example.org?subject=unsubscribe>"
+    [(url, mailto)] = re.findall(r"^<(.+)>, <(.+)>$", enrolled["List-Unsubscribe"])
+    stopped = Api("").call("POST", url, data={"List-Unsubscribe": "One-Click"})
+
+    assert url.startswith(f"{stack.api.url}/api/v1/notifications/unsubscribe/?token=")
+    assert mailto == "mailto:eduflow@example.org?subject=unsubscribe"
+    assert enrolled["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert (stopped.status_code, student.get("/auth/me/notifications/").json()["enrollment"]) == (200, False)
+    assert verification["List-Unsubscribe"] is None
 
 
 def test_schedules_are_enabled_and_jobs_run(stack: RunningStack) -> None:
