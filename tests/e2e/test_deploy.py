@@ -17,6 +17,7 @@ import requests
 
 from devstack.stack import Stack, free_ports
 from infra.chalice.stage_settings import RATE_PER_SECOND
+from infra.functions import EMAILS
 from infra.local_stage import aws_environment
 from tests.stack import copy_project
 
@@ -72,6 +73,11 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Empty]:
     empty.aws.stop()
 
 
+def url_in_emails(empty: Empty) -> str:
+    worker = empty.client("lambda").get_function_configuration(FunctionName=EMAILS.lambda_name("local"))
+    return str(worker["Environment"]["Variables"]["API_URL"])
+
+
 DOMAIN = "api.school.localhost"  # the local stack has no other hosts
 DEPLOY = ("infra.deploy", "deploy", "local", "--yes")
 
@@ -105,6 +111,7 @@ def test_killed_deploy_is_completed_by_the_next(empty: Empty) -> None:
         f"{empty.aws.aws_url}{url.path}courses-public/?limit=1", headers={"Host": url.netloc}, timeout=30
     )
     assert page.json()["results"] == []
+    assert f"{url_in_emails(empty)}/api/v1/" == url.geturl()
     apis = [api["name"] for api in empty.client("apigateway").get_rest_apis()["items"]]
     assert len(apis) == len(set(apis)), "one API, however often it was begun"
 
@@ -148,15 +155,18 @@ def test_custom_domain_is_created_and_deleted(empty: Empty) -> None:
         page = requests.get(
             f"{empty.aws.aws_url}/api/v1/courses-public/", headers={"Host": DOMAIN}, params={"limit": 1}, timeout=30
         )
+        in_emails = url_in_emails(empty)
     finally:
         file.write_text(before)
     removed = empty.run(*DEPLOY)
 
     assert done.returncode == 0, done.stdout + done.stderr
+    assert in_emails == f"https://{DOMAIN}"
     assert f"Custom domain: https://{DOMAIN} once its DNS record is a CNAME of " in done.stdout
     assert (page.status_code, page.json()["results"]) == (200, [])
     assert removed.returncode == 0, removed.stdout + removed.stderr
     assert "eduflow-local-domain: deleted" in removed.stdout
+    assert DOMAIN not in url_in_emails(empty)
     assert empty.client("apigateway").get_domain_names()["items"] == []
 
 
@@ -188,10 +198,14 @@ def test_smoke_test_finds_missing_settings(empty: Empty) -> None:
     throttle(RATE_PER_SECOND)
     functions.update_event_source_mapping(UUID=emails["UUID"], FunctionResponseTypes=[])
     without_partial_failures = empty.run("infra.smoke_test", "local")
+    functions.update_event_source_mapping(UUID=emails["UUID"], FunctionResponseTypes=["ReportBatchItemFailures"])
+    functions.update_function_configuration(FunctionName=EMAILS.lambda_name("local"), Environment={"Variables": {}})
+    without_url = empty.run("infra.smoke_test", "local")
 
     assert "the stage has its throttling" in without_throttling.stderr
     assert "a batch returns only its failed messages" in without_partial_failures.stderr
-    assert empty.run(*DEPLOY).returncode == 0, "a deploy makes up for both"
+    assert "links in emails lead to this API" in without_url.stderr
+    assert empty.run(*DEPLOY).returncode == 0, "a deploy makes up for them"
     assert empty.run("infra.smoke_test", "local").returncode == 0
 
 
