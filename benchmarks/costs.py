@@ -33,7 +33,7 @@ PRICES = {
 CACHE_GB = 0.1  # the least that ElastiCache Serverless for Valkey bills
 ENDPOINTS, ZONES = 2, 2
 ALARMS = 74
-METRICS = 20
+METRICS = 21
 # What a hit moves at most, with its command: courses with descriptions, and lessons with contents, of 600 characters.
 COURSE_KB, LIST_KB, LESSONS_KB = 2, 8, 8
 ECPU_SOURCE = "https://aws.amazon.com/elasticache/pricing/"

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from chalicelib.adapters import aws, sqs
+from chalicelib.core.email_kinds import EmailKind
 from chalicelib.models.account_emails import AccountEmail
 from chalicelib.models.enrollments import Enrollment
 
@@ -21,8 +22,9 @@ def failed() -> Iterator[dict[str, Any]]:
 
 
 def retry() -> Iterator[int]:
-    """Queue these emails once more, and yield the number so far."""
-    messages = (sqs.email_message(row.email_kind, row.id, "-") for row in _failed())
+    """Queue these emails once more, and yield the number so far. No link that resets a password is sent that late."""
+    rows = (row for row in _failed() if row.email_kind != EmailKind.PASSWORD_RESET)
+    messages = (sqs.email_message(row.email_kind, row.id, "-") for row in rows)
     number = 0
     for accepted in sqs.send_batches(sqs.EMAILS, messages):
         number += len(accepted)

@@ -11,7 +11,6 @@ from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedErro
 
 from chalicelib.adapters import aws
 from chalicelib.core.config import settings
-from chalicelib.core.email_kinds import EmailKind
 from chalicelib.observability import logs
 from chalicelib.observability.logs import error_log
 
@@ -31,9 +30,9 @@ class CascadeTarget(StrEnum):
     INACTIVE = "inactive"  # a student who has been deactivated for long
 
 
-def email_message(kind: EmailKind, email_id: str, request_id: str) -> Message:
+def email_message(kind: str, email_id: str, request_id: str) -> Message:
     """Return the message that requests the email of an enrollment, or an `AccountEmail`, by its ID."""
-    return {"kind": kind.value, "id": email_id, "request_id": request_id}
+    return {"kind": str(kind), "id": email_id, "request_id": request_id}
 
 
 def deletion_message(target: CascadeTarget, entity_id: str) -> Message:

@@ -48,7 +48,7 @@ class Settings:
 
     @cached_property
     def enrollment_shards(self) -> int:
-        """Partitions of each enrollment index. A lower number makes existing rows unreachable."""
+        """Partitions of each index of enrollments and pending emails. A lower number makes rows unreachable."""
         return _positive_integer("ENROLLMENT_SHARDS", "1")
 
     @cached_property
@@ -93,7 +93,7 @@ class Settings:
 
     @cached_property
     def email_changes_per_account(self) -> int:
-        """Changes of the email address of an account by its user in an hour."""
+        """Changes of the email address of an account by its user in a day."""
         return _positive_integer("EMAIL_CHANGES_PER_ACCOUNT", "5")
 
     @cached_property

@@ -59,9 +59,9 @@ class AccountEmail(Table):
         return f"{self.user_id}{self.email_id}"
 
     @property
-    def email_kind(self) -> EmailKind:
-        """What the email is about."""
-        return EmailKind(self.kind)
+    def email_kind(self) -> str:
+        """What the email is about, as `EmailKind` names it, unless another version of this code saved it."""
+        return str(self.kind)
 
     @property
     def recipient_id(self) -> str:
@@ -95,11 +95,6 @@ class AccountEmail(Table):
             address=address,
             email_pending=shard_of(user_id),
         )
-
-    @classmethod
-    def find(cls, email_id: str) -> "AccountEmail | None":
-        """Return the email of an ID in a message, by a consistent read."""
-        return cls.get_or_none(*split_id(email_id))
 
     @classmethod
     def find_with_user(cls, email_id: str) -> "tuple[AccountEmail | None, User | None]":

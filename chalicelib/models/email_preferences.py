@@ -1,4 +1,4 @@
-"""The attributes of a user's row about emails that the user stopped."""
+"""Email preferences: attributes of the user's row."""
 
 from collections.abc import Callable, Set
 from typing import ClassVar, Self
@@ -14,7 +14,7 @@ from chalicelib.models.base import StaleRead, try_conditional
 
 
 class EmailPreferences(Model):
-    """What users stopped, and the secret in their unsubscribe links.
+    """The email preferences of a user, and the secret of the unsubscribe links.
 
     One attribute for each preference, instead of a set: DynamoDB rejects ADD and DELETE of one attribute in the same
     update, and concurrent changes of different preferences must not undo each other.

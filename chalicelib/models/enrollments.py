@@ -62,8 +62,8 @@ class Enrollment(Table):
         return ids.enrollment_id(self.student, self.course, self.suffix)
 
     @property
-    def email_kind(self) -> EmailKind:
-        """What the email of this row is about."""
+    def email_kind(self) -> str:
+        """What the email of this row is about, as `EmailKind` names it."""
         return EmailKind.ENROLLMENT
 
     @property

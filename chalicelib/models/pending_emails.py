@@ -1,4 +1,4 @@
-"""What the rows with a pending email have in common."""
+"""Queries of rows with a pending email."""
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import time
 from collections.abc import Iterator
 from enum import StrEnum
 
@@ -27,7 +28,7 @@ class Ticket(Table):
     id = UnicodeAttribute(hash_key=True)  # <kind>#<user ID>
     hash = UnicodeAttribute()  # SHA-256 of the secret: with 130 random bits, it needs neither salt nor a slow hash
     email = UnicodeAttribute()  # the address that it was sent to
-    auth_version = NumberAttribute()  # of the user at that time: a new password or role makes the ticket void
+    auth_version = NumberAttribute()  # of the user at that time: a new password or role makes a reset void
     expires_at = NumberAttribute()  # Unix seconds; the table's TTL
 
     @classmethod
@@ -70,12 +71,12 @@ class Ticket(Table):
             hmac.compare_digest(str(self.hash), _hash(secret))
             and self.expires_at > now
             and self.email == user.email
-            and self.auth_version == user.auth_version
+            and (self.kind == TicketKind.VERIFY or self.auth_version == user.auth_version)
         )
 
     def add_use(self, transaction: Transaction) -> None:
-        """Delete the ticket in a transaction, unless it was used or replaced; the condition has the label "ticket"."""
-        transaction.delete(self, Ticket.hash == self.hash, label="ticket")
+        """Delete the ticket in a transaction, unless it was used or replaced or has expired."""
+        transaction.delete(self, (Ticket.hash == self.hash) & (Ticket.expires_at > int(time.time())))
 
     @staticmethod
     def _key(kind: TicketKind, user_id: str) -> str:

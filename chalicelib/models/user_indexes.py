@@ -11,7 +11,7 @@ class ByRole(GlobalSecondaryIndex[Any]):
 
     class Meta:
         index_name = "by-role"
-        projection = IncludeProjection(["username", "email", "is_active", "date_joined"])
+        projection = IncludeProjection(["username", "email", "email_verified", "is_active", "date_joined"])
 
     role = UnicodeAttribute(hash_key=True)
     sort_key = UnicodeAttribute(range_key=True)

@@ -55,6 +55,7 @@ class User(EmailPreferences, Table):
     username = UnicodeAttribute(null=True)
     email = UnicodeAttribute(null=True)
     email_verified = BooleanAttribute(default=False)  # whether the user confirmed that the address is theirs
+    email_changed_at = UnicodeAttribute(null=True)  # by the user; an operator or admin does not set it
     role = UnicodeAttribute()
     password_hash = UnicodeAttribute(null=True)
     is_active = BooleanAttribute(default=True)
@@ -71,7 +72,8 @@ class User(EmailPreferences, Table):
     # Classification of all attributes; a test fails for a new attribute that is in none of these.
     # Personal data, not kept on a tombstone.
     ERASED_BY_DELETION = (
-        "username", "email", "email_verified", "password_hash", "sort_key", *EmailPreferences.EMAIL_ATTRIBUTES,
+        "username", "email", "email_verified", "email_changed_at", "password_hash", "sort_key",
+        *EmailPreferences.EMAIL_ATTRIBUTES,
     )  # fmt: skip
     INTERNAL_ATTRIBUTES = ("auth_version", "published_courses", "deleted_at", "lifecycle", "lifecycle_at")
 
@@ -212,16 +214,18 @@ class User(EmailPreferences, Table):
         Raises:
             ConditionFailed: The account changed after its read (its label is "user"), or another condition failed.
         """
-        self._change([User.password_hash.set(password_hash), User.auth_version.add(1)], extend)
+        actions: list[Action] = [User.password_hash.set(password_hash), User.auth_version.add(1)]
+        self._change(actions, self._unchanged(), extend)
 
     def verify_email(self, extend: Extend) -> None:
-        """Record that the email address is the user's. Otherwise as `change_password`, but sessions continue."""
-        self._change([User.email_verified.set(True)], extend)
+        """Record that the email address is the user's, unless it changed. Otherwise as `change_password`."""
+        has_address = User.exists_condition() & (User.email == self.email)
+        self._change([User.email_verified.set(True)], has_address, extend)
 
-    def _change(self, actions: list[Action], extend: Extend) -> None:
+    def _change(self, actions: list[Action], condition: Condition, extend: Extend) -> None:
         transaction = Transaction()
         extend(transaction)
-        transaction.update(self, actions, self._unchanged(), label="user")
+        transaction.update(self, actions, condition, label="user")
         transaction.run()
 
     def rehash_password(self, password_hash: str) -> None:

@@ -7,6 +7,7 @@ from functools import partial
 from chalicelib.adapters.ses import EmailMessage
 from chalicelib.core import clock
 from chalicelib.core.email_kinds import EmailKind
+from chalicelib.core.retry_policy import RESET_HOLD
 from chalicelib.models.account_emails import AccountEmail, split_id
 from chalicelib.models.base import ConditionFailed, Transaction
 from chalicelib.models.throttles import Throttle
@@ -17,10 +18,10 @@ from chalicelib.services.email_rendering import render
 
 
 def find(kind: EmailKind, email_id: str, request_id: str) -> tuple[User, Callable[[str], EmailMessage | None]] | None:
-    """Return the recipient of a pending email, and what composes it with an unsubscribe URL.
+    """Return the recipient of a pending email, and a function that renders it with an unsubscribe URL.
 
-    Return None if it was sent, is not to be sent, or its account was erased. What composes it returns None if there is
-    no reason for the email any more. It issues the ticket of the link.
+    Return None if it was sent, is not to be sent, or its account was erased. The function issues the ticket of the
+    link. It returns None if there is no reason for the email any more.
     """
     email, user = AccountEmail.find_with_user(email_id)
     if user is None:
@@ -31,11 +32,13 @@ def find(kind: EmailKind, email_id: str, request_id: str) -> tuple[User, Callabl
 
 
 def _compose(email: AccountEmail, user: User, unsubscribe_url: str) -> EmailMessage | None:
-    kind = email.email_kind
+    kind = EmailKind(email.email_kind)
     if kind is EmailKind.REPORT:
         day, to = report_emails.date_of(email), str(user.email)
         return report_emails.render(day, to, unsubscribe_url=unsubscribe_url) if user.is_active_admin else None
     if kind is EmailKind.VERIFICATION and user.email_verified:
+        return None
+    if kind is EmailKind.PASSWORD_RESET and not _may_reset(user):
         return None
     return render(kind, str(email.address or user.email), _values(kind, user))
 
@@ -48,16 +51,23 @@ def _values(kind: EmailKind, user: User) -> Mapping[str, str]:
         case EmailKind.PASSWORD_RESET:
             values["link"] = tickets.issue_link(TicketKind.RESET, user)
         case EmailKind.PASSWORD_CHANGED:
-            values["link"] = tickets.account_page()
+            values["link"] = f"{tickets.account_page()}#forgot"
     return values
 
 
+def _may_reset(user: User) -> bool:
+    """Return whether the password may be reset by email: not of an inactive user, nor soon after a new address."""
+    if user.email_changed_at and clock.now() - clock.parse_timestamp(user.email_changed_at) < RESET_HOLD:
+        return False
+    return bool(user.is_active)
+
+
 def _accept_reset(user: User, email_id: str, request_id: str) -> AccountEmail | None:
-    """Save the email that was requested to reset a password, unless the account is inactive or has had too many.
+    """Save the email that was requested to reset a password, unless the account must not or has had too many.
 
     It is saved here, and not by the request: a write for existing accounts only would show which these are.
     """
-    if not user.is_active:
+    if not _may_reset(user):
         return None
     _, own_id = split_id(email_id)
     email = AccountEmail.new(user.id, EmailKind.PASSWORD_RESET, clock.timestamp(), request_id, email_id=own_id)
@@ -72,7 +82,7 @@ def _accept_reset(user: User, email_id: str, request_id: str) -> AccountEmail | 
             return email
         except ConditionFailed as error:
             if AccountEmail in error.failed:  # by an earlier delivery of the message
-                return AccountEmail.find(email_id)
+                return AccountEmail.find_with_user(email_id)[0]
             window = rate_limits.current_window(quota, now)
             if window and window.reserved >= quota.limit:
                 return None

@@ -13,7 +13,7 @@ from chalicelib.models.throttles import Throttle
 from chalicelib.models.tickets import Ticket, TicketKind
 from chalicelib.models.users import User
 from chalicelib.observability import logs
-from chalicelib.observability.logs import audit_log
+from chalicelib.observability.logs import audit_log, error_log
 from chalicelib.security import passwords, signing_keys
 from chalicelib.services import accounts, email_requests, password_attempts, rate_limits, tickets
 
@@ -64,8 +64,11 @@ def reset_password(token: str, password: str, client_ip: str) -> None:
     except ConditionFailed as error:  # used, replaced or made void since it was read
         raise tickets.invalid_token() from error
     audit_log.info("Password reset", event="password.reset", user_id=user.id, address=client_ip)
-    password_attempts.unlock(user.id)
     email_requests.queue(notice)
+    try:
+        password_attempts.unlock(user.id)
+    except Exception:  # the password is set: the response must say so
+        error_log.exception("The limits of failed logins stay", user_id=user.id)
 
 
 def request_verification(caller: Caller) -> None:
@@ -73,23 +76,25 @@ def request_verification(caller: Caller) -> None:
 
     Raises:
         Conflict: The address is verified already.
-        TooManyAttempts: The last one was requested less than a minute ago.
+        TooManyAttempts: It was requested less than a minute ago, or too often on this day.
         NotAuthenticated: The caller's session was revoked.
     """
     user = accounts.get_profile(caller)
     if user.email_verified:
         raise Conflict("The email address is verified already.")
     email = email_requests.create(user.id, EmailKind.VERIFICATION)
-    quota = rate_limits.verifications_of(user.id)
+    quotas = rate_limits.verifications_of(user.id)
     while True:
         transaction = Transaction()
-        Throttle.add_reservation(transaction, quota, int(time.time()))
+        for quota in quotas:
+            Throttle.add_reservation(transaction, quota, int(time.time()))
         email.add_to(transaction)
         try:
             transaction.run()
             break
         except ConditionFailed:
-            rate_limits.require_left(quota, "The email was requested less than a minute ago. Retry later.")
+            for quota in quotas:
+                rate_limits.require_left(quota, "The email was requested too often. Retry later.")
     email_requests.queue(email)
 
 

@@ -64,15 +64,18 @@ def get_profile(caller: Caller) -> User:
 def change_email(caller: Caller, email: str) -> User:
     """Change the email address of the caller's account. It has to be verified again.
 
+    For RESET_HOLD, no password is reset: a stolen token must not suffice to take over the account.
+
     Raises:
         Conflict: The email address exists.
         TooManyAttempts: The caller has changed it too often.
         NotAuthenticated: The caller's session was revoked.
     """
     user = get_profile(caller)
-    if email != user.email:
-        rate_limits.count_email_change(user.id)
-    return users.apply_changes(user.id, {"email": email})
+    if email == user.email:
+        return user
+    rate_limits.count_email_change(user.id)
+    return users.apply_changes(user.id, {"email": email, "email_changed_at": clock.timestamp()})
 
 
 def change_password(caller: Caller, current: str, new: str, client_ip: str) -> None:
@@ -124,12 +127,12 @@ def _create(username: str, email: str, password: str, role: Role, now: datetime,
         date_joined=date_joined,
         sort_key=f"{date_joined}#{user_id}",
     )
-    verification = email_requests.create(user_id, EmailKind.VERIFICATION)
+    verification = None if email_verified else email_requests.create(user_id, EmailKind.VERIFICATION)
     try:
-        user.create(add_nothing if email_verified else verification.add_to)
+        user.create(verification.add_to if verification else add_nothing)
     except IdentityTaken as error:
         raise _taken(error.failed) from error
-    if not email_verified:
+    if verification:
         email_requests.queue(verification)
     return user
 

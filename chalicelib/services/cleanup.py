@@ -37,13 +37,17 @@ class CleanupError(RuntimeError):
     """Steps of a cleanup failed; the message names them, and the log has the exception of each."""
 
 
-def requeue_emails(now: datetime) -> Progress:
+def requeue_account_emails(now: datetime) -> Progress:
+    """Requeue pending emails about accounts, as `requeue_enrollment_emails` does."""
+    return _requeue_pending(AccountEmail, now)
+
+
+def requeue_enrollment_emails(now: datetime) -> Progress:
     """Requeue pending emails whose message was lost, never sent, or failed for reasons that are not the email's.
 
     Each run continues where the last one ended. After EMAIL_REQUEUE_INTERVAL it begins again with the oldest.
     """
-    yield from _requeue_pending(AccountEmail, now)  # first: users wait for these
-    yield from _requeue_pending(Enrollment, now)
+    return _requeue_pending(Enrollment, now)
 
 
 def _requeue_pending(table: type[AccountEmail] | type[Enrollment], now: datetime) -> Progress:
@@ -88,7 +92,8 @@ STEPS: dict[str, Callable[[datetime], Progress]] = {
     "CourseDeletionsRequeued": requeue_course_deletions,
     "UserDeletionsRequeued": requeue_user_deletions,
     "InactiveStudentsQueued": queue_inactive_students,
-    "EmailsRequeued": requeue_emails,
+    "AccountEmailsRequeued": requeue_account_emails,
+    "EmailsRequeued": requeue_enrollment_emails,
 }
 
 

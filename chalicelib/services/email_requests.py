@@ -12,6 +12,6 @@ def create(user_id: str, kind: EmailKind, *, email_id: str = "", address: str | 
     return AccountEmail.new(user_id, kind, clock.timestamp(), logs.request_id.get(), email_id=email_id, address=address)
 
 
-def queue(email: AccountEmail) -> bool:
-    """Request that a saved email is sent now, and return whether SQS accepted that; else the cleanup does it later."""
-    return sqs.send(sqs.EMAILS, sqs.email_message(email.email_kind, email.id, email.request_id))
+def queue(email: AccountEmail) -> None:
+    """Request that a saved email is sent now. If SQS does not accept that, the cleanup does it later."""
+    sqs.send(sqs.EMAILS, sqs.email_message(email.email_kind, email.id, email.request_id))

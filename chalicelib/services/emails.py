@@ -60,7 +60,7 @@ def is_recorded(kind: EmailKind, email_id: str) -> bool:
 
     All emails are saved before their message is sent, but those to reset a password: the worker saves these.
     """
-    return kind is not EmailKind.PASSWORD_RESET or AccountEmail.find(email_id) is not None
+    return kind is not EmailKind.PASSWORD_RESET or AccountEmail.find_with_user(email_id)[0] is not None
 
 
 def _find(kind: EmailKind, email_id: str, request_id: str) -> tuple[User, Compose] | None:

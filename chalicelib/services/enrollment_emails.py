@@ -14,7 +14,7 @@ from chalicelib.services.email_rendering import render
 
 
 def find(enrollment_id: str) -> tuple[User, Callable[[str], EmailMessage]] | None:
-    """Return the recipient of an enrollment's email, and what composes it with an unsubscribe URL.
+    """Return the recipient of an enrollment's email, and a function that renders it with an unsubscribe URL.
 
     Return None if the enrollment, student or course was deleted. All are read by one call.
     """

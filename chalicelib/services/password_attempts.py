@@ -1,6 +1,6 @@
 """Rate limits of passwords, of tickets, and of logins.
 
-An attempt is reserved before the password is verified, so that of any number of concurrent ones only the limit is.
+Each attempt is reserved before the password is verified. So concurrent attempts cannot exceed the limit.
 """
 
 import hashlib

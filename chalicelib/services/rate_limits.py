@@ -16,6 +16,7 @@ LOGIN_WINDOW_SECONDS = 15 * 60
 HOUR_SECONDS = 60 * 60
 DAY_SECONDS = 24 * HOUR_SECONDS
 VERIFICATION_INTERVAL_SECONDS = 60
+VERIFICATIONS_PER_DAY = 10
 
 _IPV6_NETWORK = 64  # the size of a household's network, RFC 6177
 
@@ -46,7 +47,7 @@ def count_email_change(user_id: str) -> None:
     Raises:
         TooManyAttempts: The user has changed it too often.
     """
-    quota = Quota(f"email-changes#{user_id}", settings().email_changes_per_account, HOUR_SECONDS)
+    quota = Quota(f"email-changes#{user_id}", settings().email_changes_per_account, DAY_SECONDS)
     _count(quota, "changes of the email address")
 
 
@@ -55,9 +56,12 @@ def resets_of(user_id: str) -> Quota:
     return Quota(f"resets#{user_id}", settings().password_resets_per_account, HOUR_SECONDS)
 
 
-def verifications_of(user_id: str) -> Quota:
-    """Return the quota of the emails that a user requests to verify an address."""
-    return Quota(f"verifications#{user_id}", 1, VERIFICATION_INTERVAL_SECONDS)
+def verifications_of(user_id: str) -> tuple[Quota, Quota]:
+    """Return the quotas of the emails that a user requests to verify an address: one a minute, and some a day."""
+    return (
+        Quota(f"verifications#{user_id}", 1, VERIFICATION_INTERVAL_SECONDS),
+        Quota(f"daily-verifications#{user_id}", VERIFICATIONS_PER_DAY, DAY_SECONDS),
+    )
 
 
 def enrollments_of(student: str) -> Quota:

@@ -37,6 +37,8 @@ def find_valid(kind: TicketKind, token: str) -> tuple[Ticket, User] | None:
     ticket, user = Ticket.find_with_user(kind, user_id)
     if ticket is None or user is None or not ticket.permits(secret, user, time.time()):
         return None
+    if kind is TicketKind.RESET and not user.is_active:
+        return None
     return ticket, user
 
 

@@ -59,7 +59,8 @@ def test_manual_cleanup_reports_its_messages(stack: RunningStack) -> None:
 
     assert done.returncode == 0, done.stderr
     assert set(json.loads(done.stdout)) == {
-        "EmailsRequeued", "CourseDeletionsRequeued", "UserDeletionsRequeued", "InactiveStudentsQueued",
+        "AccountEmailsRequeued", "EmailsRequeued", "CourseDeletionsRequeued", "UserDeletionsRequeued",
+        "InactiveStudentsQueued",
     }  # fmt: skip
     assert stack.manage("run", "cleanup", "--date", "2026-11-01").returncode == 1
 

@@ -145,7 +145,7 @@ class AccountEmails:
         self.school.comes_to_rest(EMAILS, LONGEST)
         self.school.works_well()
         cleanups = in_parallel(lambda _: self.school.invoke("cleanup"), range(2))
-        assert any(one["EmailsRequeued"] for one in cleanups), cleanups
+        assert any(one["AccountEmailsRequeued"] for one in cleanups), cleanups
         return self._count("SQS refuses half, two cleanups at once")
 
     def _with_ses(self, name: str, fault_for: Callable[[str], Fault | None]) -> Row:

@@ -39,7 +39,7 @@ def reset_password(request: ApiRequest[PasswordReset, None]) -> Response:
 def request_verification(request: ApiRequest[None, None]) -> Response:
     """Request an email with a link that verifies the caller's email address.
 
-    It can be requested every 60 seconds.
+    It can be requested every 60 seconds, ten times a day. A verified address is a conflict.
     """
     account_recovery.request_verification(request.caller)
     return json_response(Accepted(), 202)

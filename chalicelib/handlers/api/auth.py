@@ -48,7 +48,10 @@ blueprint = ApiBlueprint(__name__, authorizer)
     "POST", f"{AUTH_PATH}/register", body=RegisterRequest, responses={201: ProfileRead}, error_statuses={403, 409}
 )
 def register(request: ApiRequest[RegisterRequest, None]) -> Response:
-    """Register a new account."""
+    """Register a new account.
+
+    An email with a link asks the user to verify the address.
+    """
     body = request.body
     user = accounts.register(body.username, body.email, body.password, Role(body.role), client_ip=request.client_ip)
     return json_response(ProfileRead.from_model(user), 201, {"Location": request.url(f"{ME_PATH}/")})
@@ -89,7 +92,11 @@ def get_me(request: ApiRequest[None, None]) -> Response:
 
 @blueprint.endpoint("PATCH", ME_PATH, body=ProfilePatch, responses={200: ProfileRead}, error_statuses={409})
 def update_me(request: ApiRequest[ProfilePatch, None]) -> Response:
-    """Change the caller's email address."""
+    """Change the caller's email address.
+
+    The new address is unverified: an email with a link asks the user to verify it. The old address is informed. For a
+    day, the password of the account cannot be reset by email.
+    """
     fields = request.body.provided_fields()
     caller = request.caller
     user = accounts.change_email(caller, fields["email"]) if fields else accounts.get_profile(caller)

@@ -85,6 +85,6 @@ def _form(base: str, token: UnsubscribeToken, *, is_secondary: bool) -> str:
     emails = _EMAILS[token.scope]
     return _template("unsubscribe-form.html").substitute(
         action=escape(f"{base}{UNSUBSCRIBE_PATH}/?token={token}"),
-        style="secondary" if is_secondary else "primary",
+        attributes=' class="secondary"' if is_secondary else "",
         label=escape(f"Stop {emails[0].lower()}{emails[1:]}"),
     )

@@ -3,7 +3,7 @@
 For each message: (1) check the remaining time; (2) the idempotency record of the email: done means skip, in progress
 means fail; (3) read what the email is about, and its recipient; (4) send through SES; (5) complete the record;
 (6) clear the pending email. A process that dies between 4 and 5 is the one window in which an email is sent twice.
-Tickets are issued between 3 and 4, so that of two such emails the later one has the valid link.
+Tickets are issued between 3 and 4: of two emails for one message, the later one has the valid link.
 
 After its last delivery, a message becomes a dead letter only if the email is at fault: SES rejects it, or the message
 is malformed. Otherwise, such as during an outage, the email stays pending, and the cleanup requeues it.
