@@ -11,6 +11,7 @@ from tests.fault_injection.school import every
 LONGEST = 900
 SEND, RECORD = ("SendRawEmail", ""), ("UpdateItem", "idempotency")
 _ATTEMPTS = 3  # of the client of the idempotency records, at each write
+_NAMES_OF_TABLES = {"TableName", "TransactItems", "RequestItems"}  # members of the calls of DynamoDB
 _BEFORE, _AFTER = Fault.KILLED_BEFORE, Fault.KILLED_AFTER
 
 Met = Iterable[tuple[Call, Fault]]
@@ -59,7 +60,7 @@ def on_send(fault_for: Callable[[str], Fault | None]) -> Rule:
 def refuse_database(period: int) -> Rule:
     """Return a rule that rejects each n-th call of DynamoDB."""
     due = every(period)
-    return lambda call: Fault.REFUSED if (call.table or "TransactItems" in call.body) and next(due) else None
+    return lambda call: Fault.REFUSED if not _NAMES_OF_TABLES.isdisjoint(call.body) and next(due) else None
 
 
 def count_unrecorded_kills(met: Met) -> int:
