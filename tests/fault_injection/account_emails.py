@@ -86,7 +86,7 @@ class AccountEmails:
 
     def killed(self) -> Row:
         """The worker is killed before and after each of its steps."""
-        steps = [("PutItem", "idempotency"), ("GetItem", "account-emails"), ("GetItem", "users")]
+        steps = [("PutItem", "idempotency"), ("BatchGetItem", "")]
         steps += [("TransactWriteItems", ""), ("PutItem", "tickets"), SEND, RECORD, ("DeleteItem", "account-emails")]
         kills = Kills(steps, rounds=1 + self.number // 400, period=10 if self.number > 130 else 2)
         self.school.aws.rule = kills

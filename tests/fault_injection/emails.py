@@ -61,7 +61,7 @@ class Emails:
     def killed(self) -> Row:
         """The worker is killed before and after each of its steps, several times each."""
         steps = [("PutItem", "idempotency"), SEND, RECORD]
-        steps += [("GetItem", "enrollments"), ("UpdateItem", "enrollments"), ("UpdateItem", "users")]
+        steps += [("BatchGetItem", ""), ("UpdateItem", "enrollments"), ("UpdateItem", "users")]
         kills = Kills(steps, rounds=1 + self.number // 400, period=10 if self.number > 400 else 2)
         self.school.aws.rule = kills
         self.school.again_after(EMAILS, WORKER_SECONDS + 3)  # longer than a record is in progress
