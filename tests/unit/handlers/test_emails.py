@@ -19,6 +19,8 @@ from chalicelib.core.retry_policy import MAX_RECEIVE_COUNT
 from chalicelib.core.roles import Role
 from chalicelib.models.courses import Course
 from chalicelib.models.enrollments import Enrollment
+from chalicelib.models.users import User
+from chalicelib.observability import metrics
 from chalicelib.services import cleanup, emails, enrollments
 from tests.factories import create_course, create_user, remove_enrollment
 from tests.unit.email_worker import receive
@@ -258,3 +260,43 @@ def test_subject_is_one_line(aws: None, ses: Ses) -> None:
     email = message_from_bytes(request["RawMessage"]["Data"], policy=default)
     assert email["Subject"] == "You are enrolled in Knots Bcc: eve@example[.]org"
     assert email["Bcc"] is None
+
+
+def test_email_of_an_enrollment_has_both_headers_of_one_click_unsubscription(course: Course, ses: Ses) -> None:
+    ada = enrolled(course, "ada")
+    receive(message(ada))
+
+    [request] = ses.asked
+    email = message_from_bytes(request["RawMessage"]["Data"], policy=default)
+    user = User.find(ada.student)
+    assert user is not None
+    page = "https://api.example.org/api/v1/notifications/unsubscribe/"
+    url = f"{page}?token={user.id}{user.unsubscribe_secret}enrollment"
+    assert email["List-Unsubscribe"] == f"<{url}>, <mailto:eduflow@example.org?subject=unsubscribe>"
+    assert email["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    text = email.get_body(("plain",))
+    assert text is not None and url in text.get_content()
+
+
+def test_email_that_its_recipient_stopped_is_not_sent_and_not_pending(
+    course: Course, ses: Ses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[str] = []
+    monkeypatch.setattr(metrics, "increment", lambda name, number=1: counted.append(name))
+    ada = enrolled(course, "ada")
+    User.set_email_preferences(ada.student, {"enrollment"}, set())
+
+    assert receive(message(ada)) == []
+
+    assert (ses.asked, counted[-1]) == ([], "EmailsUnsubscribed")
+    assert not owes(ada)
+    assert kept(ada).email_failed_at is None
+
+
+def test_other_preferences_do_not_stop_the_email(course: Course, ses: Ses) -> None:
+    ada = enrolled(course, "ada")
+    User.set_email_preferences(ada.student, {"waitlist", "completion", "reports"}, set())
+
+    receive(message(ada))
+
+    assert ses.addresses == ["ada@example.org"]
