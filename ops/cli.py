@@ -127,6 +127,9 @@ def parser() -> argparse.ArgumentParser:
     enrollment = add("enrollment", commands.show_enrollment, "Show an enrollment and the state of its email, as JSON.")
     enrollment.add_argument("what", choices=["show"])
     enrollment.add_argument("id", metavar="ID")
+    user = add("user", commands.user_emails, "Show the state of a user's emails: preferences, limits, pending ones.")
+    user.add_argument("what", choices=["emails"])
+    user.add_argument("name", metavar="NAME", help="the username or email address")
     logs = add("logs", commands.logs, "Show the log lines of all functions, oldest first, as JSON lines.")
     logs.add_argument("--request-id", metavar="ID", help="only the lines of this request, and API Gateway's")
     logs.add_argument(

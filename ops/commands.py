@@ -264,6 +264,16 @@ def show_enrollment(options: argparse.Namespace) -> None:
         raise CommandError(str(error)) from error
 
 
+def user_emails(options: argparse.Namespace) -> None:
+    """Print the state of a user's emails."""
+    from ops import user_emails
+
+    try:
+        print(json.dumps(user_emails.show(options.name), indent=2))
+    except user_emails.UserNotFoundError as error:
+        raise CommandError(str(error)) from error
+
+
 def logs(options: argparse.Namespace) -> None:
     """Print log lines of the functions, and with ``--follow`` new ones until Ctrl-C."""
     from ops import function_logs
