@@ -57,8 +57,8 @@ def fake_api() -> Iterator[FakeApi]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            with Client(app) as client:
-                served = client.http.get(self.path.removeprefix(STAGE))
+            # Not `with Client(app)`: it sets the environment of the stage `dev`, also for other tests of this process.
+            served = Client(app).http.get(self.path.removeprefix(STAGE))
             self._send(served.status_code, dict(served.headers), served.body)
 
         def do_POST(self) -> None:
