@@ -55,10 +55,14 @@ def fake_api() -> Iterator[FakeApi]:
     """Serve the page with a fake API, at a free port."""
     from app import app  # late: other end-to-end tests do not have it in their process
 
+    # Chalice replaces os.environ by that of the client's stage for each request. Two threads that do so at once would
+    # leave it to all later tests of this process. `test` is no stage of the configuration, and has no environment.
+    client, one_at_a_time = Client(app, stage_name="test").http, threading.Lock()
+
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            # Not `with Client(app)`: it sets the environment of the stage `dev`, also for other tests of this process.
-            served = Client(app).http.get(self.path.removeprefix(STAGE))
+            with one_at_a_time:
+                served = client.get(self.path.removeprefix(STAGE))
             self._send(served.status_code, dict(served.headers), served.body)
 
         def do_POST(self) -> None:

@@ -32,7 +32,7 @@ class ApiClient:
     """Sends requests as a caller, or as an anonymous client."""
 
     def __init__(self) -> None:
-        self._http = Client(app).http
+        self._http = Client(app, stage_name="test").http
 
     def call(
         self, method: str, path: str, caller: Caller | None = None, body: Any = None, **headers: str
