@@ -25,6 +25,7 @@ from chalicelib.models.tickets import Ticket, TicketKind
 from chalicelib.models.users import User
 from chalicelib.security import passwords
 from chalicelib.services import accounts, cascade_deletion, cleanup, password_attempts, sessions, users
+from ops import emails
 from tests.clients import PASSWORD
 from tests.factories import create_course, create_user
 from tests.unit.conftest import DynamoDbRequest, log_lines
@@ -694,3 +695,74 @@ def test_button_of_the_notice_leads_to_a_new_reset(http: ApiClient, ada: Caller,
     deliver_all()
 
     assert "https://api.example.org/api/account/#forgot" in mailbox.emails[-1].text
+
+
+def test_rejected_email_is_given_up_listed_and_retried(eve: Caller, mailbox: Mailbox) -> None:
+    email = AccountEmail.new(eve.id, EmailKind.VERIFICATION, clock.timestamp(), "r")
+    late = AccountEmail.new(eve.id, EmailKind.PASSWORD_RESET, clock.timestamp(), "r")
+    for row in (email, late):
+        row.save()
+        message = json.dumps(sqs.email_message(row.email_kind, row.id, "r"))
+        mailbox.errors = [ses.RejectedEmail("MessageRejected", "Address blacklisted.")]
+        assert receive(message, receives=MAX_RECEIVE_COUNT) == [message]
+
+    later = clock.now() + EMAIL_REQUEUE_AFTER * 2
+    assert cleanup.run(later, lambda *_: True)["AccountEmailsRequeued"] == 0
+    assert {(row["id"], row["kind"], row["error"]) for row in emails.failed()} == {
+        (email.id, "verification", "MessageRejected"),
+        (late.id, "password_reset", "MessageRejected"),
+    }
+    sent = len(mailbox.emails)
+    assert [*emails.retry()] == [1], "no link that resets a password is sent weeks later"
+    deliver_all()
+    assert len(mailbox.emails) == sent + 1
+    assert [row["id"] for row in emails.failed()] == [late.id]
+
+
+def test_clock_that_was_set_back_requeues_nothing(eve: Caller) -> None:
+    assert [*AccountEmail.pending_emails("0", "2026-11-27T00:00:00.000000Z", "2026-11-26T00:00:00.000000Z")] == []
+
+
+def test_export_has_links_without_secrets_and_pending_emails(http: ApiClient, eve: Caller, mailbox: Mailbox) -> None:
+    users.apply_changes(eve.id, {"email": "eve@new.example"})
+
+    exported = http.call("GET", "/auth/me/export/", eve).json
+
+    [link] = exported["tickets"]
+    assert (link["kind"], link["email"]) == ("verify", "eve@example.org")
+    assert {email["kind"]: email["address"] for email in exported["account_emails"]} == {
+        "verification": None,
+        "email_changed": "eve@example.org",
+    }
+    assert mailbox.tokens("verify")[0][16:] not in json.dumps(exported)
+
+
+def test_verification_link_used_between_read_and_write(
+    http: ApiClient, eve: Caller, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = mailbox.tokens("verify")[0]
+    change = User.verify_email
+
+    def verify_late(user: User, extend: Any) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(User, "verify_email", change)
+            assert verify(http, token).status == 204
+        change(user, extend)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(User, "verify_email", verify_late)
+        response = verify(http, token)
+
+    assert (response.status, error_codes(response)) == (400, INVALID_TOKEN)
+
+
+def test_attempt_that_ends_with_an_error_is_released(
+    http: ApiClient, ada: Caller, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(settings().__dict__, "failed_logins_per_address", 1)
+    token = requested_token(http, mailbox)
+    with monkeypatch.context() as patch:
+        patch.setattr("chalicelib.services.tickets.find_valid", lambda kind, token: 1 / 0)
+        assert reset(http, token).status == 500
+
+    assert reset(http, token).status == 204
