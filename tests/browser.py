@@ -3,15 +3,14 @@
 import os
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from selenium import webdriver
 
 
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
-    """A headless Chromium with a profile of its own. Without one, the test is skipped; in CI, it fails."""
+@pytest.fixture(scope="session")
+def _chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    """One headless Chromium for all tests of this process: each start of it takes seconds."""
     binary = shutil.which("chromium") or shutil.which("google-chrome")
     driver = shutil.which("chromedriver")
     if not (binary and driver):
@@ -30,9 +29,24 @@ def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
         "--disable-component-update",
         "--disable-sync",
         "--window-size=390,844",
-        f"--user-data-dir={tmp_path}",
+        f"--user-data-dir={tmp_path_factory.mktemp('chromium')}",
     ):
         options.add_argument(argument)
-    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    yield browser
-    browser.quit()
+    chromium = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    yield chromium
+    chromium.quit()
+
+
+@pytest.fixture
+def browser(_chromium: webdriver.Chrome) -> Iterator[webdriver.Chrome]:
+    """Chromium with a new tab, to which emulated devices and media are limited. Without one, the test is skipped.
+
+    In CI, it fails.
+    """
+    first = _chromium.current_window_handle
+    _chromium.switch_to.new_window("tab")
+    _chromium.get_log("browser")  # type: ignore[no-untyped-call]  # of earlier tests
+    yield _chromium
+    _chromium.delete_all_cookies()
+    _chromium.close()
+    _chromium.switch_to.window(first)

@@ -10,6 +10,7 @@ import pytest
 from selenium import webdriver
 
 from devstack.stack import free_ports
+from tests.browser import _chromium as _chromium
 from tests.browser import browser as browser
 from tests.clients import PASSWORD, Actor, Api, log_in, register, unique
 from tests.e2e.account_page import AccountPage, FakeApi, fake_api
