@@ -3,13 +3,13 @@
 from typing import Any
 
 from chalicelib.core import clock
-from chalicelib.core.retry_policy import RESET_HOLD
 from chalicelib.models.account_emails import AccountEmail
 from chalicelib.models.identities import Identity
 from chalicelib.models.throttles import Throttle
 from chalicelib.models.tickets import Ticket
 from chalicelib.models.users import User
 from chalicelib.services import rate_limits
+from chalicelib.services.account_emails import RESET_HOLD
 
 
 class UserNotFoundError(LookupError):

@@ -34,10 +34,5 @@ TOMBSTONE_RETENTION = timedelta(days=1)
 # How long the enrollments of a deactivated student are kept.
 INACTIVE_RETENTION = timedelta(days=30)
 
-# How long the links in emails can be used.
-RESET_LIFETIME = timedelta(minutes=30)
-VERIFICATION_LIFETIME = timedelta(days=7)
-# How long no password is reset after a user changed the address: whoever has a stolen token must not get the link.
-RESET_HOLD = timedelta(days=1)
 # How long an email about an account is kept after SES rejected it.
 FAILED_EMAIL_RETENTION = timedelta(days=30)

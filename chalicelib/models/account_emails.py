@@ -98,8 +98,13 @@ class AccountEmail(Table):
 
     @classmethod
     def find_with_user(cls, email_id: str) -> "tuple[AccountEmail | None, User | None]":
-        """Return the email of an ID in a message, and its user unless erased, by one call with consistent reads."""
+        """Return the email of an ID in a message, and its user unless erased, by one call with consistent reads.
+
+        Return neither for a malformed ID.
+        """
         user_id, own_id = split_id(email_id)
+        if not own_id:  # no key of the table is empty
+            return None, None
         email, user = get_together((cls, (user_id, own_id)), (User, (user_id,)))
         return email, None if user is None or user.deleted_at else user
 

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from enum import StrEnum
 
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
@@ -17,6 +18,9 @@ class TicketKind(StrEnum):
 
     RESET = "reset"  # to set a new password
     VERIFY = "verify"  # to confirm that an email address is the user's
+
+
+LIFETIMES = {TicketKind.RESET: timedelta(minutes=30), TicketKind.VERIFY: timedelta(days=7)}
 
 
 class Ticket(Table):

@@ -1,20 +1,22 @@
 """Emails about accounts, composed when they are sent."""
 
-import time
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from functools import partial
 
 from chalicelib.adapters.ses import EmailMessage
 from chalicelib.core import clock
 from chalicelib.core.email_kinds import EmailKind
-from chalicelib.core.retry_policy import RESET_HOLD
+from chalicelib.core.errors import TooManyAttempts
 from chalicelib.models.account_emails import AccountEmail, split_id
-from chalicelib.models.base import ConditionFailed, Transaction
-from chalicelib.models.throttles import Throttle
+from chalicelib.models.base import ConditionFailed
 from chalicelib.models.tickets import TicketKind
 from chalicelib.models.users import User
-from chalicelib.services import rate_limits, report_emails, tickets
+from chalicelib.services import email_requests, rate_limits, report_emails, tickets
 from chalicelib.services.email_rendering import render
+
+# How long no password is reset after users changed their own address: a stolen token must not suffice for that.
+RESET_HOLD = timedelta(days=1)
 
 
 def find(kind: EmailKind, email_id: str, request_id: str) -> tuple[User, Callable[[str], EmailMessage | None]] | None:
@@ -71,18 +73,10 @@ def _accept_reset(user: User, email_id: str, request_id: str) -> AccountEmail | 
         return None
     _, own_id = split_id(email_id)
     email = AccountEmail.new(user.id, EmailKind.PASSWORD_RESET, clock.timestamp(), request_id, email_id=own_id)
-    quota = rate_limits.resets_of(user.id)
-    while True:
-        now = int(time.time())
-        transaction = Transaction()
-        Throttle.add_reservation(transaction, quota, now)
-        email.add_to(transaction)
-        try:
-            transaction.run()
-            return email
-        except ConditionFailed as error:
-            if AccountEmail in error.failed:  # by an earlier delivery of the message
-                return AccountEmail.find_with_user(email_id)[0]
-            window = rate_limits.current_window(quota, now)
-            if window and window.reserved >= quota.limit:
-                return None
+    try:
+        email_requests.save_within([rate_limits.resets_of(user.id)], email)
+    except TooManyAttempts:
+        return None
+    except ConditionFailed:  # saved by an earlier delivery of the message
+        return AccountEmail.find_with_user(email_id)[0]
+    return email

@@ -1,7 +1,5 @@
 """Forgotten passwords and the verification of email addresses, by links in emails."""
 
-import time
-
 from chalicelib.adapters import sqs
 from chalicelib.core import ids
 from chalicelib.core.caller import Caller
@@ -9,7 +7,6 @@ from chalicelib.core.email_kinds import EmailKind
 from chalicelib.core.errors import Conflict, Throttled
 from chalicelib.models.base import ConditionFailed, Transaction
 from chalicelib.models.identities import Identity
-from chalicelib.models.throttles import Throttle
 from chalicelib.models.tickets import Ticket, TicketKind
 from chalicelib.models.users import User
 from chalicelib.observability import logs
@@ -83,18 +80,7 @@ def request_verification(caller: Caller) -> None:
     if user.email_verified:
         raise Conflict("The email address is verified already.")
     email = email_requests.create(user.id, EmailKind.VERIFICATION)
-    quotas = rate_limits.verifications_of(user.id)
-    while True:
-        transaction = Transaction()
-        for quota in quotas:
-            Throttle.add_reservation(transaction, quota, int(time.time()))
-        email.add_to(transaction)
-        try:
-            transaction.run()
-            break
-        except ConditionFailed:
-            for quota in quotas:
-                rate_limits.require_left(quota, "The email was requested too often. Retry later.")
+    email_requests.save_within(rate_limits.verifications_of(user.id), email)
     email_requests.queue(email)
 
 

@@ -64,7 +64,7 @@ def get_profile(caller: Caller) -> User:
 def change_email(caller: Caller, email: str) -> User:
     """Change the email address of the caller's account. It has to be verified again.
 
-    For RESET_HOLD, no password is reset: a stolen token must not suffice to take over the account.
+    For `account_emails.RESET_HOLD`, no password is reset: a stolen token must not suffice to take over the account.
 
     Raises:
         Conflict: The email address exists.

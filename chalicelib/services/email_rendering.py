@@ -9,14 +9,17 @@ from string import Template
 from chalicelib.adapters import ses
 from chalicelib.core import resources
 from chalicelib.core.email_kinds import PREFERENCE_OF, EmailKind
-from chalicelib.core.retry_policy import RESET_LIFETIME, VERIFICATION_LIFETIME
 from chalicelib.core.text import plain
+from chalicelib.models.tickets import LIFETIMES, TicketKind
 
 SCHOOL = "EduFlow"
 _LINK = "link"
 # RFC 5322, section 2.1.1: lines should not be longer. A course's title can be.
 _MAX_SUBJECT_LENGTH = 78
-_LIFETIMES = {EmailKind.VERIFICATION: VERIFICATION_LIFETIME, EmailKind.PASSWORD_RESET: RESET_LIFETIME}
+_LIFETIMES = {
+    EmailKind.VERIFICATION: LIFETIMES[TicketKind.VERIFY],
+    EmailKind.PASSWORD_RESET: LIFETIMES[TicketKind.RESET],
+}
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,10 @@ import time
 from chalicelib.core import ids
 from chalicelib.core.config import settings
 from chalicelib.core.errors import InvalidInput
-from chalicelib.core.retry_policy import RESET_LIFETIME, VERIFICATION_LIFETIME
-from chalicelib.models.tickets import Ticket, TicketKind
+from chalicelib.models.tickets import LIFETIMES, Ticket, TicketKind
 from chalicelib.models.users import User
 
 _ACCOUNT_PATH = "/api/account/"
-_LIFETIMES = {TicketKind.RESET: RESET_LIFETIME, TicketKind.VERIFY: VERIFICATION_LIFETIME}
 
 
 def issue_link(kind: TicketKind, user: User) -> str:
@@ -19,7 +17,7 @@ def issue_link(kind: TicketKind, user: User) -> str:
     The token follows a ``#``: browsers send it to no server, and in no Referer header (RFC 9110 §4.2.3).
     """
     secret = ids.new_secret()
-    Ticket.replace(kind, user, secret, int(time.time() + _LIFETIMES[kind].total_seconds()))
+    Ticket.replace(kind, user, secret, int(time.time() + LIFETIMES[kind].total_seconds()))
     return f"{account_page()}#{kind}={user.id}{secret}"
 
 

@@ -60,13 +60,13 @@ def emails(event: SQSEvent) -> dict[str, Any]:
 
 
 def _process_record(record: SQSRecord, lambda_context: Any) -> None:
-    message = _parse(record)
+    kind, message = _parse(record)
     logs.request_id.set(message["request_id"])
-    kind, email_id = EmailKind(message["kind"]), message["id"]
+    email_id = message["id"]
     try:
         if lambda_context.get_remaining_time_in_millis() < 1000 * service.MAX_SEND_SECONDS:
             raise InsufficientTimeError
-        _send_once(message=message)
+        _send_once(message=message, kind=kind)
         # Outside of the idempotent function: when only this write fails, the email must not be sent again.
         service.mark_sent(kind, email_id)
     except ses.RejectedEmail as error:
@@ -80,11 +80,10 @@ def _process_record(record: SQSRecord, lambda_context: Any) -> None:
         metrics.increment("EmailsDeferred")
 
 
-def _parse(record: SQSRecord) -> dict[str, str]:
+def _parse(record: SQSRecord) -> tuple[EmailKind, dict[str, str]]:
     try:
         message = dict(record.json_body)
-        EmailKind(message["kind"])
-        return {name: message[name] for name in ("kind", "id", "request_id")}
+        return EmailKind(message["kind"]), {name: message[name] for name in ("kind", "id", "request_id")}
     except (KeyError, TypeError, ValueError):
         error_log.exception("Malformed message", message_id=record.message_id)
         raise
@@ -105,5 +104,5 @@ def _log_failure(record: SQSRecord, message: dict[str, str]) -> bool:
 
 
 @idempotency.idempotent("message", _config, name="email")
-def _send_once(message: dict[str, str]) -> None:
-    service.send(EmailKind(message["kind"]), message["id"], message["request_id"])
+def _send_once(message: dict[str, str], kind: EmailKind) -> None:
+    service.send(kind, message["id"], message["request_id"])

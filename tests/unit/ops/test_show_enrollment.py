@@ -5,6 +5,7 @@ from unittest.mock import Mock
 import pytest
 
 from chalicelib.adapters import ses
+from chalicelib.core.email_kinds import EmailKind
 from chalicelib.core.roles import Role
 from chalicelib.handlers.workers import emails
 from chalicelib.services import enrollments
@@ -19,7 +20,7 @@ def test_enrollment_shows_row_and_idempotency_record(aws: None, monkeypatch: pyt
     message: dict[str, Any] = {"kind": "enrollment", "id": enrollment.id, "request_id": "r"}
     emails._config.register_lambda_context(Mock(get_remaining_time_in_millis=lambda: 60_000))
 
-    emails._send_once(message=message)
+    emails._send_once(message=message, kind=EmailKind.ENROLLMENT)
 
     after = show_enrollment.show(enrollment.id)
     assert (before["email_pending"], before["idempotency_record"]) == (True, None)

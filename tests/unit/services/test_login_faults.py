@@ -33,18 +33,7 @@ class ProcessDied(BaseException):
     """Nothing runs after it."""
 
 
-@pytest.fixture(autouse=True)
-def verified(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The passwords that were verified, without the time of a hash."""
-    passwords_tried: list[str] = []
-
-    def verify(password: str, password_hash: str | None) -> bool:
-        passwords_tried.append(password)
-        return password == PASSWORD and password_hash is not None
-
-    monkeypatch.setattr(passwords, "verify_password", verify)
-    monkeypatch.setattr(passwords, "needs_rehash", lambda kept: False)
-    return passwords_tried
+pytestmark = pytest.mark.usefixtures("verified_passwords")
 
 
 @pytest.fixture
@@ -76,16 +65,18 @@ def stored_logins(student: Caller) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("address", [HOME, ELSEWHERE])
-def test_ten_of_many_concurrent_guesses_are_verified(student: Caller, verified: list[str], address: str) -> None:
+def test_ten_of_many_concurrent_guesses_are_verified(
+    student: Caller, verified_passwords: list[str], address: str
+) -> None:
     """Both with an allowance of the address, and with that of all addresses."""
     assert log_in(student) == "in"
-    verified.clear()
+    verified_passwords.clear()
 
     with ThreadPoolExecutor(24) as pool:
         outcomes = [*pool.map(lambda number: log_in(student, f"guess {number}", address), range(40))]
 
     assert sorted(outcomes) == ["NotAuthenticated"] * 10 + ["TooManyAttempts"] * 30
-    assert len(verified) == 10
+    assert len(verified_passwords) == 10
 
 
 def test_attempt_is_counted_before_its_password_is_verified(student: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,7 +213,11 @@ def test_login_is_not_refused_because_its_release_fails(
 
 @pytest.mark.parametrize("operation", [one for one in OPERATIONS if one != "TransactWriteItems"])
 def test_repeated_call_of_a_login_counts_no_attempt_less(
-    student: Caller, monkeypatch: pytest.MonkeyPatch, retry_clock: FakeClock, verified: list[str], operation: str
+    student: Caller,
+    monkeypatch: pytest.MonkeyPatch,
+    retry_clock: FakeClock,
+    verified_passwords: list[str],
+    operation: str,
 ) -> None:
     """The response of the first call is lost, so that it is made again.
 
@@ -243,7 +238,7 @@ def test_repeated_call_of_a_login_counts_no_attempt_less(
     assert log_in(student) == "in"
     assert lost
     assert stored_logins(student) == (1, 1)
-    verified.clear()
+    verified_passwords.clear()
     outcomes = [log_in(student, "wrong", ELSEWHERE) for _ in range(12)]
-    assert len(verified) <= 10
+    assert len(verified_passwords) <= 10
     assert outcomes[-1] == "TooManyAttempts"

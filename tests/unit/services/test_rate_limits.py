@@ -28,18 +28,7 @@ HOME = "192.0.2.7"
 WRONG = "wrong"
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """No test waits for a hash; gives the passwords that were tried."""
-    tried: list[str] = []
-
-    def matches(password: str, password_hash: str | None) -> bool:
-        tried.append(password)
-        return password == PASSWORD and password_hash is not None
-
-    monkeypatch.setattr(passwords, "verify_password", matches)
-    monkeypatch.setattr(passwords, "needs_rehash", lambda kept: False)
-    return tried
+pytestmark = pytest.mark.usefixtures("verified_passwords")
 
 
 @pytest.fixture
@@ -70,14 +59,16 @@ def tries(name: str, password: str = WRONG, address: str = HOME) -> str:
     return "in"
 
 
-def test_account_is_throttled_after_ten_failures(aws: None, monkeypatch: pytest.MonkeyPatch, quick: list[str]) -> None:
+def test_account_is_throttled_after_ten_failures(
+    aws: None, monkeypatch: pytest.MonkeyPatch, verified_passwords: list[str]
+) -> None:
     student = create_user(Role.STUDENT)
     started = time.time()
 
     responses = [tries(student.username, address=f"192.0.2.{number}") for number in range(12)]
 
     assert responses == ["NotAuthenticated"] * 10 + ["TooManyAttempts"] * 2
-    assert len(quick) == 10
+    assert len(verified_passwords) == 10
     assert tries(student.username, PASSWORD, "198.51.100.1") == "TooManyAttempts"
     with pytest.raises(TooManyAttempts) as throttled:
         sessions.login(student.username, PASSWORD, HOME)
@@ -149,14 +140,14 @@ def test_wrong_current_password_counts(aws: None) -> None:
     assert tries(student.username, PASSWORD) == "TooManyAttempts"
 
 
-def test_no_password_is_verified_without_the_throttle(aws: None, quick: list[str]) -> None:
+def test_no_password_is_verified_without_the_throttle(aws: None, verified_passwords: list[str]) -> None:
     student = create_user(Role.STUDENT)
     boto3.client("dynamodb").delete_table(TableName="eduflow-throttles-test")
 
     with pytest.raises(Exception, match="ResourceNotFoundException"):
         sessions.login(student.username, PASSWORD, HOME)
 
-    assert quick == []
+    assert verified_passwords == []
 
 
 @pytest.mark.parametrize(
@@ -211,7 +202,7 @@ def test_failed_release_raises_the_first_error(
 
 
 def test_unknown_user_costs_as_much_as_a_wrong_password(
-    aws: None, monkeypatch: pytest.MonkeyPatch, quick: list[str]
+    aws: None, monkeypatch: pytest.MonkeyPatch, verified_passwords: list[str]
 ) -> None:
     student = create_user(Role.STUDENT)
     trips = RoundTrips(monkeypatch)
@@ -233,12 +224,12 @@ def test_unknown_user_costs_as_much_as_a_wrong_password(
     for name, password in (("unknown", "wrong"), ("unknown@example.org", PASSWORD)):
         assert calls_of(name, password) == wrong
     assert calls_of(student.username, "wrong") == calls_of("unknown", "wrong"), "a second failure"
-    assert len(quick) == 5
+    assert len(verified_passwords) == 5
     for _ in range(8):
         for name in (student.username, "unknown"):
             assert tries(name) == "NotAuthenticated"
     assert calls_of(student.username, "wrong") == calls_of("unknown", "wrong"), "both are throttled"
-    assert len(quick) == 5 + 16
+    assert len(verified_passwords) == 5 + 16
 
 
 def test_deactivated_user_gets_the_same_response(aws: None) -> None:
