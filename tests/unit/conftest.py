@@ -4,16 +4,12 @@ import json
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
-from threading import RLock
 from typing import Any
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from botocore.loaders import JSONFileLoader
 from moto import mock_aws
-from moto.core.botocore_stubber import BotocoreStubber
 
 from chalicelib.adapters import sqs
 from chalicelib.adapters.dynamodb import connection
@@ -22,33 +18,10 @@ from chalicelib.core.config import settings
 from chalicelib.security import signing_keys
 from infra import stacks
 from tests.stack import TEST_STAGE
+from tests.unit import moto_patches
 from tests.unit.fake_clock import FakeClock
 
-# Each test's AWS is a new one, with new clients: the descriptions of AWS that these read from disk stay the same.
-_LOADER, _load_file = JSONFileLoader(), JSONFileLoader.load_file
-
-
-@cache
-def _load_once(path: str) -> Any:
-    return _load_file(_LOADER, path)
-
-
-def _load_from_memory(loader: JSONFileLoader, path: str) -> Any:
-    return _load_once(path)
-
-
-JSONFileLoader.load_file = _load_from_memory
-
-# moto undoes a transaction that failed by restoring whole tables, with all that other threads changed meanwhile.
-_one_at_a_time, _respond = RLock(), BotocoreStubber.__call__
-
-
-def _respond_alone(stubber: BotocoreStubber, *arguments: Any, **named: Any) -> Any:
-    with _one_at_a_time:
-        return _respond(stubber, *arguments, **named)
-
-
-BotocoreStubber.__call__ = _respond_alone  # type: ignore[assignment, method-assign]
+moto_patches.apply()
 
 FIRST_KEY = "1970-01-01T00:00:00Z"
 
