@@ -392,7 +392,9 @@ def test_301st_registration_of_an_address_in_an_hour_is_throttled(aws: None, clo
                 return f"{error.retry_after} {error.detail}"
             return "in"
 
-        assert {registers() for _ in range(300)} == {"in"}
+        for _ in range(299):
+            rate_limits.count_registration(HOME)
+        assert registers() == "in"
         clock.now += 60
         assert registers() == "3540 Too many registrations from this address. Retry later."
         assert registers("192.0.2.8") == "in"
