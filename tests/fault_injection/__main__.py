@@ -8,6 +8,7 @@ python -m tests.fault_injection account_emails        # 60 users a fault, with t
 python -m tests.fault_injection deletions             # 20,000
 python -m tests.fault_injection reports
 python -m tests.fault_injection emails.killed deletions.lost --number 60
+python -m tests.fault_injection emails.killed api.none --short
 """
 
 import argparse
@@ -25,6 +26,7 @@ from tests.fault_injection.school import School
 from tests.stack import RunningStack, copy_project
 
 NUMBERS = {"api": 24, "emails": 2000, "account_emails": 60, "deletions": 20_000, "reports": 0}
+SHORT_NUMBERS = {"api": 6, "emails": 40, "account_emails": 20, "deletions": 60, "reports": 0}
 
 
 def main() -> int:
@@ -36,7 +38,9 @@ def main() -> int:
     )
     parser.add_argument("faults", nargs="+", help=f"a kind ({', '.join(NUMBERS)}), or one fault: emails.killed")
     parser.add_argument("--number", type=int, help="of enrollments or users for each fault")
+    parser.add_argument("--short", action="store_true", help="with the small numbers of the end-to-end tests")
     options = parser.parse_args()
+    numbers = SHORT_NUMBERS if options.short else NUMBERS
     try:
         wanted = list(_wanted(options.faults))
     except ValueError as error:
@@ -49,7 +53,7 @@ def main() -> int:
         school = School(stack)
         try:
             for kind, fault in wanted:
-                number = NUMBERS[kind] if options.number is None else options.number
+                number = numbers[kind] if options.number is None else options.number
                 started = time.monotonic()
                 for row in importlib.import_module(f"tests.fault_injection.{kind}").run(school, number, fault):
                     tables.setdefault(kind, []).append(dataclasses.asdict(row) | {"good": row.is_good})
