@@ -17,6 +17,7 @@ from chalicelib.security.access import AccessRule, AuthMode
 from chalicelib.web import problems
 from chalicelib.web.endpoint import API_PREFIX, EndpointSpec
 from chalicelib.web.etags import IF_MATCH_PATTERN
+from chalicelib.web.idempotency import KEY_HEADER, KEY_PATTERN, REPLAYED_HEADER
 
 VERSION = "0.1.0"
 _REF = "#/components/schemas/{model}"
@@ -28,7 +29,11 @@ _DESCRIPTION = """Courses, lessons, enrollments and users of an online school.
 Log in at `/auth/login/` and send the access token as `Authorization: Bearer <token>`. In Swagger UI, run
 `POST /api/v1/auth/login/`, copy `access` from the response, and paste it at "Authorize". `make run` creates the account
 `ada` with the password `learn-with-eduflow`. Unknown fields in bodies and unknown query parameters are ignored. Errors
-are problem details (RFC 9457)."""
+are problem details (RFC 9457).
+
+A client that lost the response of a `POST` to `/courses/`, `/lessons/` or `/enrollments/` repeats it with the same
+`Idempotency-Key`: one resource is created. All other operations ignore this header. So do those of `/auth/`: responses
+with tokens are not stored, and a repeated refresh is a sign of a stolen token."""
 _TAGS = {
     "auth": "Registration, login, and the caller's own account.",
     "courses": "Courses. Published courses are public.",
@@ -64,6 +69,12 @@ _PRECONDITIONS = {
         "The ETag that the change is based on, with its quotes. If it is not current, the response is 412.",
     ),
 }
+_IDEMPOTENCY_KEY = (
+    "Identifies this request for 24 hours. A repeated request with the same key and body gets the same status and the "
+    "resource as it is then, with `Idempotency-Replayed: true`. While the first one is in progress, the response is "
+    "409, after the resource was deleted 410, and with another body 422. A request that was refused can be repeated "
+    "with another body."
+)
 
 
 def document(app: Chalice) -> dict[str, Any]:
@@ -154,6 +165,8 @@ def _parameters(endpoint: EndpointSpec) -> Iterable[dict[str, Any]]:
     for name, (status, schema, description) in _PRECONDITIONS.items():
         if status in {*endpoint.responses, *endpoint.error_statuses}:
             yield _parameter("header", name, schema, description)
+    if endpoint.accepts_idempotency_key:
+        yield _parameter("header", KEY_HEADER, {"type": "string", "pattern": KEY_PATTERN}, _IDEMPOTENCY_KEY)
     if endpoint.query:
         model = endpoint.query.model_json_schema()
         for name, schema in model["properties"].items():
@@ -180,6 +193,9 @@ def _responses(endpoint: EndpointSpec, schemas: _Schemas) -> dict[str, Any]:
     problem = {"$ref": _REF.format(model="Problem")}
     for status in sorted(_error_statuses(endpoint)):
         responses[str(status)] = _response(status, problem, "application/problem+json")
+    if endpoint.accepts_idempotency_key:
+        responses["201"]["headers"][REPLAYED_HEADER] = _header("`true` if an earlier request created the resource.")
+        responses["409"]["headers"]["Retry-After"] = _header("Seconds, if a request with this key is in progress.")
     if not isinstance(endpoint.access, AuthMode):  # API Gateway renames the header in responses of the function
         responses["401"]["headers"]["WWW-Authenticate"] = _header("The authentication scheme: Bearer.")
     return responses
@@ -207,6 +223,8 @@ def _error_statuses(endpoint: EndpointSpec) -> set[int]:
         statuses |= {400, 413, 415}
     if endpoint.query or 412 in statuses:
         statuses |= {400}
+    if endpoint.accepts_idempotency_key:
+        statuses |= {409, 410, 422}
     if endpoint.access is not AuthMode.PUBLIC:
         statuses |= {401}
     if not isinstance(endpoint.access, AuthMode):

@@ -6,11 +6,14 @@ DomainError
 ├── Forbidden             the caller may see the resource, but not do this
 ├── NotFound              the resource does not exist, or the caller may not know that it does
 ├── Conflict              the resource exists already, or its state does not allow this
+├── CreatedAndDeleted     an earlier request with the same key created the resource, which was deleted since
+├── KeyReused             the key of an earlier request came with another body
 ├── PreconditionFailed    the resource is not in the version that the caller expects
 ├── RetryLater            the request was not carried out; a later retry helps
 │   ├── WriteContention       concurrent writes to the same resource
 │   ├── Throttled             the database or a queue takes no more requests at present
-│   └── TooManyAttempts       a rate limit is reached
+│   ├── TooManyAttempts       a rate limit is reached
+│   └── RequestInProgress     another request with the same key is in progress
 ├── PayloadTooLarge       the body exceeds the limit
 └── UnsupportedMediaType  the body is not JSON
 """
@@ -71,6 +74,21 @@ class Conflict(DomainError):
     """The resource exists already, or its state does not allow this."""
 
 
+class CreatedAndDeleted(DomainError):
+    """An earlier request with the same key created the resource, which was deleted since, or hidden from the caller."""
+
+    def __init__(self) -> None:
+        super().__init__("The resource that was created with this Idempotency-Key does not exist any more.")
+
+
+class KeyReused(DomainError):
+    """The key of an earlier request came with another body."""
+
+    def __init__(self) -> None:
+        message = "This key was used with another body."
+        super().__init__(message, (FieldError("Idempotency-Key", "key_reused", message),))
+
+
 class PreconditionFailed(DomainError):
     """The resource is not in the version that the caller expects."""
 
@@ -78,8 +96,8 @@ class PreconditionFailed(DomainError):
 class RetryLater(DomainError):
     """The request was not carried out; ``retry_after`` is in seconds."""
 
-    def __init__(self, detail: str, retry_after: int) -> None:
-        super().__init__(detail)
+    def __init__(self, detail: str, retry_after: int, fields: tuple[FieldError, ...] = ()) -> None:
+        super().__init__(detail, fields)
         self.retry_after = retry_after
 
 
@@ -99,6 +117,14 @@ class Throttled(RetryLater):
 
 class TooManyAttempts(RetryLater):
     """A rate limit is reached."""
+
+
+class RequestInProgress(RetryLater):
+    """Another request with the same key is in progress."""
+
+    def __init__(self) -> None:
+        message = "A request with this key is in progress. Retry shortly."
+        super().__init__(message, 1, (FieldError("Idempotency-Key", "in_progress", message),))
 
 
 class PayloadTooLarge(DomainError):

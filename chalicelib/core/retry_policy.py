@@ -1,4 +1,4 @@
-"""Retries and timing of the deferred work: emails, with the lifetimes of their links, and cascade deletions.
+"""Retries and timing: of emails, with the lifetimes of their links, of cascade deletions, and of repeated requests.
 
 These numbers depend on each other and on those of data.yaml and .chalice/config.json. A test checks the inequalities.
 """
@@ -36,3 +36,8 @@ INACTIVE_RETENTION = timedelta(days=30)
 
 # How long an email about an account is kept after SES rejected it.
 FAILED_EMAIL_RETENTION = timedelta(days=30)
+
+# How long a request holds the lease of its Idempotency-Key: no function of its time is running afterwards.
+REQUEST_LEASE_SECONDS = 35
+# How long an Idempotency-Key is valid after the last request that could create the resource.
+IDEMPOTENCY_KEY_TTL = timedelta(hours=24)

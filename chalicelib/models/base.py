@@ -127,6 +127,10 @@ class StaleRead(ConditionFailed):
     """A row changed after it was read. A retry reads it again."""
 
 
+class AlreadyCreated(ConditionFailed):
+    """An entity with the ID of a new one exists. Nothing was written."""
+
+
 class Transaction:
     """The items of one write transaction. A ``label`` names an item in ConditionFailed."""
 

@@ -9,7 +9,15 @@ from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
 
 from chalicelib.core.caller import Caller
 from chalicelib.core.errors import RetryLater
-from chalicelib.models.base import ConditionFailed, StaleRead, Table, TableMeta, Transaction, try_conditional
+from chalicelib.models.base import (
+    AlreadyCreated,
+    ConditionFailed,
+    StaleRead,
+    Table,
+    TableMeta,
+    Transaction,
+    try_conditional,
+)
 from chalicelib.models.course_listings import CourseListing, keyword_row, keywords, listing_rows
 from chalicelib.models.ledger import Event, LedgerEntry, record_deletion
 from chalicelib.models.users import User
@@ -94,6 +102,7 @@ class Course(Table):
         """Save a new course of the writer with its listings.
 
         Raises:
+            AlreadyCreated: There is a course with its ID, or its tombstone.
             WriterOutdated: The writer was erased or deactivated, or has another role now.
         """
         self._save(None, writer)
@@ -181,7 +190,7 @@ class Course(Table):
         for key, row in old_rows.items():
             if key not in new_rows and not (self.is_published and row.is_keyword):
                 transaction.delete(row)
-        transaction.put(self, Course.version == old.version if old else Course.id.does_not_exist())
+        transaction.put(self, Course.version == old.version if old else Course.id.does_not_exist(), label="course")
         for key, row in new_rows.items():
             if key not in old_rows:
                 transaction.put(row)
@@ -191,6 +200,8 @@ class Course(Table):
         except ConditionFailed as error:
             if "writer" in error.failed:
                 raise WriterOutdated(error.failed) from error
+            if old is None and "course" in error.failed:
+                raise AlreadyCreated(error.failed) from error
             raise (OwnerDeleted if "owner" in error.failed else StaleRead)(error.failed) from error
 
     def _add_publication(self, transaction: Transaction, old: "Course | None", writer: Caller) -> None:

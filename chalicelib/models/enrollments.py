@@ -82,13 +82,15 @@ class Enrollment(Table):
         return self.email_pending is not None
 
     @classmethod
-    def new(cls, student: str, course: str, created_at: str, request_id: str) -> "Enrollment":
+    def new(
+        cls, student: str, course: str, created_at: str, request_id: str, suffix: str | None = None
+    ) -> "Enrollment":
         """Return an enrollment with a pending email, not yet saved."""
         shard = shard_of(student)
         return cls(
             student,
             course,
-            suffix=ids.new_suffix(),
+            suffix=suffix or ids.new_suffix(),
             sort_key=f"{created_at}#{student}{course}",
             shard=shard,
             course_shard=f"{course}#{shard}",

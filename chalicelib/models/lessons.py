@@ -6,7 +6,7 @@ from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 from pynamodb.indexes import KeysOnlyProjection, LocalSecondaryIndex
 
 from chalicelib.core import ids
-from chalicelib.models.base import ConditionFailed, StaleRead, Table, TableMeta, Transaction
+from chalicelib.models.base import AlreadyCreated, ConditionFailed, StaleRead, Table, TableMeta, Transaction
 from chalicelib.models.courses import Course
 
 
@@ -80,11 +80,12 @@ class Lesson(Table):
         """Save a new lesson and increment its course's count.
 
         Raises:
+            AlreadyCreated: There is a lesson with its ID.
             StaleRead: The course changed after it was read.
         """
         self._set_sort_key()
         transaction = Transaction()
-        transaction.put(self, Lesson.course.does_not_exist())
+        transaction.put(self, Lesson.course.does_not_exist(), label="lesson")
         course.add_to_lessons_count(transaction, 1)
         _run(transaction)
 
@@ -119,4 +120,4 @@ def _run(transaction: Transaction) -> None:
     try:
         transaction.run()
     except ConditionFailed as error:
-        raise StaleRead(error.failed) from error
+        raise (AlreadyCreated if "lesson" in error.failed else StaleRead)(error.failed) from error

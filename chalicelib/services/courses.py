@@ -32,17 +32,21 @@ def can_edit(caller: Caller, course: Course | RenderedCourse | LessonsOfCourse) 
     return caller.is_admin or (caller.role is Role.INSTRUCTOR and course.owner_id == caller.id)
 
 
-def create(caller: Caller, fields: Mapping[str, Any], now: datetime | None = None) -> Course:
+def create(
+    caller: Caller, fields: Mapping[str, Any], now: datetime | None = None, course_id: str | None = None
+) -> Course:
     """Create a course, owned by the caller. ``fields`` are title, description, price_cents and is_published.
 
     Raises:
+        AlreadyCreated: The ID was given, and a course has or had it.
         Forbidden: The caller is a student.
         NotAuthenticated: The caller was erased or deactivated, or has another role now.
     """
     if caller.role not in (Role.ADMIN, Role.INSTRUCTOR):
         raise Forbidden("Only instructors and admins can create courses.")
     at = clock.format_timestamp(now or clock.now())
-    course = Course(ids.new_id(), owner_id=caller.id, owner=caller.username, created_at=at, updated_at=at, **fields)
+    course_id = course_id or ids.new_id()
+    course = Course(course_id, owner_id=caller.id, owner=caller.username, created_at=at, updated_at=at, **fields)
     try:
         with course_cache.invalidating(None, course):
             course.create(caller)

@@ -28,7 +28,7 @@ from chalicelib.observability import logs
 from chalicelib.services import course_cache, rate_limits
 
 
-def enroll(caller: Caller, course_id: str, now: datetime | None = None) -> Enrollment:
+def enroll(caller: Caller, course_id: str, now: datetime | None = None, suffix: str | None = None) -> Enrollment:
     """Enroll the caller in a published course, and request the email to them.
 
     The row records the pending email, so that none is lost when the queue is not reachable.
@@ -46,9 +46,21 @@ def enroll(caller: Caller, course_id: str, now: datetime | None = None) -> Enrol
     if course is None or not course.is_published:
         raise InvalidInput.for_field("course", "does_not_exist", "The course does not exist or is not published.")
     created_at = clock.format_timestamp(now or clock.now())
-    enrollment = Enrollment.new(caller.id, course.id, created_at, logs.request_id.get())
+    enrollment = Enrollment.new(caller.id, course.id, created_at, logs.request_id.get(), suffix)
     _insert(caller, enrollment)
     sqs.send(sqs.EMAILS, sqs.email_message(enrollment.email_kind, enrollment.id, enrollment.request_id))
+    return enrollment
+
+
+def get_own(caller: Caller, enrollment_id: str) -> Enrollment:
+    """Return an enrollment of the caller.
+
+    Raises:
+        NotFound: It does not exist, or is another student's.
+    """
+    enrollment = Enrollment.find(enrollment_id)
+    if enrollment is None or enrollment.student != caller.id:
+        raise _not_found()
     return enrollment
 
 

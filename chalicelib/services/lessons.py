@@ -16,10 +16,13 @@ from chalicelib.services import course_cache, courses
 from chalicelib.services.rendering import LessonsOfCourse, RenderedLesson, render_lesson
 
 
-def create(caller: Caller, course_id: str, fields: Mapping[str, Any], now: datetime | None = None) -> Lesson:
+def create(
+    caller: Caller, course_id: str, fields: Mapping[str, Any], now: datetime | None = None, suffix: str | None = None
+) -> Lesson:
     """Add a lesson to a course. ``fields`` are title, content, duration_min and order_index.
 
     Raises:
+        AlreadyCreated: The suffix of the ID was given, and a lesson has this ID.
         InvalidInput: The course does not exist, or the caller may not view it.
         Forbidden: The caller may not edit the course.
     """
@@ -31,7 +34,7 @@ def create(caller: Caller, course_id: str, fields: Mapping[str, Any], now: datet
         except NotFound as error:
             raise InvalidInput.for_field("course", "does_not_exist", "Course not found.") from error
         _require_editor(caller, course)
-        lesson = Lesson(course.id, ids.new_suffix(), created_at=created_at, **fields)
+        lesson = Lesson(course.id, suffix or ids.new_suffix(), created_at=created_at, **fields)
         with course_cache.invalidating(course, course):
             lesson.create(course)
         return lesson
@@ -57,6 +60,16 @@ def get(caller: Caller | None, lesson_id: str) -> RenderedLesson:
     if lessons is None or not courses.can_view(caller, lessons):
         raise _not_found()
     [lesson] = lessons.page.items
+    return lesson
+
+
+def get_uncached(caller: Caller, lesson_id: str) -> Lesson:
+    """Return a lesson from the database.
+
+    Raises:
+        NotFound: It does not exist, or the caller may not view its course.
+    """
+    lesson, _ = _find_visible(caller, lesson_id)
     return lesson
 
 
@@ -104,10 +117,15 @@ def _find(lesson_id: str) -> tuple[Lesson | None, Course | None]:
     return lesson, Course.find(lesson.course) if lesson else None
 
 
-def _load_for_update(caller: Caller, lesson_id: str, versions: ExpectedVersions) -> tuple[Lesson, Course]:
+def _find_visible(caller: Caller, lesson_id: str) -> tuple[Lesson, Course]:
     lesson, course = _find(lesson_id)
     if lesson is None or course is None or not courses.can_view(caller, course):
         raise _not_found()
+    return lesson, course
+
+
+def _load_for_update(caller: Caller, lesson_id: str, versions: ExpectedVersions) -> tuple[Lesson, Course]:
+    lesson, course = _find_visible(caller, lesson_id)
     _require_editor(caller, course)
     if versions is not None and lesson.version not in versions:
         raise PreconditionFailed("The lesson has changed since you read it.")

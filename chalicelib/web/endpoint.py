@@ -35,6 +35,7 @@ class EndpointSpec:
     responses: Mapping[int, type[BaseModel] | None]
     error_statuses: frozenset[int]
     reports_cache_status: bool
+    accepts_idempotency_key: bool
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class ApiRequest(Generic[Body, Query]):
     caller_or_none: Caller | None  # None where a token is optional and none was sent
     body: Body
     query: Query
+    idempotency_key: str | None = None  # only of an endpoint that accepts one
 
     @property
     def caller(self) -> Caller:

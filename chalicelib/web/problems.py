@@ -15,8 +15,8 @@ WWW_AUTHENTICATE = {"WWW-Authenticate": 'Bearer realm="EduFlow"'}
 # RFC 6750 §3.1: it has an error code only if the request has a token.
 WWW_AUTHENTICATE_INVALID_TOKEN = {"WWW-Authenticate": 'Bearer realm="EduFlow", error="invalid_token"'}
 
-# RFC 9110 renamed it; http.HTTPStatus has the new phrase since Python 3.13.
-_RENAMED_PHRASES = {413: "Content Too Large"}
+# RFC 9110 renamed them; http.HTTPStatus has the new phrases since Python 3.13.
+_RENAMED_PHRASES = {413: "Content Too Large", 422: "Unprocessable Content"}
 
 STATUS_BY_ERROR: Mapping[type[DomainError], int] = {
     errors.InvalidInput: 400,
@@ -24,9 +24,12 @@ STATUS_BY_ERROR: Mapping[type[DomainError], int] = {
     errors.Forbidden: 403,
     errors.NotFound: 404,
     errors.Conflict: 409,
+    errors.RequestInProgress: 409,
+    errors.CreatedAndDeleted: 410,
     errors.PreconditionFailed: 412,
     errors.PayloadTooLarge: 413,
     errors.UnsupportedMediaType: 415,
+    errors.KeyReused: 422,
     errors.WriteContention: 429,
     errors.Throttled: 429,
     errors.TooManyAttempts: 429,

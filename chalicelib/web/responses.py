@@ -11,9 +11,10 @@ from chalicelib.web import problems
 
 CORS = CORSConfig(
     allow_origin="*",
-    allow_headers=["If-Match", "If-None-Match"],
+    allow_headers=["Idempotency-Key", "If-Match", "If-None-Match"],
     expose_headers=[
         "ETag",
+        "Idempotency-Replayed",
         "Location",
         "Retry-After",
         "WWW-Authenticate",

@@ -18,6 +18,7 @@ from chalicelib.security.access import ROUTE_ACCESS, AccessRule, AuthMode
 from chalicelib.web import request_context
 from chalicelib.web.authentication import authenticate
 from chalicelib.web.endpoint import ApiRequest, EndpointSpec, View
+from chalicelib.web.idempotency import parse_idempotency_key
 from chalicelib.web.requests import parse_body, parse_query
 from chalicelib.web.responses import CORS, NO_STORE, error_response, internal_error_response
 
@@ -43,12 +44,14 @@ class ApiBlueprint(Blueprint):
         query: type[BaseModel] | None = None,
         error_statuses: AbstractSet[int] = frozenset(),
         reports_cache_status: bool = False,
+        accepts_idempotency_key: bool = False,
     ) -> Callable[[View], View]:
         """Declare a view with its route, input and responses.
 
         The view is called with an `ApiRequest` and the path parameters. ROUTE_ACCESS defines who may call it.
         ``error_statuses`` are those that do not follow from the rest of the declaration. With
-        ``reports_cache_status``, the header X-Cache reports whether the cache served the response.
+        ``reports_cache_status``, the header X-Cache reports whether the cache served the response. With
+        ``accepts_idempotency_key``, the view returns a `creation_response`.
 
         Raises:
             UnlistedRouteError: ROUTE_ACCESS does not list the route.
@@ -69,6 +72,7 @@ class ApiBlueprint(Blueprint):
                 responses=responses,
                 error_statuses=frozenset(error_statuses),
                 reports_cache_status=reports_cache_status,
+                accepts_idempotency_key=accepts_idempotency_key,
             )
             self.route(
                 path,
@@ -121,7 +125,8 @@ def _respond(spec: EndpointSpec, view: View, parameters: dict[str, str]) -> Resp
         caller = authenticate(spec.access, request)
         request_context.user_id.set(caller.id if caller else None)
         body, query = parse_body(spec.body, request), parse_query(spec.query, request)
-        return view(ApiRequest(request, caller, body, query), **parameters)
+        key = parse_idempotency_key(request) if spec.accepts_idempotency_key else None
+        return view(ApiRequest(request, caller, body, query, key), **parameters)
     except DomainError as error:
         response = error_response(error, request_context.instance_path(request))
         error_log.info(error.detail, status=response.status_code, error=type(error).__name__)

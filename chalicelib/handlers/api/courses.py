@@ -4,6 +4,7 @@ from typing import Any
 
 from chalice.app import Response
 
+from chalicelib.core import ids
 from chalicelib.core.caller import Caller
 from chalicelib.handlers.authorizer import authorizer
 from chalicelib.schemas.courses import (
@@ -17,8 +18,9 @@ from chalicelib.schemas.courses import (
 from chalicelib.services import courses
 from chalicelib.web.endpoint import API_PREFIX, ApiRequest
 from chalicelib.web.etags import conditional_response, if_match_versions, updated_response
+from chalicelib.web.idempotency import creation_response
 from chalicelib.web.pagination import page_request, rendered_page_response
-from chalicelib.web.responses import json_response, no_content
+from chalicelib.web.responses import no_content
 from chalicelib.web.routing import ApiBlueprint
 
 COLLECTION_PATH = f"{API_PREFIX}/courses"
@@ -43,12 +45,19 @@ def list_public_courses(request: ApiRequest[None, PublicCourseQuery]) -> Respons
     return _list(request, None, own=False)
 
 
-@blueprint.endpoint("POST", COLLECTION_PATH, body=CourseWrite, responses={201: CourseRead})
+@blueprint.endpoint(
+    "POST", COLLECTION_PATH, body=CourseWrite, responses={201: CourseRead}, accepts_idempotency_key=True
+)
 def create_course(request: ApiRequest[CourseWrite, None]) -> Response:
     """Create a course, owned by the caller."""
-    course = courses.create(request.caller, request.body.provided_fields())
-    location = request.url(f"{COLLECTION_PATH}/{course.id}/")
-    return json_response(CourseRead.from_model(course), 201, {"Location": location})
+    caller, fields = request.caller, request.body.provided_fields()
+    return creation_response(
+        request,
+        CourseRead.from_model,
+        new_seed=ids.new_id,
+        create=lambda course_id: courses.create(caller, fields, course_id=course_id),
+        find=lambda course_id: courses.get_uncached(caller, course_id),
+    )
 
 
 @blueprint.endpoint(

@@ -2,12 +2,14 @@
 
 from chalice.app import Response
 
+from chalicelib.core import ids
 from chalicelib.handlers.authorizer import authorizer
 from chalicelib.schemas.enrollments import EnrollmentCreate, EnrollmentList, EnrollmentQuery, EnrollmentRead
 from chalicelib.services import enrollments
 from chalicelib.web.endpoint import API_PREFIX, ApiRequest
+from chalicelib.web.idempotency import creation_response
 from chalicelib.web.pagination import page_request, page_response
-from chalicelib.web.responses import json_response, no_content
+from chalicelib.web.responses import no_content
 from chalicelib.web.routing import ApiBlueprint
 
 COLLECTION_PATH = f"{API_PREFIX}/enrollments"
@@ -30,16 +32,26 @@ def list_enrollments(request: ApiRequest[None, EnrollmentQuery]) -> Response:
 
 
 @blueprint.endpoint(
-    "POST", COLLECTION_PATH, body=EnrollmentCreate, responses={201: EnrollmentRead}, error_statuses={409}
+    "POST",
+    COLLECTION_PATH,
+    body=EnrollmentCreate,
+    responses={201: EnrollmentRead},
+    error_statuses={409},
+    accepts_idempotency_key=True,
 )
 def create_enrollment(request: ApiRequest[EnrollmentCreate, None]) -> Response:
     """Enroll the caller, a student, in a published course.
 
     The student receives an email.
     """
-    enrollment = enrollments.enroll(request.caller, request.body.course)
-    location = request.url(f"{COLLECTION_PATH}/{enrollment.id}/")
-    return json_response(EnrollmentRead.from_model(enrollment), 201, {"Location": location})
+    caller, course = request.caller, request.body.course
+    return creation_response(
+        request,
+        EnrollmentRead.from_model,
+        new_seed=ids.new_suffix,
+        create=lambda suffix: enrollments.enroll(caller, course, suffix=suffix),
+        find=lambda suffix: enrollments.get_own(caller, ids.enrollment_id(caller.id, course, suffix)),
+    )
 
 
 @blueprint.endpoint("DELETE", ITEM_PATH, responses={204: None}, error_statuses={404})

@@ -4,6 +4,7 @@ from typing import Any
 
 from chalice.app import Response
 
+from chalicelib.core import ids
 from chalicelib.handlers.authorizer import authorizer
 from chalicelib.schemas.lessons import (
     LessonCreate,
@@ -16,8 +17,9 @@ from chalicelib.schemas.lessons import (
 from chalicelib.services import lesson_listing, lessons
 from chalicelib.web.endpoint import API_PREFIX, ApiRequest
 from chalicelib.web.etags import conditional_response, if_match_versions, updated_response
+from chalicelib.web.idempotency import creation_response
 from chalicelib.web.pagination import page_request, rendered_page_response
-from chalicelib.web.responses import json_response, no_content
+from chalicelib.web.responses import no_content
 from chalicelib.web.routing import ApiBlueprint
 
 COLLECTION_PATH = f"{API_PREFIX}/lessons"
@@ -36,12 +38,19 @@ def list_lessons(request: ApiRequest[None, LessonQuery]) -> Response:
     return rendered_page_response(request, page, (lesson.json for lesson in page.items))
 
 
-@blueprint.endpoint("POST", COLLECTION_PATH, body=LessonCreate, responses={201: LessonRead})
+@blueprint.endpoint(
+    "POST", COLLECTION_PATH, body=LessonCreate, responses={201: LessonRead}, accepts_idempotency_key=True
+)
 def create_lesson(request: ApiRequest[LessonCreate, None]) -> Response:
     """Add a lesson to a course."""
-    lesson = lessons.create(request.caller, request.body.course, request.body.provided_fields())
-    location = request.url(f"{COLLECTION_PATH}/{lesson.id}/")
-    return json_response(LessonRead.from_model(lesson), 201, {"Location": location})
+    caller, course, fields = request.caller, request.body.course, request.body.provided_fields()
+    return creation_response(
+        request,
+        LessonRead.from_model,
+        new_seed=ids.new_suffix,
+        create=lambda suffix: lessons.create(caller, course, fields, suffix=suffix),
+        find=lambda suffix: lessons.get_uncached(caller, ids.lesson_id(course, suffix)),
+    )
 
 
 @blueprint.endpoint(
