@@ -108,6 +108,10 @@ def _call_the_api(stack: RunningStack, admin: Actor) -> None:
     ):
         assert teacher.call("PATCH", path, json=change).ok
     enrollment = student.enroll_in(course)
+    for course_id, status in ((draft["id"], 201), ("0" * 16, 400)):
+        key = {"Idempotency-Key": f"tour-{course_id}"}
+        response = teacher.post("/lessons/", {"course": course_id, "title": "Once"}, headers=key)
+        assert response.status_code == status
     for actor, path in (
         (student, "/courses/?search=new"),
         (student, "/lessons/"),

@@ -11,6 +11,7 @@ from chalicelib.core.caller import Caller
 from chalicelib.core.roles import Role
 from chalicelib.models.courses import Course
 from chalicelib.models.enrollments import Enrollment
+from chalicelib.models.idempotency_records import IdempotencyRecord
 from chalicelib.models.lessons import Lesson
 from tests.factories import create_course, create_user
 from tests.unit.handlers.conftest import ApiClient, ApiResponse
@@ -18,6 +19,12 @@ from tests.unit.handlers.conftest import ApiClient, ApiResponse
 KEY = "8e03978e-40d5-43dd"
 RESOURCES = ("courses", "lessons", "enrollments")
 Respond = Callable[[], Any]
+only_courses = pytest.mark.parametrize("resource", ["courses"])
+CALLS = {  # without a key; a first request also makes one write before, and one after the transaction
+    "courses": ["TransactWriteItems"],
+    "lessons": ["GetItem", "TransactWriteItems"],
+    "enrollments": ["GetItem", "TransactWriteItems", "SendMessage"],
+}
 
 
 class Creation:
@@ -135,3 +142,22 @@ def response_lost() -> Callable[[int, str, dict[str, Any], Respond], Any]:
         return response
 
     return change
+
+
+def codes(response: ApiResponse) -> list[str]:
+    return [error["code"] for error in response.json.get("errors", [])]
+
+
+def records() -> list[IdempotencyRecord]:
+    return [*IdempotencyRecord.scan()]
+
+
+def is_replayed(response: ApiResponse) -> bool:
+    return response.headers.get("idempotency-replayed") == "true"
+
+
+def leave_in_progress(creation: Creation, aws_calls: AwsCalls) -> None:
+    """Kill a request when the resource is created, and its record is not completed."""
+    number = len(CALLS[creation.resource])
+    with pytest.raises(Killed):
+        aws_calls.during(killed_at(number, after=True), creation.send)
