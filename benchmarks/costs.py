@@ -83,6 +83,9 @@ KINDS = [
     Kind("login", 120, reads=4, writes=12),
     # A transaction costs twice the writes: the row, the hourly limit, and two conditions. And four indexes.
     Kind("enrolling", 22, reads=1, writes=12, messages=1, cached=2),
+    # In addition, the idempotency record is saved and completed. A repeated request fails to save it, and reads.
+    Kind("enrolling with an Idempotency-Key", 28, reads=1, writes=14, messages=1, cached=2),
+    Kind("enrolling again with the same key", 14, reads=1, writes=1),
     Kind("email of an enrollment (ten in a batch)", 60, reads=4, writes=4, messages=0.2, mails=1, is_http=False),
     # Limit; a transaction of two identities, the user and the pending email; and two indexes.
     Kind("registration", 120, reads=1, writes=11, messages=1),

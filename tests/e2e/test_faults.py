@@ -27,8 +27,13 @@ def test_faults_lose_and_double_nothing() -> None:
     _run(*emails, *requests, "--short")
 
 
+@pytest.mark.timeout(600)
+def test_requests_with_a_key_create_one_resource_although_killed() -> None:
+    _run("idempotency.killed", "idempotency.every_third_response_lost", "--number", "6")
+
+
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("kind", ["api", "emails", "account_emails", "deletions", "reports"])
+@pytest.mark.parametrize("kind", ["api", "idempotency", "emails", "account_emails", "deletions", "reports"])
 def test_faults(kind: str) -> None:
     _run(kind)

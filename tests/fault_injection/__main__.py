@@ -3,6 +3,7 @@
 The exit status is 1 if data was lost.
 
 python -m tests.fault_injection api                   # 24 requests a fault and operation
+python -m tests.fault_injection idempotency           # 24 keys a fault and operation
 python -m tests.fault_injection emails                # 2,000 enrollments a fault
 python -m tests.fault_injection account_emails        # 60 users a fault, with three emails each
 python -m tests.fault_injection deletions             # 20,000
@@ -25,8 +26,8 @@ from typing import Any
 from tests.fault_injection.school import School
 from tests.stack import RunningStack, copy_project
 
-NUMBERS = {"api": 24, "emails": 2000, "account_emails": 60, "deletions": 20_000, "reports": 0}
-SHORT_NUMBERS = {"api": 6, "emails": 40, "account_emails": 20, "deletions": 60, "reports": 0}
+NUMBERS = {"api": 24, "idempotency": 24, "emails": 2000, "account_emails": 60, "deletions": 20_000, "reports": 0}
+SHORT_NUMBERS = {"api": 6, "idempotency": 6, "emails": 40, "account_emails": 20, "deletions": 60, "reports": 0}
 
 
 def main() -> int:

@@ -67,3 +67,8 @@ def test_email_fits_into_one_invocation() -> None:
 def test_tombstone_outlasts_access_tokens_and_requeues() -> None:
     assert timedelta(minutes=30) < policy.TOMBSTONE_RETENTION  # the lifetime of an access token
     assert policy.TOMBSTONE_RETENTION > policy.DELETION_REQUEUE_AFTER
+
+
+def test_lease_of_a_key_outlasts_every_request() -> None:
+    assert timedelta(seconds=policy.REQUEST_LEASE_SECONDS) < policy.IDEMPOTENCY_KEY_TTL
+    assert policy.REQUEST_LEASE_SECONDS > policy.API_TIMEOUT_SECONDS

@@ -4,11 +4,13 @@ import json
 from typing import Any
 
 import pytest
+import requests
 
 from chalicelib.core.config import settings
 from chalicelib.core.roles import Role
 from chalicelib.models.courses import Course
 from chalicelib.models.users import User
+from infra.config import PROJECT
 from tests.factories import create_course, create_user
 from tests.unit.fake_clock import FakeClock
 from tests.unit.handlers.api.idempotency import (
@@ -277,6 +279,56 @@ def test_responses_with_and_without_a_key_have_the_same_fields(creation: Creatio
 
     assert [*plain.json] == [*keyed.json]
     assert {*plain.headers} == {*keyed.headers}
+
+
+def test_record_takes_one_write_unit(creation: Creation) -> None:
+    """A kilobyte is one unit, and benchmarks/costs.py counts two writes."""
+    creation.send("k" * 64)
+    [record] = records()
+
+    assert len(json.dumps(record.serialize())) < 1024
+
+
+# The client of README.md
+
+
+class LossyRequests:
+    """The module ``requests``, in a network that loses the first requests and responses."""
+
+    RequestException = requests.RequestException
+
+    def __init__(self, creation: Creation, refusals: int) -> None:
+        self.creation, self.left = creation, ["request", "response", "response"][:refusals]
+        self.statuses: list[int] = []
+
+    def post(self, url: str, json: Any, headers: dict[str, str], timeout: float) -> requests.Response:
+        lost = self.left.pop() if self.left else None
+        if lost == "request":
+            raise requests.ConnectionError
+        answer = self.creation.send(headers["Idempotency-Key"], json)
+        self.statuses.append(answer.status)
+        if lost == "response":
+            raise requests.Timeout
+        response = requests.Response()
+        response.status_code, response._content = answer.status, answer.body
+        response.headers.update(answer.headers)
+        return response
+
+
+@pytest.mark.parametrize("losses", [0, 1, 3])
+def test_documented_client_creates_one_resource(creation: Creation, losses: int) -> None:
+    document = (PROJECT / "README.md").read_text(encoding="utf-8")
+    code = document.partition("### Repeat a request")[2].partition("```python")[2].partition("```")[0]
+    network, clock = LossyRequests(creation, losses), FakeClock()
+    scope: dict[str, Any] = {}
+    exec(code, scope)  # noqa: S102
+    scope |= {"requests": network, "time": clock}
+
+    response = scope["create"]("https://api.example.org", "token", creation.body)
+
+    assert response.status_code == 201
+    assert creation.created() == [response.json()["id"]]
+    assert len(clock.waits) == losses
 
 
 # Secrets
