@@ -281,6 +281,19 @@ def test_responses_with_and_without_a_key_have_the_same_fields(creation: Creatio
     assert {*plain.headers} == {*keyed.headers}
 
 
+def test_replay_makes_one_write_and_the_read(creation: Creation, aws_calls: AwsCalls) -> None:
+    creation.send()
+
+    reads = ["GetItem"] * (2 if creation.resource == "lessons" else 1)  # a lesson, and who may view its course
+    assert aws_calls.of(creation.send) == ["UpdateItem", *reads]
+
+
+def test_request_during_another_makes_one_write(creation: Creation, aws_calls: AwsCalls) -> None:
+    leave_in_progress(creation, aws_calls)
+
+    assert aws_calls.of(creation.send) == ["UpdateItem"]
+
+
 def test_record_takes_one_write_unit(creation: Creation) -> None:
     """A kilobyte is one unit, and benchmarks/costs.py counts two writes."""
     creation.send("k" * 64)
