@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from chalicelib.core.caller import Caller
-from chalicelib.models.base import StaleRead
+from chalicelib.models.base import AlreadyCreated, StaleRead
 from chalicelib.models.course_listings import CourseListing
 from chalicelib.models.courses import Course
 from chalicelib.models.lessons import Lesson
@@ -58,7 +58,7 @@ def test_existing_course_is_not_created_again(owner: Caller) -> None:
     course = create_course(owner, title="The first")
     courses.update(owner, course.id, {"title": "The second"}, None)
 
-    with pytest.raises(StaleRead):
+    with pytest.raises(AlreadyCreated):
         course.create(owner)
     assert course_of(course.id).title == "The second"
 
@@ -92,7 +92,7 @@ def test_lesson_is_created_once(owner: Caller) -> None:
     course = create_course(owner)
     lesson = lessons.create(owner, course.id, LESSON)
 
-    with pytest.raises(StaleRead):
+    with pytest.raises(AlreadyCreated):
         Lesson(**lesson.attribute_values).create(course)
     assert course_of(course.id).lessons_count == 1
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import requests
 
+from chalicelib.core import ids
 from chalicelib.core.config import settings
 from chalicelib.core.roles import Role
 from chalicelib.models.courses import Course
@@ -258,6 +259,26 @@ def test_outdated_caller_creates_nothing_and_keeps_no_record(creation: Creation)
 
     assert creation.send().status == 401
     assert records() == []
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+@pytest.mark.parametrize("resource", ["courses", "lessons"])
+def test_random_id_of_another_resource_is_429(
+    creation: Creation, key: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That resource is not taken for the one of an earlier request."""
+    other = creation.send(None).json["id"]
+    with monkeypatch.context() as patch:
+        patch.setattr(ids, "new_id", lambda: other)
+        patch.setattr(ids, "new_suffix", lambda: other[ids.ID_LENGTH :])
+
+        assert creation.send(key).status == 429
+
+    assert creation.created() == [other]
+    response = creation.send(key)
+    assert response.status == 201
+    assert response.json["id"] != other
+    assert not is_replayed(response)
 
 
 # Without the header
