@@ -15,6 +15,7 @@ from chalicelib.handlers import authorizer
 from chalicelib.handlers.api import (
     account_page,
     account_recovery,
+    audit,
     auth,
     courses,
     docs,
@@ -34,6 +35,7 @@ app.register_middleware(middleware, "http")
 API_MODULES = (
     account_page,
     account_recovery,
+    audit,
     auth,
     courses,
     docs,

@@ -231,7 +231,7 @@ class DeployedStage:
 
     def _has_time_to_live(self) -> bool:
         client = boto3.client("dynamodb")
-        for table in ("sessions", "throttles", "tickets", "account-emails", "ledger", "idempotency"):
+        for table in ("sessions", "throttles", "tickets", "account-emails", "ledger", "audit", "idempotency"):
             current = client.describe_time_to_live(TableName=f"eduflow-{table}-{self.stage.name}")
             if current["TimeToLiveDescription"]["TimeToLiveStatus"] not in ("ENABLED", "ENABLING"):
                 return False

@@ -4,6 +4,7 @@ import argparse
 import os
 import socket
 import sys
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,7 +13,7 @@ from chalicelib.core.email_kinds import EmailKind
 from infra import config
 from infra.config import LOCAL
 from infra.local_stage import HOME, HOST, aws_environment, running_environment
-from ops import arguments, commands
+from ops import arguments, audit, commands
 from ops.commands import CommandError
 
 _CONNECT_SECONDS = 5
@@ -88,6 +89,7 @@ def parser() -> argparse.ArgumentParser:
     admin.add_argument("email")
     unlock = add("unlock", commands.unlock, "Let a user log in again whose account is locked by failed logins.")
     unlock.add_argument("name", metavar="NAME", help="the username or email address")
+    audit.add_arguments(add("audit", audit.run, "Show the audit log, newest first, as JSON lines."))
     add("demo", commands.demo, "Create demo data, once per stage. After an interruption, run it again.")
     job = add("run", lambda options: commands.JOBS[options.job](options), "Run a scheduled job now.")
     job.add_argument("job", choices=commands.JOBS)
@@ -187,3 +189,4 @@ def _load_stage_environment(stage: str) -> None:
     from chalicelib.observability import logs
 
     logs.configure(sys.stderr)  # standard output is for the command's result
+    logs.request_id.set(str(uuid.uuid4()))

@@ -50,13 +50,14 @@ def _prompt_for_password(username: str) -> str:
 
 def unlock(options: argparse.Namespace) -> None:
     """Let a user log in again whose account is locked by failed logins."""
+    from chalicelib.core.audit import OPERATOR, Action
     from chalicelib.models.identities import Identity
-    from chalicelib.services import password_attempts
+    from chalicelib.services import audit, password_attempts
 
     user_id = Identity.find_user_id(options.name)
     if user_id is None:
         raise CommandError(f"There is no user {options.name}.")
-    number = password_attempts.unlock(user_id)
+    number = password_attempts.unlock(user_id, audit.entry(OPERATOR, Action.USER_UNLOCKED, user_id).add_to)
     print(f"{options.name} can log in again." if number else f"{options.name} was not locked.")
 
 

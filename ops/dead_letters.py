@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from chalicelib.adapters import aws, sqs
+from chalicelib.core.audit import OPERATOR, Action
+from chalicelib.services import audit
 
 QUEUES = (sqs.EMAILS, sqs.DELETIONS)
 _ATTRIBUTES = {
@@ -27,15 +29,30 @@ def redrive(name: str) -> Iterator[int]:
     """Move a queue's dead letters back into it, and yield how many each step moved.
 
     Each is sent before it is deleted: if the process dies between the two, the message exists twice and is processed
-    once.
+    once. The audit log has an entry before the first one and one after the last one, and none if there are none.
 
     Raises:
         RedriveError: The queue rejected messages, which stay dead letters.
     """
+    moved = 0
+    try:
+        for number in _redrive(name):
+            moved += number
+            yield number
+    finally:
+        if moved:
+            audit.save(audit.entry(OPERATOR, Action.QUEUE_REDRIVEN, name, {"moved": [0, moved]}))
+
+
+def _redrive(name: str) -> Iterator[int]:
     client, dead = aws.client("sqs"), sqs.queue_url(_dead(name))
+    is_recorded = False
     # Long polling queries all servers of SQS: without it, a response can be empty although messages are left.
     request = {"QueueUrl": dead, "MaxNumberOfMessages": sqs.MAX_BATCH_SIZE, "WaitTimeSeconds": 2}
     while letters := client.receive_message(**request).get("Messages", []):
+        if not is_recorded:
+            audit.save(audit.entry(OPERATOR, Action.QUEUE_REDRIVE_STARTED, name))
+            is_recorded = True
         entries = [{"Id": str(number), "MessageBody": letter["Body"]} for number, letter in enumerate(letters)]
         response = client.send_message_batch(QueueUrl=sqs.queue_url(name), Entries=entries)
         accepted = [letters[int(entry["Id"])] for entry in response.get("Successful", [])]

@@ -2,12 +2,18 @@
 
 import json
 import secrets
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from chalicelib.adapters import aws
+from chalicelib.core.audit import OPERATOR, Action
 from chalicelib.core.config import settings
 from chalicelib.security import signing_keys
 from chalicelib.security.signing_keys import ACTIVATION_DELAY_SECONDS, CLOCK_SKEW_SECONDS, KEY_ID_FORMAT
+from chalicelib.services import audit
+
+_SUBJECT = "signing-keys"  # in the audit log
 
 
 class RotationInProgress(RuntimeError):
@@ -29,7 +35,7 @@ def rotate(now: datetime) -> str:
     if newest.active_from > now.timestamp():
         raise RotationInProgress(f"A new key is published already. It signs from {newest.id}.")
     key_id = _key_id(now.timestamp() + ACTIVATION_DELAY_SECONDS)
-    _write(keys.verification_keys(now.timestamp()) | {key_id: _new_key()})
+    _write(keys.verification_keys(now.timestamp()) | {key_id: _new_key()}, {"key_id": [newest.id, key_id]})
     return key_id
 
 
@@ -39,14 +45,17 @@ def revoke_and_replace(now: datetime) -> str:
     Within CACHE_SECONDS no function trusts the old keys: all users are logged out.
     """
     key_id = _key_id(now.timestamp() - CLOCK_SKEW_SECONDS)
-    _write({key_id: _new_key()})
+    _write({key_id: _new_key()}, {"key_id": [None, key_id], "earlier_keys": True})
     return key_id
 
 
-def _write(keys: dict[str, str]) -> None:
+def _write(keys: dict[str, str], changes: Mapping[str, Any]) -> None:
+    """Write the keys, with an entry of the audit log before and one after: the two stores share no transaction."""
+    audit.save(audit.entry(OPERATOR, Action.KEYS_ROTATION_STARTED, _SUBJECT, changes))
     aws.client("secretsmanager").put_secret_value(
         SecretId=settings().signing_keys_secret, SecretString=json.dumps(keys)
     )
+    audit.save(audit.entry(OPERATOR, Action.KEYS_ROTATED, _SUBJECT, changes))
 
 
 def _key_id(active_from: float) -> str:

@@ -107,6 +107,11 @@ class Settings:
         return _positive_integer("REENROLLMENTS_PER_COURSE", "3")
 
     @cached_property
+    def audit_days(self) -> int:
+        """How long new entries of the audit log are kept."""
+        return _positive_integer("AUDIT_DAYS", "400")
+
+    @cached_property
     def cache_url(self) -> str:
         """The Valkey that caches course reads, ``valkey://`` or ``valkeys://`` (TLS); empty for none."""
         return os.environ.get("CACHE_URL", "") if _bool("ENABLE_CACHE", "true") else ""

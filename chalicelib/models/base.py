@@ -1,7 +1,7 @@
 """The base of all tables: lazy names, one shared connection, transactions and optimistic locking."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any, Self, TypeVar, overload
+from typing import Any, Protocol, Self, TypeVar, overload
 from uuid import uuid4
 
 from pynamodb.connection import TableConnection
@@ -202,6 +202,23 @@ Extend = Callable[[Transaction], None]  # adds items to a transaction
 
 def add_nothing(transaction: Transaction) -> None:
     """Add no items to a transaction."""
+
+
+class AddableRow(Protocol):
+    """A row that is saved with others."""
+
+    def add_to(self, transaction: Transaction) -> None:
+        """Save the row in a transaction."""
+
+
+def adding(*rows: AddableRow) -> Extend:
+    """Return a function that saves rows in a transaction."""
+
+    def extend(transaction: Transaction) -> None:
+        for row in rows:
+            row.add_to(transaction)
+
+    return extend
 
 
 def try_conditional(write: Callable[[], object]) -> bool:

@@ -12,10 +12,12 @@ from chalicelib.core.errors import RetryLater
 from chalicelib.models.base import (
     AlreadyCreated,
     ConditionFailed,
+    Extend,
     StaleRead,
     Table,
     TableMeta,
     Transaction,
+    add_nothing,
     try_conditional,
 )
 from chalicelib.models.course_listings import CourseListing, keyword_row, keywords, listing_rows
@@ -107,8 +109,10 @@ class Course(Table):
         """
         self._save(None, writer)
 
-    def replace(self, old: "Course", writer: Caller) -> None:
+    def replace(self, old: "Course", writer: Caller, extend: Extend = add_nothing) -> None:
         """Save the new state of a course with its listings, which supersedes ``old``.
+
+        ``extend`` adds items to the transaction, at most two.
 
         Raises:
             StaleRead: The course changed after ``old`` was read.
@@ -117,20 +121,23 @@ class Course(Table):
         """
         old.finish_last_edit()
         self.stale_keywords = self._keywords_removed_from(old) or None
-        self._save(old, writer)
+        self._save(old, writer, extend)
         try:
             self._delete_stale_keywords()
         except (RetryLater, StaleRead, TransactWriteError) as error:  # the next write of the course does it
             event_log.info("Rows of removed keywords are left", course=self.id, error=type(error).__name__)
 
-    def soft_delete(self, deleted_at: str) -> None:
+    def soft_delete(self, deleted_at: str, extend: Extend = add_nothing) -> None:
         """Turn the course into a tombstone, and delete its listings.
+
+        ``extend`` adds items to the transaction.
 
         Raises:
             StaleRead: The course changed after it was read.
         """
         self.finish_last_edit()
         transaction = Transaction()
+        extend(transaction)
         for row in listing_rows(self):
             transaction.delete(row)
         record_deletion(transaction, Event.COURSE_CREATED, Event.COURSE_DELETED, self.id, self.created_at, deleted_at)
@@ -178,13 +185,14 @@ class Course(Table):
         actions = [Course.lessons_count.add(change), Course.version.add(1)]
         transaction.update(self, actions, condition=unchanged)
 
-    def _save(self, old: "Course | None", writer: Caller) -> None:
-        """Save the course, its listings, and the effects of its publication: at most 81 items.
+    def _save(self, old: "Course | None", writer: Caller, extend: Extend = add_nothing) -> None:
+        """Save the course, its listings, and the effects of its publication: at most 81 items, and those of ``extend``.
 
         The rows of removed keywords do not fit into one transaction with the new ones. The course lists them, and they
         are deleted afterwards. Until then a search reads such a row, and the course does not match.
         """
         transaction = Transaction()
+        extend(transaction)
         old_rows = {row.key: row for row in listing_rows(old)} if old else {}
         new_rows = {row.key: row for row in listing_rows(self)}
         for key, row in old_rows.items():

@@ -6,7 +6,16 @@ from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 from pynamodb.indexes import KeysOnlyProjection, LocalSecondaryIndex
 
 from chalicelib.core import ids
-from chalicelib.models.base import AlreadyCreated, ConditionFailed, StaleRead, Table, TableMeta, Transaction
+from chalicelib.models.base import (
+    AlreadyCreated,
+    ConditionFailed,
+    Extend,
+    StaleRead,
+    Table,
+    TableMeta,
+    Transaction,
+    add_nothing,
+)
 from chalicelib.models.courses import Course
 
 
@@ -76,8 +85,8 @@ class Lesson(Table):
                 batch.delete(lesson)
                 yield 1
 
-    def create(self, course: Course) -> None:
-        """Save a new lesson and increment its course's count.
+    def create(self, course: Course, extend: Extend = add_nothing) -> None:
+        """Save a new lesson and increment its course's count, in one transaction with the items that ``extend`` adds.
 
         Raises:
             AlreadyCreated: There is a lesson with its ID.
@@ -85,29 +94,32 @@ class Lesson(Table):
         """
         self._set_sort_key()
         transaction = Transaction()
+        extend(transaction)
         transaction.put(self, Lesson.course.does_not_exist(), label="lesson")
         course.add_to_lessons_count(transaction, 1)
         _run(transaction)
 
-    def replace(self, old: "Lesson") -> None:
-        """Save the new state of a lesson, which supersedes ``old``.
+    def replace(self, old: "Lesson", extend: Extend = add_nothing) -> None:
+        """Save the new state of a lesson, which supersedes ``old``; ``extend`` as for `create`.
 
         Raises:
             StaleRead: The lesson changed after ``old`` was read, or its course was deleted.
         """
         self._set_sort_key()
         transaction = Transaction()
+        extend(transaction)
         transaction.check(Course, old.course, Course.deleted_at.does_not_exist())
         transaction.put(self, Lesson.version == old.version)
         _run(transaction)
 
-    def delete_from(self, course: Course) -> None:
-        """Delete the lesson and decrement its course's count.
+    def delete_from(self, course: Course, extend: Extend = add_nothing) -> None:
+        """Delete the lesson and decrement its course's count; ``extend`` as for `create`.
 
         Raises:
             StaleRead: The lesson or course changed after it was read.
         """
         transaction = Transaction()
+        extend(transaction)
         transaction.delete(self, Lesson.version == self.version)
         course.add_to_lessons_count(transaction, -1)
         _run(transaction)

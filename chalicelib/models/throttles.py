@@ -1,12 +1,25 @@
 """Throttles: the number of rate-limited events of a subject in its current window."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
-from chalicelib.models.base import Table, TableMeta, Transaction, try_conditional, update_or_get
+from chalicelib.models.base import (
+    ConditionFailed,
+    Extend,
+    StaleRead,
+    Table,
+    TableMeta,
+    Transaction,
+    add_nothing,
+    try_conditional,
+    update_or_get,
+)
+
+_MAX_DELETE_BATCH_SIZE = 99  # a transaction has at most 100 items: windows, and one that is added
 
 
 @dataclass(frozen=True)
@@ -95,9 +108,25 @@ class Throttle(Table):
         try_conditional(lambda: row.update([action], condition=is_same_window))
 
     @classmethod
-    def forget(cls, subject: str) -> bool:
-        """Delete the window of a subject, and return whether there was one."""
-        return try_conditional(lambda: cls(subject).delete(condition=cls.subject.exists()))
+    def delete_all(cls, subjects: Iterable[str], extend: Extend = add_nothing) -> int:
+        """Delete the windows of subjects, and return how many there were.
+
+        ``extend`` adds an item to the transaction that deletes them, if there are any; of very many, to the first one.
+
+        Raises:
+            StaleRead: A window was deleted after it was read.
+        """
+        windows = [*cls.batch_get([*subjects], consistent_read=True)]
+        for start in range(0, len(windows), _MAX_DELETE_BATCH_SIZE):
+            transaction = Transaction()
+            (add_nothing if start else extend)(transaction)
+            for window in windows[start : start + _MAX_DELETE_BATCH_SIZE]:
+                transaction.delete(window, cls.subject.exists())
+            try:
+                transaction.run()
+            except ConditionFailed as error:
+                raise StaleRead(error.failed) from error
+        return len(windows)
 
     def release_abandoned(self) -> None:
         """Release all attempts in progress, unless another one has been reserved since this row was read."""

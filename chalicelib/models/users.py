@@ -187,8 +187,10 @@ class User(EmailPreferences, Table):
         _run(transaction)
         return new
 
-    def erase(self, at: str) -> None:
+    def erase(self, at: str, extend: Extend = add_nothing) -> None:
         """Turn the user into a tombstone without personal data, and release their identities.
+
+        ``extend`` adds items to the transaction.
 
         Raises:
             StaleRead: The user changed after it was read.
@@ -198,6 +200,7 @@ class User(EmailPreferences, Table):
         if self.published_courses:
             raise OwnsPublishedCourses
         transaction = Transaction()
+        extend(transaction)
         transaction.delete(Identity.of_username(str(self.username)))
         transaction.delete(Identity.of_email(str(self.email)))
         record_deletion(transaction, Event.USER_CREATED, Event.USER_DELETED, self.id, self.date_joined, at)

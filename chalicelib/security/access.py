@@ -69,6 +69,7 @@ ROUTE_ACCESS: dict[tuple[str, str], AccessRule] = {
     ("POST", "/api/v1/enrollments"): frozenset({Role.STUDENT}),
     ("DELETE", "/api/v1/enrollments/{enrollment_id}"): frozenset({Role.ADMIN, Role.STUDENT}),
     ("GET", "/api/v1/reports/daily"): ADMINS_ONLY,
+    ("GET", "/api/v1/audit"): ADMINS_ONLY,
 }
 
 

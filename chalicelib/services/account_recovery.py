@@ -2,17 +2,19 @@
 
 from chalicelib.adapters import sqs
 from chalicelib.core import ids
+from chalicelib.core.audit import Action, Actor, Via
 from chalicelib.core.caller import Caller
 from chalicelib.core.email_kinds import EmailKind
 from chalicelib.core.errors import Conflict, Throttled
-from chalicelib.models.base import ConditionFailed, Transaction
+from chalicelib.core.roles import Role
+from chalicelib.models.base import ConditionFailed, Transaction, adding
 from chalicelib.models.identities import Identity
 from chalicelib.models.tickets import Ticket, TicketKind
 from chalicelib.models.users import User
 from chalicelib.observability import logs
 from chalicelib.observability.logs import audit_log, error_log
 from chalicelib.security import passwords, signing_keys
-from chalicelib.services import accounts, email_requests, password_attempts, rate_limits, tickets
+from chalicelib.services import accounts, audit, email_requests, password_attempts, rate_limits, tickets
 
 
 def request_password_reset(name: str, client_ip: str) -> None:
@@ -51,10 +53,11 @@ def reset_password(token: str, password: str, client_ip: str) -> None:
     ticket, user = _find_ticket(TicketKind.RESET, token, client_ip)
     accounts.require_valid_password(password, str(user.username), str(user.email), field="password")
     notice = email_requests.create(user.id, EmailKind.PASSWORD_CHANGED)
+    entry = audit.entry(Actor(user.id, Role(user.role), Via.API), Action.PASSWORD_RESET, user.id)
 
     def extend(transaction: Transaction) -> None:
         ticket.add_use(transaction)
-        notice.add_to(transaction)
+        adding(notice, entry)(transaction)
 
     try:
         user.change_password(passwords.hash_password(password), extend)

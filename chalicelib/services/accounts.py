@@ -4,17 +4,18 @@ from collections.abc import Collection, Hashable
 from datetime import datetime
 
 from chalicelib.core import clock, ids
+from chalicelib.core.audit import OPERATOR, Action, Actor
 from chalicelib.core.caller import Caller
 from chalicelib.core.config import settings
 from chalicelib.core.email_kinds import EmailKind
 from chalicelib.core.errors import Conflict, FieldError, Forbidden, InvalidInput
 from chalicelib.core.roles import Role
-from chalicelib.models.base import ConditionFailed, add_nothing
+from chalicelib.models.base import AddableRow, ConditionFailed, adding
 from chalicelib.models.identities import Identity
 from chalicelib.models.users import IdentityTaken, User
 from chalicelib.observability.logs import audit_log
 from chalicelib.security import passwords
-from chalicelib.services import email_requests, password_attempts, rate_limits, sessions, users
+from chalicelib.services import audit, email_requests, password_attempts, rate_limits, sessions, users
 
 _IDENTITIES = {"username": "username", "email": "email address"}
 
@@ -75,7 +76,7 @@ def change_email(caller: Caller, email: str) -> User:
     if email == user.email:
         return user
     rate_limits.count_email_change(user.id)
-    return users.apply_changes(user.id, {"email": email, "email_changed_at": clock.timestamp()})
+    return users.apply_changes(user.id, {"email": email, "email_changed_at": clock.timestamp()}, by=None)
 
 
 def change_password(caller: Caller, current: str, new: str, client_ip: str) -> None:
@@ -95,8 +96,9 @@ def change_password(caller: Caller, current: str, new: str, client_ip: str) -> N
         raise InvalidInput.for_field("current", "password_incorrect", "The current password is incorrect.")
     require_valid_password(new, str(user.username), str(user.email), field="new")
     notice = email_requests.create(user.id, EmailKind.PASSWORD_CHANGED)
+    entry = audit.entry(Actor.of(caller), Action.PASSWORD_CHANGED, user.id)
     try:
-        user.change_password(passwords.hash_password(new), notice.add_to)
+        user.change_password(passwords.hash_password(new), adding(notice, entry))
     except ConditionFailed as error:
         raise Conflict("The account was changed concurrently. Retry.") from error
     email_requests.queue(notice)
@@ -110,7 +112,7 @@ def erase(caller: Caller) -> None:
         Conflict: As `users.erase` does.
         NotAuthenticated: The caller's session was revoked.
     """
-    users.erase(get_profile(caller).id)
+    users.erase(get_profile(caller).id, by=Actor.of(caller))
 
 
 def _create(username: str, email: str, password: str, role: Role, now: datetime, *, email_verified: bool) -> User:
@@ -128,8 +130,11 @@ def _create(username: str, email: str, password: str, role: Role, now: datetime,
         sort_key=f"{date_joined}#{user_id}",
     )
     verification = None if email_verified else email_requests.create(user_id, EmailKind.VERIFICATION)
+    rows: list[AddableRow] = [verification] if verification else []
+    if role is Role.ADMIN:  # which only operators create
+        rows.append(audit.entry(OPERATOR, Action.USER_CREATED, user_id, {"role": [None, role.value]}))
     try:
-        user.create(verification.add_to if verification else add_nothing)
+        user.create(adding(*rows))
     except IdentityTaken as error:
         raise _taken(error.failed) from error
     if verification:

@@ -7,16 +7,17 @@ from typing import Any
 from chalicelib.adapters import sqs
 from chalicelib.adapters.sqs import CascadeTarget
 from chalicelib.core import clock, ids
+from chalicelib.core.audit import Action
 from chalicelib.core.caller import Caller
 from chalicelib.core.errors import Forbidden, InvalidInput, NotAuthenticated, NotFound, PreconditionFailed
 from chalicelib.core.pagination import Page, PageRequest, paginate, trim_to_size
 from chalicelib.core.roles import Role
 from chalicelib.core.versions import ExpectedVersions
 from chalicelib.models import course_listings
-from chalicelib.models.base import retry_stale_reads
+from chalicelib.models.base import adding, retry_stale_reads
 from chalicelib.models.course_listings import CourseListing
 from chalicelib.models.courses import Course, OwnerDeleted, WriterOutdated
-from chalicelib.services import course_cache, course_search
+from chalicelib.services import audit, course_cache, course_search
 from chalicelib.services.rendering import LessonsOfCourse, RenderedCourse, render_course, text_size
 
 ORDERINGS = {"created_at": course_listings.by_date, "price": course_listings.by_price}
@@ -96,7 +97,7 @@ def update(caller: Caller, course_id: str, fields: Mapping[str, Any], versions: 
         changes = dict(fields) | {"updated_at": clock.timestamp(), "version": old.version + 1}
         new = Course(**(old.attribute_values | changes))
         with course_cache.invalidating(old, new):
-            new.replace(old, caller)
+            new.replace(old, caller, adding(*audit.course_entries(caller, old, fields)))
         return new
 
     try:
@@ -117,7 +118,8 @@ def delete(caller: Caller, course_id: str, versions: ExpectedVersions) -> None:
     def attempt() -> None:
         course = _load_for_update(caller, course_id, versions)
         with course_cache.invalidating(course, None):
-            course.soft_delete(clock.timestamp())
+            entries = audit.on_course(caller, course, Action.COURSE_DELETED, course_id)
+            course.soft_delete(clock.timestamp(), adding(*entries))
 
     retry_stale_reads(attempt)
     sqs.send(sqs.DELETIONS, sqs.deletion_message(CascadeTarget.COURSE, course_id))

@@ -7,6 +7,7 @@ from itertools import islice
 
 from chalicelib.adapters import sqs
 from chalicelib.core import clock, ids
+from chalicelib.core.audit import Action, Actor
 from chalicelib.core.caller import Caller
 from chalicelib.core.config import settings
 from chalicelib.core.errors import (
@@ -25,7 +26,7 @@ from chalicelib.models.enrollments import MAX_DELETE_BATCH_SIZE, AlreadyEnrolled
 from chalicelib.models.throttles import Throttle
 from chalicelib.models.users import User
 from chalicelib.observability import logs
-from chalicelib.services import course_cache, rate_limits
+from chalicelib.services import audit, course_cache, rate_limits
 
 
 def enroll(caller: Caller, course_id: str, now: datetime | None = None, suffix: str | None = None) -> Enrollment:
@@ -166,12 +167,14 @@ def _refusal(caller: Caller) -> DomainError:
 
 
 def _withdraw(caller: Caller, enrollment: Enrollment) -> bool:
-    """Delete an enrollment; count it if the student did it, for the limit of enrolling again."""
+    """Delete an enrollment: count it for the limit of enrolling again, or record that an admin ended it."""
     withdrawals = rate_limits.withdrawals_from(enrollment.student, enrollment.course)
 
     def extend(transaction: Transaction) -> None:
         if caller.id == enrollment.student:
             Throttle.add_event(transaction, withdrawals, int(time.time()))
+        else:
+            audit.entry(Actor.of(caller), Action.ENROLLMENT_ENDED, enrollment.id).add_to(transaction)
 
     while True:
         try:

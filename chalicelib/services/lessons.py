@@ -5,14 +5,15 @@ from datetime import datetime
 from typing import Any
 
 from chalicelib.core import clock, ids
+from chalicelib.core.audit import Action
 from chalicelib.core.caller import Caller
 from chalicelib.core.errors import Forbidden, InvalidInput, NotFound, PreconditionFailed
 from chalicelib.core.pagination import Page
 from chalicelib.core.versions import ExpectedVersions
-from chalicelib.models.base import retry_stale_reads
+from chalicelib.models.base import adding, retry_stale_reads
 from chalicelib.models.courses import Course
 from chalicelib.models.lessons import Lesson
-from chalicelib.services import course_cache, courses
+from chalicelib.services import audit, course_cache, courses
 from chalicelib.services.rendering import LessonsOfCourse, RenderedLesson, render_lesson
 
 
@@ -36,7 +37,7 @@ def create(
         _require_editor(caller, course)
         lesson = Lesson(course.id, suffix or ids.new_suffix(), created_at=created_at, **fields)
         with course_cache.invalidating(course, course):
-            lesson.create(course)
+            lesson.create(course, adding(*audit.on_course(caller, course, Action.LESSON_CREATED, lesson.id)))
         return lesson
 
     return retry_stale_reads(attempt)
@@ -84,14 +85,16 @@ def update(caller: Caller, lesson_id: str, fields: Mapping[str, Any], versions: 
     """
 
     def attempt() -> Lesson:
-        old, _ = _load_for_update(caller, lesson_id, versions)
+        old, course = _load_for_update(caller, lesson_id, versions)
         if fields.get("course", old.course) != old.course:
             raise InvalidInput.for_field("course", "fixed", "A lesson cannot be moved to another course.")
         if all(getattr(old, name) == value for name, value in fields.items()):
             return old
         new = Lesson(**(old.attribute_values | dict(fields) | {"version": old.version + 1}))
+        changes = audit.describe_changes(old, fields)
+        entries = audit.on_course(caller, course, Action.LESSON_CHANGED, lesson_id, changes)
         with course_cache.invalidating_lessons(old.course):
-            new.replace(old)
+            new.replace(old, adding(*entries))
         return new
 
     return retry_stale_reads(attempt)
@@ -107,7 +110,8 @@ def delete(caller: Caller, lesson_id: str, versions: ExpectedVersions) -> None:
     def attempt() -> None:
         lesson, course = _load_for_update(caller, lesson_id, versions)
         with course_cache.invalidating(course, course):
-            lesson.delete_from(course)
+            entries = audit.on_course(caller, course, Action.LESSON_DELETED, lesson_id)
+            lesson.delete_from(course, adding(*entries))
 
     retry_stale_reads(attempt)
 

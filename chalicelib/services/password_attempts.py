@@ -16,7 +16,14 @@ from chalicelib.core.config import settings
 from chalicelib.core.errors import TooManyAttempts
 from chalicelib.core.retries import Backoff, WaitBudget
 from chalicelib.core.retry_policy import API_TIMEOUT_SECONDS
-from chalicelib.models.base import Transaction, access_together, get_together
+from chalicelib.models.base import (
+    Extend,
+    Transaction,
+    access_together,
+    add_nothing,
+    get_together,
+    retry_stale_reads,
+)
 from chalicelib.models.known_addresses import KnownAddress
 from chalicelib.models.throttles import Quota, Reservation, Throttle
 from chalicelib.models.users import User
@@ -133,11 +140,15 @@ def add_login(transaction: Transaction, user_id: str, attempt: Attempt) -> Quota
     return quota
 
 
-def unlock(user_id: str) -> int:
-    """Delete the windows of an account's password attempts and logins, and return how many there were."""
+def unlock(user_id: str, extend: Extend = add_nothing) -> int:
+    """Delete the windows of an account's password attempts and logins, and return how many there were.
+
+    If there are any, ``extend`` adds an item to the transaction that deletes them.
+    """
     networks = [address.network for address in KnownAddress.all_of_user(user_id)]
     subjects = [_account_quota(user_id, "", network).subject for network in (None, *networks)]
-    return sum(Throttle.forget(subject) for subject in (*subjects, _logins_of(user_id).subject))
+    subjects.append(_logins_of(user_id).subject)
+    return retry_stale_reads(lambda: Throttle.delete_all(subjects, extend))
 
 
 def _read_account(

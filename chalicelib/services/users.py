@@ -6,14 +6,15 @@ from typing import Any
 from chalicelib.adapters import sqs
 from chalicelib.adapters.sqs import CascadeTarget
 from chalicelib.core import clock, ids
+from chalicelib.core.audit import OPERATOR, Action, Actor
 from chalicelib.core.caller import Caller
 from chalicelib.core.email_kinds import EmailKind
 from chalicelib.core.errors import Conflict, FieldError, Forbidden, NotFound
 from chalicelib.core.pagination import Page, PageRequest, paginate
 from chalicelib.models.account_emails import AccountEmail
-from chalicelib.models.base import Transaction, retry_stale_reads
+from chalicelib.models.base import adding, retry_stale_reads
 from chalicelib.models.users import IdentityTaken, LastAdmin, OwnsPublishedCourses, User
-from chalicelib.services import email_requests, sessions
+from chalicelib.services import audit, email_requests, sessions
 
 
 def list_users(caller: Caller, request: PageRequest) -> Page[User]:
@@ -23,7 +24,7 @@ def list_users(caller: Caller, request: PageRequest) -> Page[User]:
         Forbidden: The caller is not an admin.
         NotAuthenticated: The caller's session was revoked.
     """
-    _require_active_admin(caller)
+    require_active_admin(caller)
     return paginate(request, lambda after, backward, limit: User.list_all(after=after, backward=backward, limit=limit))
 
 
@@ -34,7 +35,7 @@ def get(caller: Caller, user_id: str) -> User:
         Forbidden, NotAuthenticated: As `list_users` does.
         NotFound: The user does not exist.
     """
-    _require_active_admin(caller)
+    require_active_admin(caller)
     return _require(user_id)
 
 
@@ -45,8 +46,8 @@ def update(caller: Caller, user_id: str, fields: Mapping[str, Any]) -> User:
         Forbidden, NotAuthenticated: As `list_users` does.
         NotFound, Conflict: As `apply_changes` does.
     """
-    _require_active_admin(caller)
-    return apply_changes(user_id, fields)
+    require_active_admin(caller)
+    return apply_changes(user_id, fields, by=Actor.of(caller))
 
 
 def delete(caller: Caller, user_id: str) -> None:
@@ -56,8 +57,8 @@ def delete(caller: Caller, user_id: str) -> None:
         Forbidden, NotAuthenticated: As `list_users` does.
         NotFound, Conflict: As `erase` does.
     """
-    _require_active_admin(caller)
-    erase(user_id)
+    require_active_admin(caller)
+    erase(user_id, by=Actor.of(caller))
 
 
 def require_admin(caller: Caller) -> None:
@@ -70,10 +71,24 @@ def require_admin(caller: Caller) -> None:
         raise Forbidden("Only admins can do this.")
 
 
-def apply_changes(user_id: str, fields: Mapping[str, Any]) -> User:
+def require_active_admin(caller: Caller) -> None:
+    """Check the caller's role, and that the session is active.
+
+    A demoted admin must not use the rest of a token's lifetime.
+
+    Raises:
+        Forbidden: The caller is not an admin.
+        NotAuthenticated: The caller's session was revoked.
+    """
+    require_admin(caller)
+    sessions.require_active_session(caller)
+
+
+def apply_changes(user_id: str, fields: Mapping[str, Any], by: Actor | None = OPERATOR) -> User:
     """Change a user's email, role or is_active, without a check of the caller.
 
     A new address has to be verified. An email to it requests that, and one to the old address informs of the change.
+    ``by`` is who does it, for the audit log; None if the users do it themselves.
 
     Raises:
         NotFound: The user does not exist.
@@ -85,17 +100,13 @@ def apply_changes(user_id: str, fields: Mapping[str, Any]) -> User:
         changes = {name: value for name, value in fields.items() if getattr(user, name) != value}
         if not changes:
             return user, []
-        emails = []
+        emails: list[AccountEmail] = []
+        entries = audit.user_entries(by, user, changes) if by else []
         if "email" in changes:
             changes["email_verified"] = False
             emails.append(email_requests.create(user.id, EmailKind.VERIFICATION))
             emails.append(email_requests.create(user.id, EmailKind.EMAIL_CHANGED, address=str(user.email)))
-
-        def extend(transaction: Transaction) -> None:
-            for email in emails:
-                email.add_to(transaction)
-
-        return user.apply(changes, clock.timestamp(), extend), emails
+        return user.apply(changes, clock.timestamp(), adding(*emails, *entries)), emails
 
     try:
         user, emails = retry_stale_reads(attempt)
@@ -109,28 +120,24 @@ def apply_changes(user_id: str, fields: Mapping[str, Any]) -> User:
     return user
 
 
-def erase(user_id: str, at: str | None = None) -> None:
+def erase(user_id: str, at: str | None = None, by: Actor = OPERATOR) -> None:
     """Erase an account: profile and identities now; sessions, enrollments and drafts asynchronously.
 
-    ``at`` is the time of an earlier erasure that is repeated: the ledger has it already, and counts it once.
+    ``at`` is the time of an earlier erasure that is repeated: the ledger has it already, and counts it once. ``by`` is
+    who does it, for the audit log.
 
     Raises:
         NotFound: The user does not exist.
         Conflict: They own published courses, or no active admin would remain.
     """
+    extend = adding(audit.entry(by, Action.USER_ERASED, user_id))
     try:
-        retry_stale_reads(lambda: _require(user_id).erase(at or clock.timestamp()))
+        retry_stale_reads(lambda: _require(user_id).erase(at or clock.timestamp(), extend))
     except OwnsPublishedCourses:
         raise Conflict("The account owns published courses: unpublish or delete them first.") from None
     except LastAdmin as error:
         raise _last_admin() from error
     sqs.send(sqs.DELETIONS, sqs.deletion_message(CascadeTarget.USER, user_id))
-
-
-def _require_active_admin(caller: Caller) -> None:
-    """Check the role, and that the session is active: a demoted admin must not use the rest of a token's lifetime."""
-    require_admin(caller)
-    sessions.require_active_session(caller)
 
 
 def _require(user_id: str) -> User:

@@ -39,7 +39,9 @@ class Start:
     clients: list[str] = field(default_factory=lambda: ["dynamodb"])
 
 
-API_NAMES = "account_page account_recovery auth courses docs enrollments lessons notifications reports system users"
+API_NAMES = (
+    "account_page account_recovery audit auth courses docs enrollments lessons notifications reports system users"
+)
 API_MODULES = {f"api.{name}" for name in API_NAMES.split()}
 STARTS = {
     "app": Start(

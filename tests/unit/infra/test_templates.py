@@ -40,7 +40,7 @@ def test_tables_cost_nothing_idle_and_lose_nothing(table: str) -> None:
 def test_expiring_tables_have_a_ttl() -> None:
     ends = {name for name, properties in TABLES.items() if "TimeToLiveSpecification" in properties}
 
-    assert ends == {"Sessions", "Throttles", "Tickets", "AccountEmails", "Ledger", "Idempotency"}
+    assert ends == {"Sessions", "Throttles", "Tickets", "AccountEmails", "Ledger", "Audit", "Idempotency"}
 
 
 def test_queues_are_encrypted_and_have_dead_letters() -> None:

@@ -75,7 +75,7 @@ def test_verification_is_requested_ten_times_a_day(http: ApiClient, eve: Caller)
     responses = []
     for _ in range(11):
         responses.append(http.call("POST", "/auth/email/verification/", eve))
-        Throttle.forget(f"verifications#{eve.id}")  # as after a minute
+        Throttle.delete_all([f"verifications#{eve.id}"])  # as after a minute
 
     assert [response.status for response in responses] == [202] * 10 + [429]
     assert 3600 < int(responses[10].headers["retry-after"]) <= 86400
