@@ -41,6 +41,7 @@ _TAGS = {
     "lessons": "The lessons of courses.",
     "notifications": "The links in emails by which users unsubscribe.",
     "reports": "Daily reports, for admins.",
+    "audit": "Who did what to whom, for admins.",
     "system": "The API itself.",
     "users": "User administration, for admins.",
 }

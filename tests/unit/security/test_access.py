@@ -50,6 +50,7 @@ GET    /api/v1/enrollments                      admin instructor student
 POST   /api/v1/enrollments                      student
 DELETE /api/v1/enrollments/{enrollment_id}      admin student
 GET    /api/v1/reports/daily                    admin
+GET    /api/v1/audit                            admin
 """
 EXPECTED = {(method, path): set(access) for method, path, *access in map(str.split, MATRIX.strip().splitlines())}
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from chalicelib.core import ids
@@ -89,11 +91,11 @@ def test_concurrently_changed_course_is_read_again(teacher: Caller, monkeypatch:
     write = Course._save
     raced: list[bool] = []
 
-    def write_after_another(new: Course, old: Course | None, writer: Caller) -> None:
+    def write_after_another(new: Course, old: Course | None, *others: Any) -> None:
         if not raced:
             raced.append(True)
             courses.update(teacher, course.id, {"description": "by another"}, None)
-        write(new, old, writer)
+        write(new, old, *others)
 
     monkeypatch.setattr(Course, "_save", write_after_another)
     courses.update(teacher, course.id, {"title": "By this one"}, None)
