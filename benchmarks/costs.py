@@ -32,13 +32,17 @@ PRICES = {
 
 CACHE_GB = 0.1  # the least that ElastiCache Serverless for Valkey bills
 ENDPOINTS, ZONES = 2, 2
-ALARMS = 74
+ALARMS = 80
 METRICS = 21
 # What a hit moves at most, with its command: courses with descriptions, and lessons with contents, of 600 characters.
 COURSE_KB, LIST_KB, LESSONS_KB = 2, 8, 8
 ECPU_SOURCE = "https://aws.amazon.com/elasticache/pricing/"
 LOG_BYTES = 900
 """Log lines of one request: the function's, Lambda's three, API Gateway's."""
+
+ENTRY_WRITES = 4
+"""Write units of an entry of the audit log: twice one in the transaction of its act, and one for each index."""
+AUDIT_SHARDS = 4
 
 
 @dataclass(frozen=True)
@@ -92,13 +96,34 @@ KINDS = [
     Kind("email to verify an address (ten in a batch)", 60, reads=3, writes=5, messages=0.2, mails=1, is_http=False),
     Kind("request to reset a password", 15, reads=1, writes=1, messages=1),
     Kind("email to reset a password (ten in a batch)", 60, reads=4, writes=10, messages=0.2, mails=1, is_http=False),
-    Kind("reset of a password", 120, reads=3, writes=12, messages=1),
+    # One window of failed logins is lifted. The entry of the audit log is among the writes, as in the next ones.
+    Kind("reset of a password", 120, reads=6, writes=11 + ENTRY_WRITES, messages=1),
     Kind("verification of an email address", 14, reads=2, writes=6),
     Kind("a course changed", 40, reads=1, writes=30, cached=6),
+    Kind("a course changed by an admin", 40, reads=1, writes=30 + ENTRY_WRITES, cached=6),
+    Kind("role of a user changed", 20, reads=3, writes=4 + ENTRY_WRITES),
+    Kind("enrollment ended by an admin", 20, reads=1, writes=9 + ENTRY_WRITES),
+    Kind("page of the audit log", 20, reads=2 + AUDIT_SHARDS * 3),  # 20 entries of 400 bytes from each shard
+    Kind("page of the audit log of one user", 20, reads=2 + 1.5),
     Kind("email preferences changed", 14, reads=2, writes=1),
     Kind("unsubscribing by the link in an email", 10, writes=1),
 ]
 
+
+# Write units of acts without their entries. Those of one window or course vary with its size.
+AUDITED_ACTS = {
+    "role changed: user, index": 4,
+    "activation changed: user, two indexes": 4,
+    "email address changed by an admin: two identities, user, index, two pending emails": 13,
+    "account erased: two identities, user, two indexes, two entries of the ledger": 12,
+    "password changed: user, pending email": 5,
+    "password reset: ticket, user, pending email": 7,
+    "admin created: two identities, user, index, number of admins": 9,
+    "account unlocked: one window (1 outside of a transaction)": 2,
+    "course changed by an admin: course, listings, keywords": 30,
+    "lesson changed by an admin: lesson, index, condition": 5,
+    "enrollment ended by an admin: enrollment, three indexes, two entries of the ledger": 9,
+}
 
 BY_NAME = {kind.name: kind for kind in KINDS}
 
@@ -127,6 +152,11 @@ def main() -> None:
     print("| a million of | USD |\n|---|---:|")
     for kind in KINDS:
         print(f"| {kind.name} | {kind.per_million():,.2f} |")
+    price = ENTRY_WRITES * PRICES["DynamoDB, a million write units"]
+    print("\n| act in the audit log | write units without its entry | with it |\n|---|---:|---:|")
+    for name, writes in AUDITED_ACTS.items():
+        print(f"| {name} | {writes} | {writes + ENTRY_WRITES} |")
+    print(f"\nA million entries cost ${price:.2f}. Only acts in the audit log have one.")
     ecpus = PRICES["ElastiCache Serverless, a million ECPUs"]
     print("\n| a million hits of the cache | KB | ECPUs of each | USD |\n|---|---:|---:|---:|")
     sizes = {"a course": COURSE_KB, "a list of 20 courses": LIST_KB, "20 lessons of a course": LESSONS_KB}

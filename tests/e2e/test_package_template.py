@@ -79,6 +79,20 @@ def test_packaged_policies_equal_deployed_ones(stack: RunningStack, template: di
         assert template[resource]["Properties"]["Policies"][0]["PolicyDocument"] == deployed
 
 
+def test_packaged_policies_change_no_entry_of_the_audit_log(template: dict[str, Any]) -> None:
+    granted = {
+        action
+        for resource in template.values()
+        if resource["Type"] == "AWS::IAM::Role"
+        for policy in resource["Properties"]["Policies"]
+        for statement in policy["PolicyDocument"]["Statement"]
+        for action in statement["Action"]
+        if "table/eduflow-audit-" in json.dumps(statement["Resource"])
+    }
+
+    assert granted == {"dynamodb:PutItem", "dynamodb:Query"}
+
+
 def test_packaged_triggers_equal_deployed_ones(stack: RunningStack, template: dict[str, Any]) -> None:
     sources = stack.aws("lambda").list_event_source_mappings()["EventSourceMappings"]
     for resource, queue in (("Emails", "emails"), ("CascadeDeletions", "deletions")):

@@ -123,6 +123,8 @@ def _call_the_api(stack: RunningStack, admin: Actor) -> None:
         (admin, "/enrollments/"),
         (admin, "/users/"),
         (admin, "/reports/daily/"),
+        (admin, "/audit/"),
+        (admin, "/audit/?actor=operator"),
     ):
         assert actor.get(path).ok, path
     assert student.call("DELETE", f"/enrollments/{enrollment['id']}/").status_code == 204

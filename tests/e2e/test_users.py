@@ -17,7 +17,7 @@ def someone(api: Api) -> Actor:
 
 
 def test_user_routes_are_for_admins(teacher: Actor, student: Actor, gateway: Api) -> None:
-    for path in ("/users/", "/users/0000000000000000/", "/reports/daily/"):
+    for path in ("/users/", "/users/0000000000000000/", "/reports/daily/", "/audit/"):
         assert teacher.get(path).status_code == student.get(path).status_code == 403
         assert Actor(gateway).get(path).status_code == 401
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from requests import Response
 
-from tests.clients import PASSWORD, Actor, register, unique
+from infra.local_stage import DEMO_PASSWORD
+from tests.clients import PASSWORD, Actor, log_in, register, unique
 from tests.fault_injection.proxy import Call, Fault, Rule
 from tests.fault_injection.school import School, every, in_parallel
 
@@ -123,7 +124,9 @@ def _operations(school: School, number: int) -> list[Operation]:
         for student in students
     ]
     names, titles = [unique("new") for _ in range(number)], [unique("Title") for _ in range(number)]
+    admin = log_in(api, "admin", DEMO_PASSWORD)
     ids = {row["username"]["S"]: row["id"]["S"] for row in school.rows("users") if "username" in row}
+    promoted = [ids[student.username] for student in students]
 
     def sign_up(index: int) -> Response:
         account = {"username": names[index], "email": f"{names[index]}@example.org", "password": PASSWORD}
@@ -131,6 +134,15 @@ def _operations(school: School, number: int) -> list[Operation]:
 
     def count(table: str, attribute: str, value: str) -> int:
         return sum(row.get(attribute, {}).get("S") == value for row in school.rows(table))
+
+    def change_role(index: int) -> Response:
+        return admin.call("PATCH", f"/users/{promoted[index]}/", json={"role": "instructor"})
+
+    def entries(index: int) -> int:
+        """Return the number of entries of the audit log, or -9 if it is not that of the changed roles."""
+        changed = [row["role"]["S"] for row in school.rows("users") if row["id"]["S"] == promoted[index]]
+        number = count("audit", "subject", promoted[index])
+        return number if [number] == [int(role == "instructor") for role in changed] else -9
 
     def enrolled(index: int) -> int:
         return count("enrollments", "student", ids[students[index].username])
@@ -162,4 +174,5 @@ def _operations(school: School, number: int) -> list[Operation]:
         Operation(
             "enroll", lambda index: students[index].post("/enrollments/", {"course": course["id"]}), 201, enrolled
         ),
+        Operation("change a role", change_role, 200, entries),
     ]

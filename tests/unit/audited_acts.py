@@ -106,6 +106,11 @@ def course_of(target: Target) -> Course:
     return course
 
 
+def with_published_course(owner: Caller) -> Caller:
+    create_course(owner)
+    return owner
+
+
 def unlock(by: Caller, target: Target) -> None:
     commands.unlock(argparse.Namespace(name=target.name))
 
@@ -197,7 +202,7 @@ ACTS = [
         lambda by, target: accounts.erase(target.owner),
         lambda target: User.find(target.id) is None,
         actor="self",
-        refuse=lambda target: [create_course(target.outsider), accounts.erase(target.outsider)],
+        refuse=lambda target: accounts.erase(with_published_course(target.outsider)),
         label="user.erased by themselves",
     ),
     Act(
@@ -206,7 +211,7 @@ ACTS = [
         lambda by, target: users.erase(target.id),
         lambda target: User.find(target.id) is None,
         actor="operator",
-        refuse=lambda target: [create_course(target.outsider), users.erase(target.outsider.id)],
+        refuse=lambda target: users.erase(with_published_course(target.outsider).id),
         label="user.erased after a restore",
     ),
     Act(

@@ -57,6 +57,20 @@ def allows(action: str, resource: str) -> bool:
     )
 
 
+def test_boundary_denies_changes_of_the_audit_log() -> None:
+    """Whatever the policy of a function allows."""
+    denied = {
+        (action, text(resource).rpartition(":")[2])
+        for statement in statements("FunctionsBoundary")
+        if statement["Effect"] == "Deny"
+        for action in listed(statement["Action"])
+        for resource in listed(statement["Resource"])
+    }
+
+    writes = ("BatchWriteItem", "DeleteItem", "UpdateItem")
+    assert denied == {(f"dynamodb:{write}", "table/eduflow-audit-prod") for write in writes}
+
+
 def test_role_trusts_the_environment_of_one_repository() -> None:
     [trust] = RESOURCES["DeployRole"]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
 

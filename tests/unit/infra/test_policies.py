@@ -2,6 +2,7 @@
 
 import json
 import re
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,27 @@ def test_policy_has_the_log_group_of_its_function_alone(function: Function) -> N
     groups = {one for statement in statements(function) for one in statement["Resource"] if ":logs:" in one}
 
     assert groups == {f"arn:*:logs:*:*:log-group:/aws/lambda/{function.lambda_name('${stage}')}:*"}
+
+
+AUDIT_TABLE = "arn:*:dynamodb:*:*:table/eduflow-audit-${stage}"
+
+
+def test_audit_log_is_append_only() -> None:
+    """No policy allows a change of an entry, only the API may write one, and only the API may read them."""
+    granted = {
+        (path.stem, action, resource)
+        for path in PROJECT.glob(".chalice/*.json")
+        for statement in json.loads(path.read_text()).get("Statement", [])
+        for action in statement["Action"]
+        for resource in statement["Resource"]
+        if fnmatchcase(AUDIT_TABLE, resource) or resource.startswith(AUDIT_TABLE)
+    }
+
+    assert granted == {
+        ("policy-api", "dynamodb:PutItem", AUDIT_TABLE),
+        ("policy-api", "dynamodb:Query", AUDIT_TABLE),
+        ("policy-api", "dynamodb:Query", f"{AUDIT_TABLE}/index/*"),
+    }
 
 
 def test_code_of_functions_in_the_vpc_cannot_change_network_interfaces() -> None:
