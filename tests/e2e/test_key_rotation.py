@@ -1,5 +1,6 @@
 """`manage.py rotate-keys` during requests."""
 
+import json
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +31,10 @@ def test_key_rotation_keeps_sessions(stack: RunningStack, gateway: Api) -> None:
     assert new in second.stderr
     assert stack.signing_keys()[new] not in first.stdout + first.stderr
     assert student.get("/auth/me/").status_code == 200
+    listed = [json.loads(line) for line in stack.manage("audit", "--subject", "signing-keys").stdout.splitlines()]
+    assert [entry["action"] for entry in listed[:2]] == ["keys.rotated", "keys.rotation_started"]
+    assert {entry["changes"]["key_id"][1] for entry in listed[:2]} == {new}
+    assert len({entry["request_id"] for entry in listed[:2]}) == 1
 
 
 @pytest.mark.long
