@@ -9,7 +9,7 @@ from threading import Barrier
 from typing import Any
 
 import pytest
-from pynamodb.exceptions import PynamoDBException
+from pynamodb.exceptions import PynamoDBException, VerboseClientError
 
 from chalicelib.adapters import sqs
 from chalicelib.adapters.dynamodb import connection
@@ -44,7 +44,7 @@ def admin(aws: None, monkeypatch: pytest.MonkeyPatch) -> Caller:
     return create_user(Role.ADMIN)
 
 
-Intercept = Callable[[Callable[[], Any]], Any]
+Intercept = Callable[[Callable[[], Any], dict[str, Any]], Any]
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def intercept(admin: Caller, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callab
         return response
 
     def call(name: str, parameters: dict[str, Any]) -> Any:
-        return through[0](lambda: carry_out(name, parameters)) if through else carry_out(name, parameters)
+        return through[0](lambda: carry_out(name, parameters), parameters) if through else carry_out(name, parameters)
 
     def arrange(function: Intercept | None) -> None:
         through[:] = [function] if function else []
@@ -184,11 +184,11 @@ def test_acts_at_once_leave_as_many_entries_as_happened(
 def test_entries_equal_acts_when_a_fifth_of_the_calls_fails(
     act: Act, admin: Caller, intercept: Callable[[Intercept | None], None], retry_clock: FakeClock
 ) -> None:
-    """Every fifth call is refused by a server error before it is carried out, or its response is lost afterwards."""
-    targets, calls = [act.prepare() for _ in range(10)], count(1)
+    """Every fifth call is refused by a server error, or its response is lost, however often it is repeated."""
+    targets, numbers = [act.prepare() for _ in range(10)], dict[str, int]()
 
-    def fail_sometimes(carry_out: Callable[[], Any]) -> Any:
-        number = next(calls)
+    def fail_sometimes(carry_out: Callable[[], Any], parameters: dict[str, Any]) -> Any:
+        number = numbers.setdefault(json.dumps(parameters, sort_keys=True), len(numbers) + 1)
         if number % 10 == 5:
             raise refused("Call", "InternalServerError", 500)
         response = carry_out()
@@ -198,12 +198,12 @@ def test_entries_equal_acts_when_a_fifth_of_the_calls_fails(
 
     intercept(fail_sometimes)
     for target in targets:
-        with suppress(DomainError, PynamoDBException):
+        with suppress(DomainError, PynamoDBException, VerboseClientError):
             act.do(admin, target)
     intercept(None)
 
     assert [len(act.entries(target)) for target in targets] == [int(act.has_happened(target)) for target in targets]
-    assert sum(map(act.has_happened, targets)) > 5
+    assert 0 < sum(map(act.has_happened, targets)) < len(targets)
 
 
 @pytest.mark.parametrize("is_before", [True, False], ids=["before", "after"])
@@ -215,7 +215,7 @@ def test_killed_process_leaves_act_and_entry_or_neither(
     for deadly in count(1):
         target, calls = act.prepare(), count(1)
 
-        def die(carry_out: Callable[[], Any]) -> Any:
+        def die(carry_out: Callable[[], Any], _: dict[str, Any]) -> Any:
             is_deadly = next(calls) == deadly  # noqa: B023  called at once
             if is_deadly and is_before:
                 raise ProcessDied
