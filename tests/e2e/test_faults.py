@@ -24,12 +24,8 @@ def test_faults_lose_and_double_nothing() -> None:
     emails = ["emails.killed", "emails.poison", "emails.sqs_refuses", "reports.killed"]
     emails += [f"account_emails.{fault}" for fault in ("ses_is_mute", "sqs_refuses", "poison")]
     requests = [f"api.{fault}" for fault in ("reads_throttled", "writes_throttled", "every_third_response_lost")]
+    requests += ["idempotency.killed", "idempotency.every_third_response_lost"]
     _run(*emails, *requests, "--short")
-
-
-@pytest.mark.timeout(600)
-def test_requests_with_a_key_create_one_resource_although_killed() -> None:
-    _run("idempotency.killed", "idempotency.every_third_response_lost", "--number", "6")
 
 
 @pytest.mark.long
