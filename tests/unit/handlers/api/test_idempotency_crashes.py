@@ -120,8 +120,7 @@ def throttled(number: int) -> Any:
 def test_request_throttled_from_a_call_on_creates_one_resource(
     creation: Creation, aws_calls: AwsCalls, lease_clock: FakeClock, retry_clock: FakeClock, number: int
 ) -> None:
-    if number >= len(CALLS[creation.resource]) + 1:
-        pytest.skip("the resource exists by then")
+    number = min(number, len(CALLS[creation.resource]))  # some resources take fewer calls
     first = aws_calls.during(throttled(number), creation.send)
     existing = creation.created()
     lease_clock.now += 35
