@@ -1,8 +1,8 @@
 """Idempotent creation: requests with the same key create one entity, whatever fails in between.
 
 The record of the key is saved before the entity, with the ID that the entity will have. So an attempt after one that
-died creates it with the same ID, which DynamoDB's condition allows once. An attempt that takes over a record never
-deletes it: the entity with that ID may exist, or an earlier attempt may still create it.
+died creates it with the same ID, which DynamoDB's condition does not allow twice. A record is deleted only if no
+attempt can have created the entity or still create it: a transaction whose response was lost may be carried out later.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,6 +15,7 @@ from chalicelib.core.errors import (
     KeyReused,
     NotFound,
     RequestInProgress,
+    RetryLater,
     WriteContention,
 )
 from chalicelib.models.base import AlreadyCreated
@@ -36,12 +37,13 @@ def create_once(
         KeyReused: The key was used with another body.
         RequestInProgress: A request with this key has not ended.
         CreatedAndDeleted: An earlier request created the entity, which does not exist any more.
-        DomainError: As ``create`` does. Of a first attempt, nothing is stored: the next one is judged by itself.
+        RetryLater: As ``create`` does. The next request takes over.
+        DomainError: As ``create`` does. If this is the first attempt, its key may be used again with any body.
     """
     record = IdempotencyRecord.new(scope, body, seed)
     stored = record.insert()
     if stored is None:
-        return _create_first(record, create), False
+        return _create_first(record, create, find)
     if stored.fingerprint != record.fingerprint:
         raise KeyReused
     if stored.is_done:
@@ -64,9 +66,12 @@ def create_new(seed: str, create: Access[Entity]) -> Entity:
         raise WriteContention from error
 
 
-def _create_first(record: IdempotencyRecord, create: Access[Entity]) -> Entity:
+def _create_first(record: IdempotencyRecord, create: Access[Entity], find: Access[Entity]) -> tuple[Entity, bool]:
     try:
-        entity = create_new(record.seed, create)
+        result = _create_or_find(record.seed, create, find)
+    except (RetryLater, CreatedAndDeleted):  # a write before the last one may have had an effect, or still have one
+        _settle(record.release)
+        raise
     except DomainError:  # nothing was created
         _settle(record.forget)
         raise
@@ -74,28 +79,32 @@ def _create_first(record: IdempotencyRecord, create: Access[Entity]) -> Entity:
         _settle(record.release)
         raise
     _settle(record.complete)
-    return entity
+    return result
 
 
 def _resume(record: IdempotencyRecord, create: Access[Entity], find: Access[Entity]) -> tuple[Entity, bool]:
     """Find or create the entity of a record that was taken over."""
     try:
-        entity, is_found = _find_or_create(record.seed, create, find)
+        result = _find_or_create(record.seed, create, find)
     except Exception:
         _settle(record.release)
         raise
     _settle(record.complete)
-    return entity, is_found
+    return result
 
 
 def _find_or_create(seed: str, create: Access[Entity], find: Access[Entity]) -> tuple[Entity, bool]:
     try:
         return find(seed), True
     except NotFound:
-        pass
+        return _create_or_find(seed, create, find)
+
+
+def _create_or_find(seed: str, create: Access[Entity], find: Access[Entity]) -> tuple[Entity, bool]:
+    """Create the entity, or find it if an earlier attempt or a write whose response was lost created it after all."""
     try:
         return create(seed), False
-    except AlreadyCreated:  # deleted since, or created by the earlier attempt after all
+    except AlreadyCreated:
         return _find_again(find, seed), True
     except Conflict as error:
         try:

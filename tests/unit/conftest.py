@@ -134,3 +134,13 @@ def refused(operation: str, code: str, status: int = 400) -> ClientError:
     """Return DynamoDB's refusal of a call."""
     response: Any = {"Error": {"Code": code, "Message": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
     return ClientError(response, operation)
+
+
+def cancelled(*codes: str) -> ClientError:
+    """Return DynamoDB's cancellation of a transaction, with the codes of its items."""
+    reasons = [{"Code": code, "Message": code} for code in codes]
+    response: Any = {
+        "Error": {"Code": "TransactionCanceledException", "Message": "cancelled"},
+        "CancellationReasons": reasons,
+    }
+    return ClientError(response, "TransactWriteItems")

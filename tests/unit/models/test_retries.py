@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 from pynamodb.exceptions import PutError, TransactWriteError
 
 from chalicelib.adapters.dynamodb import connection
@@ -13,17 +12,8 @@ from chalicelib.core.errors import WriteContention
 from chalicelib.models import base
 from chalicelib.models.base import ConditionFailed, StaleRead, Transaction, retry_stale_reads
 from chalicelib.models.identities import Identity
-from tests.unit.conftest import refused
+from tests.unit.conftest import cancelled, refused
 from tests.unit.fake_clock import FakeClock
-
-
-def cancelled(*codes: str) -> ClientError:
-    reasons = [{"Code": code, "Message": code} for code in codes]
-    response: Any = {
-        "Error": {"Code": "TransactionCanceledException", "Message": "cancelled"},
-        "CancellationReasons": reasons,
-    }
-    return ClientError(response, "TransactWriteItems")
 
 
 def put_two(label: str | None = None) -> None:
