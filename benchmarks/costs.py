@@ -156,7 +156,7 @@ def main() -> None:
     print("\n| act in the audit log | write units without its entry | with it |\n|---|---:|---:|")
     for name, writes in AUDITED_ACTS.items():
         print(f"| {name} | {writes} | {writes + ENTRY_WRITES} |")
-    print(f"\nA million entries cost ${price:.2f}. Only acts in the audit log have one.")
+    print(f"\nA million entries cost ${price:.2f}. Other acts of the audit log cost as much more.")
     ecpus = PRICES["ElastiCache Serverless, a million ECPUs"]
     print("\n| a million hits of the cache | KB | ECPUs of each | USD |\n|---|---:|---:|---:|")
     sizes = {"a course": COURSE_KB, "a list of 20 courses": LIST_KB, "20 lessons of a course": LESSONS_KB}

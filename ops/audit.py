@@ -14,16 +14,18 @@ if TYPE_CHECKING:
     from chalicelib.services.audit_listing import AuditFilter
 
 _PAGE_SIZE = 100
+_IDS = {
+    "actor": "user ID, or operator",
+    "subject": "ID of a user or course, and on its dependents; or on the ID of a lesson or enrollment",
+}
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Add the filters of the command."""
-    command.add_argument(
-        "--actor", metavar="NAME", help="acts of this user: a username, email address or ID; or operator"
-    )
-    command.add_argument(
-        "--subject", metavar="NAME", help="acts on this user, or on this ID of a course, lesson or enrollment"
-    )
+    for role, acts in (("actor", "acts of"), ("subject", "acts on")):
+        given = command.add_mutually_exclusive_group()
+        given.add_argument(f"--{role}", metavar="ID", help=f"{acts} this {_IDS[role]}")
+        given.add_argument(f"--{role}-name", metavar="NAME", help=f"{acts} the user of this username or email address")
     command.add_argument("--action", metavar="ACTION", help="acts of this kind, such as user.role_changed")
     command.add_argument(
         "--since",
@@ -36,15 +38,15 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print the entries of the audit log that match the filters."""
-    from chalicelib.core.audit import OPERATOR, Action
+    from chalicelib.core.audit import Action
     from chalicelib.services.audit_listing import AuditFilter
 
     if options.action not in (None, *Action):
         raise CommandError(f"There is no action {options.action}. Actions: {', '.join(Action)}.")
     filters = AuditFilter(
-        actor=options.actor if options.actor == OPERATOR.id else _resolve(options.actor),
-        subject=_resolve(options.subject),
-        action=options.action,
+        actor=_find(options.actor_name) if options.actor_name else options.actor,
+        subject=_find(options.subject_name) if options.subject_name else options.subject,
+        action=Action(options.action) if options.action else None,
         first=(datetime.now(UTC) - options.since).date(),
     )
     line = None
@@ -54,11 +56,14 @@ def run(options: argparse.Namespace) -> None:
         print("There are no such entries.", file=sys.stderr)
 
 
-def _resolve(name: str | None) -> str | None:
-    """Return the ID of a user's name. An unknown one is an ID itself, perhaps of an erased user."""
+def _find(name: str) -> str:
+    """Return the ID of the user with a name. It has options of its own: a name can look like another user's ID."""
     from chalicelib.models.identities import Identity
 
-    return name and (Identity.find_user_id(name) or name)
+    user_id = Identity.find_user_id(name)
+    if user_id is None:
+        raise CommandError(f"There is no user {name}. Entries of an erased user are found by ID.")
+    return user_id
 
 
 def _lines(filters: "AuditFilter") -> Iterator[dict[str, Any]]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from chalicelib.adapters import aws, sqs
 from chalicelib.core.audit import OPERATOR, Action
+from chalicelib.observability.logs import error_log
 from chalicelib.services import audit
 
 QUEUES = (sqs.EMAILS, sqs.DELETIONS)
@@ -29,7 +30,8 @@ def redrive(name: str) -> Iterator[int]:
     """Move a queue's dead letters back into it, and yield how many each step moved.
 
     Each is sent before it is deleted: if the process dies between the two, the message exists twice and is processed
-    once. The audit log has an entry before the first one and one after the last one, and none if there are none.
+    once. The audit log has an entry before the first one and one after the last one, and none if there are none. If the
+    second one cannot be saved, that is logged: an error of SQS is more important.
 
     Raises:
         RedriveError: The queue rejected messages, which stay dead letters.
@@ -41,7 +43,7 @@ def redrive(name: str) -> Iterator[int]:
             yield number
     finally:
         if moved:
-            audit.save(audit.entry(OPERATOR, Action.QUEUE_REDRIVEN, name, {"moved": [0, moved]}))
+            _record_moved(name, moved)
 
 
 def _redrive(name: str) -> Iterator[int]:
@@ -61,6 +63,13 @@ def _redrive(name: str) -> Iterator[int]:
         yield len(accepted)
         if response.get("Failed"):
             raise RedriveError(json.dumps(response["Failed"]))
+
+
+def _record_moved(name: str, moved: int) -> None:
+    try:
+        audit.save(audit.entry(OPERATOR, Action.QUEUE_REDRIVEN, name, {"moved": [0, moved]}))
+    except Exception:
+        error_log.exception("The audit log has no entry of the moved messages", queue=name, moved=moved)
 
 
 def _dead(name: str) -> str:

@@ -73,8 +73,8 @@ _PRECONDITIONS = {
 _IDEMPOTENCY_KEY = (
     "Identifies this request for 24 hours. A repeated request with the same key and body gets the same status and the "
     "resource as it is then, with `Idempotency-Replayed: true`. While the first one is in progress, the response is "
-    "409, after the resource was deleted 410, and with another body 422. A request that was refused can be repeated "
-    "with another body."
+    "409, after the resource was deleted 410, and with another body 422. The key of a request that was refused, "
+    "other than by 429, can be used again with another body."
 )
 
 
@@ -97,7 +97,7 @@ def document(app: Chalice) -> dict[str, Any]:
         "tags": [{"name": name, "description": description} for name, description in _TAGS.items()],
         "paths": paths,
         "components": {
-            "schemas": definitions["$defs"],
+            "schemas": definitions["$defs"] | _definitions_of_queries(endpoints),
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
         },
     }
@@ -126,6 +126,14 @@ def _models(endpoints: list[EndpointSpec]) -> Iterable[tuple[type[BaseModel], _M
         for model in endpoint.responses.values():
             if model:
                 yield model, "serialization"
+
+
+def _definitions_of_queries(endpoints: Iterable[EndpointSpec]) -> dict[str, Any]:
+    """Return the schemas to which query parameters refer."""
+    definitions: dict[str, Any] = {}
+    for query in filter(None, (endpoint.query for endpoint in endpoints)):
+        definitions |= query.model_json_schema(ref_template=_REF).get("$defs", {})
+    return definitions
 
 
 def _operation(endpoint: EndpointSpec, schemas: _Schemas) -> dict[str, Any]:
@@ -169,7 +177,7 @@ def _parameters(endpoint: EndpointSpec) -> Iterable[dict[str, Any]]:
     if endpoint.accepts_idempotency_key:
         yield _parameter("header", KEY_HEADER, {"type": "string", "pattern": KEY_PATTERN}, _IDEMPOTENCY_KEY)
     if endpoint.query:
-        model = endpoint.query.model_json_schema()
+        model = endpoint.query.model_json_schema(ref_template=_REF)
         for name, schema in model["properties"].items():
             is_required = name in model.get("required", [])
             yield _parameter("query", name, schema, schema.pop("description", ""), required=is_required)

@@ -48,7 +48,7 @@ class Via(StrEnum):
 
 @dataclass(frozen=True)
 class Actor:
-    """Who acts. An operator has no account: AWS authenticates the principal, and CloudTrail knows who it is."""
+    """Who acts. An operator has no account in the API: AWS authenticates the principal."""
 
     id: str
     role: Role | None

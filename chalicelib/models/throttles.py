@@ -111,21 +111,25 @@ class Throttle(Table):
     def delete_all(cls, subjects: Iterable[str], extend: Extend = add_nothing) -> int:
         """Delete the windows of subjects, and return how many there were.
 
-        ``extend`` adds an item to the transaction that deletes them, if there are any; of very many, to the first one.
+        ``extend`` adds an item to the transaction that deletes them, if there are any. Those that are too many for a
+        transaction are deleted after it.
 
         Raises:
-            StaleRead: A window was deleted after it was read.
+            StaleRead: A window was deleted after it was read. Nothing was deleted.
         """
         windows = [*cls.batch_get([*subjects], consistent_read=True)]
-        for start in range(0, len(windows), _MAX_DELETE_BATCH_SIZE):
-            transaction = Transaction()
-            (add_nothing if start else extend)(transaction)
-            for window in windows[start : start + _MAX_DELETE_BATCH_SIZE]:
-                transaction.delete(window, cls.subject.exists())
-            try:
-                transaction.run()
-            except ConditionFailed as error:
-                raise StaleRead(error.failed) from error
+        if not windows:
+            return 0
+        transaction = Transaction()
+        extend(transaction)
+        for window in windows[:_MAX_DELETE_BATCH_SIZE]:
+            transaction.delete(window, cls.subject.exists())
+        try:
+            transaction.run()
+        except ConditionFailed as error:
+            raise StaleRead(error.failed) from error
+        for window in windows[_MAX_DELETE_BATCH_SIZE:]:
+            window.delete()
         return len(windows)
 
     def release_abandoned(self) -> None:

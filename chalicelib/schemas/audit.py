@@ -48,6 +48,6 @@ class AuditQuery(PageQuery):
         description="Acts on this ID and on its dependents: on a user and their enrollments, or a course and its "
         "lessons.",
     )
-    action: str | None = Field(None, max_length=100, description="Acts of this kind, such as `user.role_changed`.")
+    action: Action | None = Field(None, description="Acts of this kind.")
     from_: IsoDate | None = Field(None, alias="from", description="The first day (UTC).")
     to: IsoDate | None = Field(None, description="The last day (UTC).")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import date
 
+from chalicelib.core.audit import Action
 from chalicelib.core.caller import Caller
 from chalicelib.core.pagination import Cursor, Page, PageRequest, paginate
 from chalicelib.models.audit import AuditEntry, root_of
@@ -20,7 +21,7 @@ class AuditFilter:
 
     actor: str | None = None
     subject: str | None = None
-    action: str | None = None
+    action: Action | None = None
     first: date | None = None
     last: date | None = None
 
@@ -85,4 +86,7 @@ def find(request: PageRequest, filters: AuditFilter) -> Page[AuditEntry]:
     if stopped_at is None:
         return page
     onward = Cursor(stopped_at, request.is_backward)
+    if not page.items and request.cursor:  # nothing matched between the cursor and this row: turn around here
+        back = Cursor(stopped_at, not request.is_backward)
+        return Page([], back, onward) if request.is_backward else Page([], onward, back)
     return replace(page, previous_cursor=onward) if request.is_backward else replace(page, next_cursor=onward)

@@ -131,7 +131,7 @@ def test_concurrent_different_changes_leave_an_entry_each(stack: RunningStack, a
         lambda number: admin.call("PATCH", f"/users/{user}/", json={"role": roles[number % 2]}), AT_ONCE
     )
 
-    assert {response.status_code for response in responses} == {200}
+    assert {response.status_code for response in responses} <= {200, 429}  # 429: it lost all races for two seconds
     row = stack.aws("dynamodb").get_item(TableName="eduflow-users-local", Key={"id": {"S": user}})["Item"]
     changes = [entry["changes"]["role"] for entry in entries(admin, f"subject={user}")]
     assert len(changes) == int(row["auth_version"]["N"]) - 1
@@ -144,7 +144,7 @@ def test_operators_acts_are_listed_by_their_command(stack: RunningStack, admin: 
     name = unique("admin")
     assert stack.manage("create-admin", name, f"{name}@example.org", EDUFLOW_PASSWORD=PASSWORD).returncode == 0
 
-    shown = stack.manage("audit", "--subject", name, "--since", "1d")
+    shown = stack.manage("audit", "--subject-name", name, "--since", "1d")
 
     [line] = [json.loads(text) for text in shown.stdout.splitlines()]
     assert (line["actor"], line["actor_role"], line["via"]) == ("operator", None, "operator")

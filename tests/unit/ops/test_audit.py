@@ -2,7 +2,6 @@
 
 import argparse
 import json
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -20,30 +19,46 @@ def admin(aws: None) -> Caller:
     return create_user(Role.ADMIN, name="grace")
 
 
-def shown(capsys: pytest.CaptureFixture[str], **filters: Any) -> list[dict[str, Any]]:
-    options = {"actor": None, "subject": None, "action": None, "since": timedelta(days=1)} | filters
-    audit.run(argparse.Namespace(**options))
+def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[dict[str, Any]]:
+    command = argparse.ArgumentParser()
+    audit.add_arguments(command)
+    audit.run(command.parse_args(arguments))
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-def test_users_are_named_or_given_by_id(admin: Caller, capsys: pytest.CaptureFixture[str]) -> None:
+def test_users_are_given_by_name_or_id(admin: Caller, capsys: pytest.CaptureFixture[str]) -> None:
     ada, bob = create_user(Role.STUDENT, name="ada"), create_user(Role.STUDENT, name="bob")
     users.update(admin, ada.id, {"is_active": False})
     users.update(admin, bob.id, {"is_active": False})
 
-    for subject in ("ada", "ada@example.org", ada.id):
-        [line] = shown(capsys, subject=subject)
+    for option, value in (("name", "ada"), ("name", "ada@example.org"), ("", ada.id)):
+        [line] = shown(capsys, f"--subject-{option}".rstrip("-"), value)
         assert (line["subject"], line["action"], line["actor"]) == (ada.id, "user.deactivated", admin.id)
-    assert [line["subject"] for line in shown(capsys, actor="grace")] == [bob.id, ada.id]
-    assert [line["action"] for line in shown(capsys, actor="operator")] == ["user.created"]
+    assert [line["subject"] for line in shown(capsys, "--actor-name", "grace")] == [bob.id, ada.id]
+    assert [line["action"] for line in shown(capsys, "--actor", "operator")] == ["user.created"]
     assert len(shown(capsys)) == 3
+
+
+def test_username_that_looks_like_an_id_hides_no_entry(admin: Caller, capsys: pytest.CaptureFixture[str]) -> None:
+    ada = create_user(Role.STUDENT, name="ada")
+    users.update(admin, ada.id, {"is_active": False})
+    mallory = create_user(Role.STUDENT, name=ada.id)
+
+    assert [line["subject"] for line in shown(capsys, "--subject", ada.id)] == [ada.id]
+    assert shown(capsys, "--subject-name", ada.id) == []
+    assert mallory.id != ada.id
+
+
+def test_unknown_name_is_an_error(admin: Caller, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(CommandError, match="There is no user bob"):
+        shown(capsys, "--subject-name", "bob")
 
 
 def test_entries_of_an_erased_user_are_found_by_id(admin: Caller, capsys: pytest.CaptureFixture[str]) -> None:
     ada = create_user(Role.STUDENT, name="ada")
     users.delete(admin, ada.id)
 
-    assert [line["action"] for line in shown(capsys, subject=ada.id)] == ["user.erased"]
+    assert [line["action"] for line in shown(capsys, "--subject", ada.id)] == ["user.erased"]
 
 
 def test_all_pages_are_printed(
@@ -53,15 +68,17 @@ def test_all_pages_are_printed(
     for _ in range(5):
         users.update(admin, create_user(Role.STUDENT).id, {"is_active": False})
 
-    assert len(shown(capsys, action="user.deactivated")) == 5
+    assert len(shown(capsys, "--action", "user.deactivated")) == 5
 
 
 def test_no_entries_are_a_message(admin: Caller, capsys: pytest.CaptureFixture[str]) -> None:
-    audit.run(argparse.Namespace(actor="unknown", subject=None, action=None, since=timedelta(days=1)))
+    command = argparse.ArgumentParser()
+    audit.add_arguments(command)
+    audit.run(command.parse_args(["--actor", "0" * 16]))
 
     assert capsys.readouterr().err.endswith("There are no such entries.\n")
 
 
 def test_unknown_action_is_refused_with_the_known_ones(admin: Caller, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(CommandError, match=r"There is no action user\.vanished.*user\.role_changed"):
-        shown(capsys, action="user.vanished")
+        shown(capsys, "--action", "user.vanished")

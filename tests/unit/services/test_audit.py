@@ -2,8 +2,10 @@
 
 import argparse
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
+from unittest.mock import Mock
 
 import boto3
 import pytest
@@ -26,6 +28,7 @@ from chalicelib.services import accounts, audit, cascade_deletion, courses, enro
 from ops import cli, dead_letters, rotate_keys
 from tests.factories import create_course, create_user
 from tests.unit.audited_acts import LESSON
+from tests.unit.conftest import log_lines
 
 
 @pytest.fixture
@@ -211,6 +214,23 @@ def test_redrive_has_an_entry_before_and_one_after(admin: Caller) -> None:
 
     assert recorded() == [("queue.redrive_started", {}), ("queue.redriven", {"moved": [0, 12]})]
     assert {(entry.subject_kind, entry.subject) for entry in AuditEntry.scan()} == {("queue", "emails")}
+
+
+def test_error_of_a_redrive_is_not_hidden_by_that_of_its_entry(
+    admin: Caller, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def redrive_and_fail(name: str) -> Iterator[int]:
+        yield 1
+        raise dead_letters.RedriveError("rejected")
+
+    monkeypatch.setattr(dead_letters, "_redrive", redrive_and_fail)
+    monkeypatch.setattr(audit, "save", Mock(side_effect=PutError))
+
+    with pytest.raises(dead_letters.RedriveError, match="rejected"):
+        [*dead_letters.redrive(sqs.EMAILS)]
+    assert ("The audit log has no entry of the moved messages", {"queue": "emails", "moved": 1}) in log_lines(
+        caplog, "app.error"
+    )
 
 
 def test_entry_before_a_redrive_precedes_the_first_message(admin: Caller, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -134,7 +134,7 @@ def test_rare_action_is_found_by_pages_of_bounded_work(
     rare = (GRACE, Action.USER_ROLE_CHANGED, ADA)
     common = (GRACE, Action.USER_DEACTIVATED, ADA)
     ids = record(monkeypatch, [rare, *[common] * 30, rare, *[common] * 9], timedelta(seconds=1))
-    filters, pages, calls = AuditFilter(action="user.role_changed"), list[list[str]](), list[int]()
+    filters, pages, calls = AuditFilter(action=Action.USER_ROLE_CHANGED), list[list[str]](), list[int]()
     cursor: Cursor | None = None
     while True:
         dynamodb_calls.clear()
@@ -150,6 +150,26 @@ def test_rare_action_is_found_by_pages_of_bounded_work(
     assert max(calls) <= 2 * 4
     oldest = Cursor(min(str(entry.sort_key) for entry in AuditEntry.scan()), backward=True)
     assert visit(filters, 2, oldest) == [ids[31]]
+
+
+def test_empty_pages_lead_both_ways(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that turns around on a page where nothing was found skips no entry."""
+    monkeypatch.setattr(audit_listing, "READ_SIZE", 2)
+    monkeypatch.setattr(audit_listing, "MAX_READS", 1)
+    other, rare = (GRACE, Action.COURSE_CHANGED, COURSE), (ALAN, Action.USER_ERASED, ADA)
+    ids = record(monkeypatch, [rare, *[other] * 20, rare], timedelta(minutes=1))
+    filters = AuditFilter(action=Action.USER_ERASED)
+
+    newest = audit_listing.find(PageRequest(1), filters)
+    forward = audit_listing.find(PageRequest(1, newest.next_cursor), filters)
+    oldest = Cursor(min(str(entry.sort_key) for entry in AuditEntry.scan()), backward=True)
+    backward = audit_listing.find(PageRequest(1, oldest), filters)
+
+    assert forward.items == backward.items == []
+    assert visit(filters, 1, forward.next_cursor) == [ids[0]]
+    assert visit(filters, 1, forward.previous_cursor) == [ids[-1]]
+    assert visit(filters, 1, backward.next_cursor) == [ids[0]]
+    assert visit(filters, 1, backward.previous_cursor) == [ids[-1]]
 
 
 def test_page_makes_one_query_per_shard_or_index(log: list[str], dynamodb_calls: list[str]) -> None:

@@ -365,6 +365,18 @@ def test_61st_login_in_15_minutes_is_throttled(aws: None, clock: FakeClock) -> N
     assert window is not None and window.reserved == 1, "a new window"
 
 
+def test_unlock_clears_more_windows_than_fit_into_a_transaction(aws: None) -> None:
+    student = create_user(Role.STUDENT)
+    subjects = [f"user#{student.id}#{number}" for number in range(120)]
+    for subject in subjects:
+        Throttle(subject, reserved=1, expires_at=2_000_000_000).save()
+    entries: list[int] = []
+
+    assert Throttle.delete_all(subjects, lambda transaction: entries.append(1)) == 120
+    assert [*Throttle.scan()] == []
+    assert entries == [1]
+
+
 def test_unlock_clears_all_windows_of_an_account(aws: None) -> None:
     student, other = create_user(Role.STUDENT), create_user(Role.STUDENT)
     assert tries(student.username, PASSWORD, HOME) == "in"

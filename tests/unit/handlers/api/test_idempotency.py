@@ -1,6 +1,7 @@
 """Idempotency-Key: repeated requests create one resource."""
 
 import json
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -19,8 +20,10 @@ from tests.unit.handlers.api.idempotency import (
     KEY,
     AwsCalls,
     Creation,
+    Killed,
     codes,
     is_replayed,
+    killed_at,
     leave_in_progress,
     only_courses,
     records,
@@ -319,42 +322,75 @@ def test_record_takes_one_write_unit(creation: Creation) -> None:
 
 
 class LossyRequests:
-    """The module ``requests``, in a network that loses the first requests and responses."""
+    """The module ``requests``, in a network that loses the first requests and responses.
+
+    With ``kill_next``, the process of the next request dies after its first call to AWS.
+    """
 
     RequestException = requests.RequestException
 
     def __init__(self, creation: Creation, refusals: int) -> None:
         self.creation, self.left = creation, ["request", "response", "response"][:refusals]
         self.statuses: list[int] = []
+        self.kill_next: AwsCalls | None = None
 
     def post(self, url: str, json: Any, headers: dict[str, str], timeout: float) -> requests.Response:
         lost = self.left.pop() if self.left else None
         if lost == "request":
             raise requests.ConnectionError
+        if calls := self.kill_next:
+            self.kill_next = None
+            with pytest.raises(Killed):
+                calls.during(killed_at(0, after=True), lambda: self.creation.send(headers["Idempotency-Key"], json))
+            return _response(502)
         answer = self.creation.send(headers["Idempotency-Key"], json)
         self.statuses.append(answer.status)
         if lost == "response":
             raise requests.Timeout
-        response = requests.Response()
-        response.status_code, response._content = answer.status, answer.body
-        response.headers.update(answer.headers)
-        return response
+        return _response(answer.status, answer.body, answer.headers)
+
+
+def _response(status: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> requests.Response:
+    response = requests.Response()
+    response.status_code, response._content = status, body
+    response.headers.update(headers or {})
+    return response
+
+
+def documented_client(network: Any, clock: FakeClock) -> Callable[..., requests.Response]:
+    """Return the function of the README, with a network and a clock of its own."""
+    document = (PROJECT / "README.md").read_text(encoding="utf-8")
+    code = document.partition("### Repeat a request")[2].partition("```python")[2].partition("```")[0]
+    scope: dict[str, Any] = {}
+    exec(code, scope)  # noqa: S102
+    scope |= {"requests": network, "time": clock}
+    create: Callable[..., requests.Response] = scope["create"]
+    return create
 
 
 @pytest.mark.parametrize("losses", [0, 1, 3])
 def test_documented_client_creates_one_resource(creation: Creation, losses: int) -> None:
-    document = (PROJECT / "README.md").read_text(encoding="utf-8")
-    code = document.partition("### Repeat a request")[2].partition("```python")[2].partition("```")[0]
-    network, clock = LossyRequests(creation, losses), FakeClock()
-    scope: dict[str, Any] = {}
-    exec(code, scope)  # noqa: S102
-    scope |= {"requests": network, "time": clock}
+    clock = FakeClock()
+    create = documented_client(LossyRequests(creation, losses), clock)
 
-    response = scope["create"]("https://api.example.org", "token", creation.body)
+    response = create("https://api.example.org", "token", creation.body)
 
     assert response.status_code == 201
     assert creation.created() == [response.json()["id"]]
     assert len(clock.waits) == losses
+
+
+def test_documented_client_waits_for_the_lease_of_a_killed_request(
+    creation: Creation, aws_calls: AwsCalls, lease_clock: FakeClock
+) -> None:
+    network = LossyRequests(creation, 0)
+    network.kill_next = aws_calls
+
+    response = documented_client(network, lease_clock)("https://api.example.org", "token", creation.body)
+
+    assert response.status_code == 201
+    assert 409 in network.statuses
+    assert creation.created() == [response.json()["id"]]
 
 
 # Secrets
