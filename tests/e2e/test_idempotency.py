@@ -11,6 +11,8 @@ from tests.e2e.apis import EACH_API
 from tests.stack import RunningStack
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.contract
+
 CLIENTS = 50
 
 

@@ -4,6 +4,7 @@ import json
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import boto3
@@ -26,22 +27,25 @@ moto_patches.apply()
 FIRST_KEY = "1970-01-01T00:00:00Z"
 
 
+_client = cache(boto3.client)  # of one default session for all tests, because a new client takes milliseconds
+
+
 @pytest.fixture
 def aws() -> Iterator[None]:
     """An empty stage ``test``: the resources of data.yaml, created by one call, because every test does."""
     data, *_ = stacks.stage_stacks(TEST_STAGE)
-    with mock_aws():
+    with mock_aws(config={"core": {"reset_boto3_session": False}}):
         with warnings.catch_warnings():  # moto does not create secrets from a template
             warnings.filterwarnings("ignore", "Tried to parse AWS::SecretsManager")
-            boto3.client("cloudformation").create_stack(
+            _client("cloudformation").create_stack(
                 StackName=data.name,
                 TemplateBody=data.template.read_text(encoding="utf-8"),
                 Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in data.parameters.items()],
             )
-        boto3.client("secretsmanager").create_secret(
+        _client("secretsmanager").create_secret(
             Name=settings().signing_keys_secret, SecretString=json.dumps({FIRST_KEY: "x" * 64})
         )
-        boto3.client("ses").verify_email_identity(EmailAddress="eduflow@example.org")
+        _client("ses").verify_email_identity(EmailAddress="eduflow@example.org")
         signing_keys.reset()
         sqs.queue_url.cache_clear()
         yield

@@ -135,9 +135,9 @@ def test_at_most_two_of_200_concurrent_misses_load(
     valkey: Valkey, resource: Resource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("READ_TIMEOUT_SECONDS", "CONNECT_TIMEOUT_SECONDS"):
-        monkeypatch.setattr(client, name, 10)
+        monkeypatch.setattr(client, name, 60)
     for name in ("LEASE_WAIT_SECONDS", "LEASE_SECONDS"):
-        monkeypatch.setattr(read_through, name, 10)  # so many threads take their time
+        monkeypatch.setattr(read_through, name, 60)  # so many threads take their time
     resource.load_seconds = 0.05
     together = Barrier(200)
 

@@ -42,7 +42,7 @@ def test_one_call_needs_no_thread() -> None:
 def test_threads_are_used_again() -> None:
     threads = {thread for _ in range(2 * MAX_THREADS) for thread in concurrently([current_thread] * 2)}
 
-    assert len(threads) <= MAX_THREADS
+    assert len(threads) <= MAX_THREADS + 1  # and the one that calls
 
 
 def test_more_calls_than_threads_all_run() -> None:
