@@ -1,6 +1,7 @@
 """Idempotency-Key: a request dies or loses responses at any call to AWS, and is repeated."""
 
 import contextlib
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -249,25 +250,32 @@ def test_two_attempts_at_once_create_one_resource(
     assert creation.send().json["id"] == responses[0].json["id"]
 
 
-def test_slow_attempt_creates_between_search_and_creation_of_the_next(
-    creation: Creation, aws_calls: AwsCalls, lease_clock: FakeClock
-) -> None:
-    """The transaction of the first attempt is carried out after the second one has searched its resource."""
-    pending: list[Any] = []
+def kill_with_pending_transaction(creation: Creation, aws_calls: AwsCalls) -> Callable[[], Any]:
+    """Kill a request at its transaction, and return a function that carries this out later."""
+    pending: list[Callable[[], Any]] = []
 
-    def hold(current: int, operation: str, parameters: dict[str, Any], respond: Any) -> Any:
+    def hold(current: int, operation: str, parameters: dict[str, Any], respond: Callable[[], Any]) -> Any:
         if operation == "TransactWriteItems":
             pending.append(respond)
             raise Killed
         return respond()
+
+    with pytest.raises(Killed):
+        aws_calls.during(hold, creation.send)
+    return pending[0]
+
+
+def test_slow_attempt_creates_between_search_and_creation_of_the_next(
+    creation: Creation, aws_calls: AwsCalls, lease_clock: FakeClock
+) -> None:
+    """The transaction of the first attempt is carried out after the second one has searched its resource."""
 
     def release(current: int, operation: str, parameters: dict[str, Any], respond: Any) -> Any:
         if operation == "TransactWriteItems" and pending:
             pending.pop()()
         return respond()
 
-    with pytest.raises(Killed):
-        aws_calls.during(hold, creation.send)
+    pending = [kill_with_pending_transaction(creation, aws_calls)]
     lease_clock.now += 35
     response = aws_calls.during(release, creation.send)
 
@@ -281,16 +289,7 @@ def test_refusal_after_a_take_over_keeps_the_seed(
     creation: Creation, aws_calls: AwsCalls, lease_clock: FakeClock
 ) -> None:
     """The first attempt's transaction is carried out when the second one was refused already."""
-    pending: list[Any] = []
-
-    def hold(current: int, operation: str, parameters: dict[str, Any], respond: Any) -> Any:
-        if operation == "TransactWriteItems":
-            pending.append(respond)
-            raise Killed
-        return respond()
-
-    with pytest.raises(Killed):
-        aws_calls.during(hold, creation.send)
+    pending = [kill_with_pending_transaction(creation, aws_calls)]
     lease_clock.now += 35
     owner = creation.course.owner_id
     creation.course.update([Course.is_published.set(False), Course.owner_id.set(creation.admin.id)])
