@@ -11,7 +11,7 @@ from chalice.app import Request, Response
 from pydantic import BaseModel
 
 from chalicelib.core.errors import InvalidInput
-from chalicelib.services import idempotency
+from chalicelib.services import idempotent_creation
 from chalicelib.web.endpoint import ApiRequest
 from chalicelib.web.responses import json_response
 
@@ -60,11 +60,11 @@ def creation_response(
     """
     headers = {}
     if request.idempotency_key is None:
-        entity = idempotency.create_new(new_seed(), create)
+        entity = idempotent_creation.create_new(new_seed(), create)
     else:
         scope = (request.caller.id, request.request.method, request.request.path, request.idempotency_key)
         body = request.body.model_dump_json(exclude_unset=True)
-        entity, is_replayed = idempotency.create_once(scope, body, new_seed(), create, find)
+        entity, is_replayed = idempotent_creation.create_once(scope, body, new_seed(), create, find)
         headers = {REPLAYED_HEADER: "true"} if is_replayed else {}
     location = request.url(f"{request.request.path}/{entity.id}/")
     return json_response(render(entity), 201, {"Location": location} | headers)
