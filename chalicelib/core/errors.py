@@ -73,6 +73,11 @@ class NotFound(DomainError):
 class Conflict(DomainError):
     """The resource exists already, or its state does not allow this."""
 
+    @classmethod
+    def for_field(cls, field: str, code: str, message: str) -> Self:
+        """Return the error of a state that a program can recognise by its code."""
+        return cls(message, (FieldError(field, code, message),))
+
 
 class CreatedAndDeleted(DomainError):
     """An earlier request with the same key created the resource, which was deleted since, or hidden from the caller."""

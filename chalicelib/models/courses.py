@@ -7,6 +7,7 @@ from pynamodb.exceptions import TransactWriteError
 from pynamodb.expressions.update import Action
 from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
 
+from chalicelib.core.audiences import LessonAudience
 from chalicelib.core.caller import Caller
 from chalicelib.core.errors import RetryLater
 from chalicelib.models.base import (
@@ -61,6 +62,13 @@ class Course(Table):
     created_at = UnicodeAttribute()
     updated_at = UnicodeAttribute()
     lessons_count = NumberAttribute(default=0)
+    capacity = NumberAttribute(null=True)  # how many may be enrolled at the same time; None for any number
+    waitlist = NumberAttribute(default=0)  # how many may wait for a place
+    opens_at = UnicodeAttribute(null=True)  # when enrollment opens, and when it closes (RFC 3339)
+    closes_at = UnicodeAttribute(null=True)
+    lessons_for = UnicodeAttribute(default=LessonAudience.EVERYONE.value)
+    was_published = BooleanAttribute(null=True)  # whether students could enroll; not known of the oldest courses
+    has_place_counter = BooleanAttribute(default=False)  # stays true when a capacity is removed
     version = NumberAttribute(default=1)  # not PynamoDB's: that cannot be checked without being incremented
     stale_keywords = UnicodeSetAttribute(null=True)  # those that an edit removed, and whose rows are not deleted yet
     deleted_at = UnicodeAttribute(null=True)  # the tombstone: for readers, the course does not exist from then on
@@ -69,7 +77,8 @@ class Course(Table):
 
     # Classification of all attributes; a test fails for a new attribute that is in none of these.
     ERASED_BY_DELETION = ("title", "description", "owner", "stale_keywords")  # content and personal data
-    INTERNAL_ATTRIBUTES = ("stale_keywords",)  # neither in responses nor in the cache
+    # Not in responses, and the first one not in the cache.
+    INTERNAL_ATTRIBUTES = ("stale_keywords", "was_published", "has_place_counter")
     TOMBSTONE_ATTRIBUTES = ("deleted_at", "lifecycle")  # null on a course that exists
 
     @classmethod

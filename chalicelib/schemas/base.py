@@ -1,7 +1,7 @@
 """Types and base classes of all schemas."""
 
 import re
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -15,6 +15,8 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from chalicelib.core import clock
+
 Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"}, examples=["2026-11-22T09:30:00.000000Z"])]
 Id = Annotated[str, Field(examples=["4wqf9t0bz3m7kx2e"])]
 Price = Annotated[str, Field(pattern=r"^\d{1,8}\.\d{2}$", examples=["49.90"])]  # in responses
@@ -27,9 +29,19 @@ MAX_PRICE = Decimal("99999999.99")
 _CONTROLS = r"\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069"
 _PRICE_PATTERN = r"^\d{1,8}(\.\d{1,2})?$"
 _DATE_PATTERN = r"^\d{4}-\d{2}-\d{2}$"
+# RFC 3339 §5.6, with the years in which each offset has a UTC time of four digits.
+_TIMESTAMP_PATTERN = (
+    r"^[2-8]\d{3}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[Tt]([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,9})?"
+    r"([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)$"
+)
 
 
-def _reject_strings(value: object) -> object:
+def reject_strings(value: object) -> object:
+    """Return the value of an integer.
+
+    Raises:
+        ValueError: It is a string or a boolean, which pydantic would convert.
+    """
     if isinstance(value, str | bool):
         raise ValueError("Input should be a valid integer")
     return value
@@ -53,8 +65,14 @@ def _check_date(value: object) -> object:
     return value
 
 
+def _normalize_timestamp(value: object) -> object:
+    if not isinstance(value, str) or not re.fullmatch(_TIMESTAMP_PATTERN, value, re.ASCII):
+        raise ValueError('Input should be a time with its UTC offset, such as "2026-11-22T09:30:00Z"')
+    return clock.format_timestamp(datetime.fromisoformat(value.upper()))
+
+
 # By itself, pydantic accepts more as a number or date than the OpenAPI document declares.
-Integer = Annotated[int, BeforeValidator(_reject_strings)]
+Integer = Annotated[int, BeforeValidator(reject_strings)]
 PriceInput = Annotated[
     Decimal,
     BeforeValidator(_check_price),
@@ -70,6 +88,18 @@ PriceInput = Annotated[
     ),
 ]
 IsoDate = Annotated[date, BeforeValidator(_check_date), WithJsonSchema({"type": "string", "format": "date"})]
+TimestampInput = Annotated[
+    str,
+    BeforeValidator(_normalize_timestamp),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "format": "date-time",
+            "pattern": _TIMESTAMP_PATTERN,
+            "examples": ["2026-11-22T09:30:00Z"],
+        }
+    ),
+]
 Title = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=3, max_length=200),

@@ -1,14 +1,32 @@
 """Courses."""
 
+from collections.abc import Callable
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, StrictBool
+from pydantic import BeforeValidator, ConfigDict, Field, StrictBool
 
+from chalicelib.core.audiences import LessonAudience
 from chalicelib.core.errors import InvalidInput
 from chalicelib.models.courses import Course
-from chalicelib.schemas.base import Id, PageQuery, PageRead, Patch, Price, PriceInput, Schema, Timestamp, Title
+from chalicelib.schemas.base import (
+    Id,
+    Integer,
+    PageQuery,
+    PageRead,
+    Patch,
+    Price,
+    PriceInput,
+    Schema,
+    Timestamp,
+    TimestampInput,
+    Title,
+    reject_strings,
+)
 
+MAX_PLACES = 100_000  # of a course, and of its waitlist
+
+Capacity = Annotated[int, Field(ge=1, le=MAX_PLACES), BeforeValidator(reject_strings)]
 Ordering = Literal["created_at", "-created_at", "price", "-price"]
 
 
@@ -19,6 +37,15 @@ class CoursePatch(Patch):
     description: str = Field("", max_length=10_000)
     price: PriceInput = Decimal("0.00")
     is_published: StrictBool = False
+    capacity: Capacity | None = Field(
+        None, description="How many students can be enrolled at the same time; null for any number."
+    )
+    waitlist: Integer = Field(0, ge=0, le=MAX_PLACES, description="How many students can wait for a place.")
+    opens_at: TimestampInput | None = Field(None, description="When enrollment opens; null for at once.")
+    closes_at: TimestampInput | None = Field(None, description="When enrollment closes; null for never.")
+    lessons_for: LessonAudience = Field(
+        LessonAudience.EVERYONE, description="Who gets the content of the lessons: `everyone`, or the `enrolled`."
+    )
 
     def provided_fields(self) -> dict[str, Any]:
         """Return the fields that the body contains, with the price in cents."""
@@ -43,8 +70,12 @@ def _with_cents(fields: dict[str, Any]) -> dict[str, Any]:
     return fields
 
 
+def _is_default(default: object) -> Callable[[object], bool]:
+    return lambda value: value == default
+
+
 class CourseRead(Schema):
-    """A course."""
+    """A course. It is without the fields of enrollment and lessons that have their defaults."""
 
     id: Id
     title: str
@@ -56,6 +87,19 @@ class CourseRead(Schema):
     created_at: Timestamp
     updated_at: Timestamp
     lessons_count: int
+    capacity: int | None = Field(
+        None,
+        exclude_if=_is_default(None),
+        description="How many students can be enrolled at the same time. Without it, any number.",
+    )
+    waitlist: int = Field(0, exclude_if=_is_default(0), description="How many students can wait for a place.")
+    opens_at: Timestamp | None = Field(None, exclude_if=_is_default(None), description="When enrollment opens.")
+    closes_at: Timestamp | None = Field(None, exclude_if=_is_default(None), description="When enrollment closes.")
+    lessons_for: LessonAudience = Field(
+        LessonAudience.EVERYONE,
+        exclude_if=_is_default(LessonAudience.EVERYONE),
+        description="Who gets the content of the lessons: `everyone`, or the `enrolled`.",
+    )
 
     @classmethod
     def from_model(cls, course: Course) -> "CourseRead":

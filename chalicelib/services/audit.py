@@ -12,7 +12,19 @@ from chalicelib.models.users import User
 from chalicelib.observability import logs
 
 # All other values are texts, which may be personal data: an entry says only that they changed.
-_SHOWN = {"role", "is_active", "is_published", "price_cents", "duration_min", "order_index"}
+_SHOWN = {
+    "role",
+    "is_active",
+    "is_published",
+    "price_cents",
+    "duration_min",
+    "order_index",
+    "capacity",
+    "waitlist",
+    "opens_at",
+    "closes_at",
+    "lessons_for",
+}
 _USER_ACTIONS = {"role": Action.USER_ROLE_CHANGED, "email": Action.USER_EMAIL_CHANGED}
 
 

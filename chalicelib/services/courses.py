@@ -36,10 +36,13 @@ def can_edit(caller: Caller, course: Course | RenderedCourse | LessonsOfCourse) 
 def create(
     caller: Caller, fields: Mapping[str, Any], now: datetime | None = None, course_id: str | None = None
 ) -> Course:
-    """Create a course, owned by the caller. ``fields`` are title, description, price_cents and is_published.
+    """Create a course, owned by the caller.
+
+    ``fields`` are title, description, price_cents, is_published, and those of enrollment that have not their defaults.
 
     Raises:
         AlreadyCreated: The ID was given, and a course has or had it.
+        InvalidInput: Enrollment would close before it opens.
         Forbidden: The caller is a student.
         NotAuthenticated: The caller was erased or deactivated, or has another role now.
     """
@@ -47,7 +50,9 @@ def create(
         raise Forbidden("Only instructors and admins can create courses.")
     at = clock.format_timestamp(now or clock.now())
     course_id = course_id or ids.new_id()
-    course = Course(course_id, owner_id=caller.id, owner=caller.username, created_at=at, updated_at=at, **fields)
+    identity: dict[str, Any] = {"owner_id": caller.id, "owner": caller.username, "created_at": at, "updated_at": at}
+    course = Course(course_id, **identity, was_published=fields["is_published"], **fields)
+    _validate_window(course)
     try:
         with course_cache.invalidating(None, course):
             course.create(caller)
@@ -87,6 +92,7 @@ def update(caller: Caller, course_id: str, fields: Mapping[str, Any], versions: 
         NotFound: It does not exist, or the caller may not view it.
         Forbidden: The caller may not edit it.
         PreconditionFailed: It has none of the expected versions.
+        InvalidInput: Enrollment would close before it opens.
         NotAuthenticated: The caller, who publishes it, was erased or deactivated, or has another role now.
     """
 
@@ -96,6 +102,8 @@ def update(caller: Caller, course_id: str, fields: Mapping[str, Any], versions: 
             return old
         changes = dict(fields) | {"updated_at": clock.timestamp(), "version": old.version + 1}
         new = Course(**(old.attribute_values | changes))
+        new.was_published = new.was_published or new.is_published
+        _validate_window(new)
         with course_cache.invalidating(old, new):
             new.replace(old, caller, adding(*audit.course_entries(caller, old, fields)))
         return new
@@ -165,6 +173,11 @@ def visible_listings(caller: Caller | None) -> list[str]:
     if caller is not None and caller.role is Role.INSTRUCTOR:
         return [course_listings.PUBLISHED, course_listings.owned_by(caller.id)]
     return [course_listings.PUBLISHED]
+
+
+def _validate_window(course: Course) -> None:
+    if course.opens_at and course.closes_at and course.opens_at >= course.closes_at:
+        raise InvalidInput.for_field("closes_at", "not_after_opens_at", "`closes_at` must be after `opens_at`.")
 
 
 def _load_page(caller: Caller | None, request: PageRequest, partitions: list[str], *, ascending: bool) -> Page[Course]:

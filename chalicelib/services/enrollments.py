@@ -27,6 +27,7 @@ from chalicelib.models.throttles import Throttle
 from chalicelib.models.users import User
 from chalicelib.observability import logs
 from chalicelib.services import audit, course_cache, rate_limits
+from chalicelib.services.rendering import RenderedCourse
 
 
 def enroll(caller: Caller, course_id: str, now: datetime | None = None, suffix: str | None = None) -> Enrollment:
@@ -37,7 +38,7 @@ def enroll(caller: Caller, course_id: str, now: datetime | None = None, suffix: 
     Raises:
         Forbidden: The caller is not a student, or has not verified their email address and this stage requires it.
         InvalidInput: The course does not exist or is not published.
-        Conflict: The caller is enrolled already.
+        Conflict: The caller is enrolled already, or enrollment is not open.
         TooManyAttempts: The caller has enrolled too often.
         NotAuthenticated: The caller was deactivated or erased, or is no longer a student.
     """
@@ -47,6 +48,7 @@ def enroll(caller: Caller, course_id: str, now: datetime | None = None, suffix: 
     if course is None or not course.is_published:
         raise InvalidInput.for_field("course", "does_not_exist", "The course does not exist or is not published.")
     created_at = clock.format_timestamp(now or clock.now())
+    _require_open(course, created_at)
     enrollment = Enrollment.new(caller.id, course.id, created_at, logs.request_id.get(), suffix)
     _insert(caller, enrollment)
     sqs.send(sqs.EMAILS, sqs.email_message(enrollment.email_kind, enrollment.id, enrollment.request_id))
@@ -129,6 +131,13 @@ def delete_in_batches(enrollments: Iterable[Enrollment], inactive_student: User 
         except ConditionFailed as error:
             raise StudentActive(error.failed) from error
         yield deleted
+
+
+def _require_open(course: RenderedCourse, now: str) -> None:
+    if course.opens_at and now < course.opens_at:
+        raise Conflict.for_field("course", "not_open", f"Enrollment opens at {course.opens_at}.")
+    if course.closes_at and now >= course.closes_at:
+        raise Conflict.for_field("course", "closed", f"Enrollment closed at {course.closes_at}.")
 
 
 def _insert(caller: Caller, enrollment: Enrollment) -> None:

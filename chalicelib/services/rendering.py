@@ -3,18 +3,22 @@
 import json
 from typing import NamedTuple
 
+from chalicelib.core.audiences import LessonAudience
 from chalicelib.core.pagination import Page
 from chalicelib.models.courses import Course
 from chalicelib.models.lessons import Lesson
 
 
 class RenderedCourse(NamedTuple):
-    """The JSON of a course, with what decides who may view it and whether a client has this version."""
+    """The JSON of a course, with what decides who may view it and enroll, and whether a client has this version."""
 
     id: str
     owner_id: str
     is_published: bool
     version: int
+    opens_at: str | None
+    closes_at: str | None
+    has_place_counter: bool
     json: str
 
 
@@ -49,7 +53,16 @@ def render_course(course: Course) -> RenderedCourse:
         "updated_at": course.updated_at,
         "lessons_count": int(course.lessons_count),
     }
-    return RenderedCourse(course.id, course.owner_id, course.is_published, int(course.version), _json(fields))
+    return RenderedCourse(
+        course.id,
+        course.owner_id,
+        course.is_published,
+        int(course.version),
+        course.opens_at,
+        course.closes_at,
+        course.has_place_counter,
+        _json(fields | _optional_fields(course)),
+    )
 
 
 def render_lesson(lesson: Lesson) -> RenderedLesson:
@@ -63,6 +76,18 @@ def render_lesson(lesson: Lesson) -> RenderedLesson:
         "order_index": int(lesson.order_index),
     }
     return RenderedLesson(lesson.id, int(lesson.version), _json(fields))
+
+
+def _optional_fields(course: Course) -> dict[str, object]:
+    """Return the fields that a response has only if they differ from their defaults."""
+    fields = {
+        "capacity": course.capacity and int(course.capacity),
+        "waitlist": int(course.waitlist),
+        "opens_at": course.opens_at,
+        "closes_at": course.closes_at,
+        "lessons_for": course.lessons_for if course.lessons_for != LessonAudience.EVERYONE else None,
+    }
+    return {name: value for name, value in fields.items() if value}
 
 
 def text_size(course: Course) -> int:

@@ -26,7 +26,7 @@ from chalicelib.services import rendered_text
 from chalicelib.services.rendering import LessonsOfCourse, render_course, render_lesson
 
 # Text of a course that is neither content nor personal data, so that its tombstone keeps it.
-NOT_PERSONAL = {"id", "owner_id", "created_at", "updated_at"}
+NOT_PERSONAL = {"id", "owner_id", "created_at", "updated_at", "opens_at", "closes_at", "lessons_for"}
 EXPOSED_BY_OTHER_NAMES = {"price_cents": "price"}
 
 
@@ -53,13 +53,27 @@ def course_with_all_attributes() -> Course:
     for number, (name, attribute) in enumerate(Course.get_attributes().items(), start=1):
         if name not in Course.TOMBSTONE_ATTRIBUTES + Course.INTERNAL_ATTRIBUTES:
             values[name] = f"text {number}" if isinstance(attribute, UnicodeAttribute) else number
-    return Course(**values | {"is_published": True})
+    return Course(**values | {"is_published": True, "lessons_for": "enrolled"})
+
+
+def test_course_without_enrollment_settings_has_the_fields_of_before() -> None:
+    fields: dict[str, Any] = {"owner_id": "o", "owner": "ada", "created_at": "c", "updated_at": "u"}
+    course = Course("i", title="T", description="", price_cents=0, is_published=True, **fields)
+
+    assert render_course(course).json == (
+        '{"id":"i","title":"T","description":"","price":"0.00","is_published":true,"owner":"ada","owner_id":"o",'
+        '"created_at":"c","updated_at":"u","lessons_count":0}'
+    )
 
 
 def test_course_attribute_is_exposed_or_internal() -> None:
     exposed = {EXPOSED_BY_OTHER_NAMES.get(name, name) for name in Course.get_attributes()}
 
-    assert exposed - CourseRead.model_fields.keys() == {*Course.TOMBSTONE_ATTRIBUTES, "stale_keywords", "version"}
+    assert exposed - CourseRead.model_fields.keys() == {
+        *Course.TOMBSTONE_ATTRIBUTES,
+        *Course.INTERNAL_ATTRIBUTES,
+        "version",
+    }
     assert CourseRead.model_fields.keys() - exposed == set()
 
 

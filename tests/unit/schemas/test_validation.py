@@ -128,6 +128,24 @@ INVALID: list[tuple[type[BaseModel], dict[str, Any]]] = [
         for name in ("from", "to")
         for day in ("5", "2026-11-22T00:00:00Z", "2026-1-2", "20261122", "2026-02-30", "٢٠٢٦-11-22", "yesterday", "")
     ),
+    *[(CoursePatch, {"capacity": value}) for value in (0, 100_001, "5", True, 1.5)],
+    *[(CoursePatch, {"waitlist": value}) for value in (-1, 100_001, "5", None)],
+    *[
+        (CoursePatch, {name: value})
+        for name in ("opens_at", "closes_at")
+        for value in (
+            "2026-11-22",
+            "2026-11-22T09:30:00",
+            "2026-02-30T09:30:00Z",
+            "2026-11-22T24:00:00Z",
+            "2026-11-22 09:30:00Z",
+            "1999-11-22T09:30:00Z",
+            "",
+            1_790_000_000,
+        )
+    ],
+    (CoursePatch, {"lessons_for": "students"}),
+    (CoursePatch, {"lessons_for": None}),
     (CourseQuery, {"owner": "you"}),
     (CourseQuery, {"ordering": "title"}),
     (CourseQuery, {"search": "x" * 1001}),
@@ -153,13 +171,42 @@ def test_defaults() -> None:
     course = CourseWrite.model_validate({"title": "Knots"}).provided_fields()
     lesson = LessonCreate.model_validate(LESSON).provided_fields()
 
-    assert course == {"title": "Knots", "description": "", "price_cents": 0, "is_published": False}
+    assert course == {
+        "title": "Knots",
+        "description": "",
+        "price_cents": 0,
+        "is_published": False,
+        "capacity": None,
+        "waitlist": 0,
+        "opens_at": None,
+        "closes_at": None,
+        "lessons_for": "everyone",
+    }
     assert lesson == {"title": "A lesson", "content": "", "duration_min": 5, "order_index": 1}
     assert RegisterRequest.model_validate(ACCOUNT).role == "student"
     page = PageQuery.model_validate({})
     assert (page.limit, page.cursor) == (20, None)
     query = CourseQuery.model_validate({})
     assert (query.ordering, query.search, query.owner) == ("-created_at", None, None)
+
+
+@pytest.mark.parametrize(
+    ("sent", "stored"),
+    [
+        ("2026-11-22T09:30:00Z", "2026-11-22T09:30:00.000000Z"),
+        ("2026-11-22t09:30:00.5z", "2026-11-22T09:30:00.500000Z"),
+        ("2026-11-22T09:30:00+02:00", "2026-11-22T07:30:00.000000Z"),
+        ("2026-11-22T23:30:00.1234567-01:00", "2026-11-23T00:30:00.123456Z"),
+    ],
+)
+def test_time_is_stored_in_utc_with_fixed_width(sent: str, stored: str) -> None:
+    assert CoursePatch.model_validate({"opens_at": sent}).provided_fields() == {"opens_at": stored}
+
+
+def test_places_of_a_course_are_between_1_and_100000() -> None:
+    fields = [{"capacity": 1}, {"capacity": 100_000}, {"capacity": None}, {"waitlist": 0}, {"waitlist": 100_000}]
+
+    assert [CoursePatch.model_validate(field).provided_fields() for field in fields] == fields
 
 
 def test_patch_has_only_the_fields_of_the_body() -> None:
