@@ -25,6 +25,7 @@ from chalicelib.handlers.api import (
     reports,
     system,
     users,
+    waitlist,
 )
 from chalicelib.observability import logs
 from chalicelib.web.middleware import middleware
@@ -45,6 +46,7 @@ API_MODULES = (
     reports,
     system,
     users,
+    waitlist,
 )
 for module in (authorizer, *API_MODULES):
     app.register_blueprint(module.blueprint)
@@ -52,10 +54,10 @@ for module in (authorizer, *API_MODULES):
 if os.environ.get("AWS_CHALICE_CLI_MODE"):
     # The workers are Lambda functions of their own. The Chalice CLI has to know them; the API function must not pay
     # for their imports.
-    from chalicelib.handlers.workers import cleanup, daily_report, deletions, emails
+    from chalicelib.handlers.workers import cleanup, daily_report, deletions, emails, place_settlement
     from infra.chalice import plugin
 
-    for module in (cleanup, daily_report, deletions, emails):
+    for module in (cleanup, daily_report, deletions, emails, place_settlement):
         app.register_blueprint(module.blueprint)
     plugin.install()
 

@@ -38,6 +38,7 @@ FUNCTIONS = (
     AUTHORIZER,
     EMAILS,
     Function("cascade_deletions", "CascadeDeletions", uses_cache=True, queue="deletions"),
+    Function("place_settlement", "PlaceSettlement", queue="waitlist"),
     Function("daily_report", "DailyReport", is_scheduled=True),
     Function("cleanup", "Cleanup", is_scheduled=True),
 )

@@ -18,6 +18,7 @@ _DAYS = 30
 
 SAMPLE_VALUES = {
     EmailKind.ENROLLMENT: {"student": "ada", "course": "Linear algebra: vectors & matrices", "owner": "grace.h"},
+    EmailKind.PLACE_AVAILABLE: {"student": "ada", "course": "Linear algebra: vectors & matrices", "owner": "grace.h"},
     EmailKind.VERIFICATION: {"username": "ada", "link": f"{_PAGE}#verify={_TOKEN}"},
     EmailKind.PASSWORD_RESET: {"username": "ada", "link": f"{_PAGE}#reset={_TOKEN}"},
     EmailKind.PASSWORD_CHANGED: {"username": "ada", "link": f"{_PAGE}#forgot"},

@@ -1,4 +1,4 @@
-"""SQS queues: emails and cascade deletions."""
+"""SQS queues: emails, cascade deletions and waitlists."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -16,6 +16,7 @@ from chalicelib.observability.logs import error_log
 
 EMAILS = "emails"
 DELETIONS = "deletions"
+WAITLIST = "waitlist"
 MAX_BATCH_SIZE = 10  # SQS's limit
 _CONNECT_TIMEOUT_SECONDS, _READ_TIMEOUT_SECONDS = 0.3, 0.6  # of a call that a client of the API waits for
 
@@ -38,6 +39,14 @@ def email_message(kind: str, email_id: str, request_id: str) -> Message:
 def deletion_message(target: CascadeTarget, entity_id: str) -> Message:
     """Return the message that requests the deletion of an entity's dependents."""
     return {"target": target, "id": entity_id, "request_id": logs.request_id.get()}
+
+
+def waitlist_message(course_id: str, void_through: int = 0) -> Message:
+    """Return the message that requests that a course's free places are given to waiting students.
+
+    Numbers up to ``void_through`` that no request has used until then are void.
+    """
+    return {"course": course_id, "void_through": str(void_through), "request_id": logs.request_id.get()}
 
 
 def send(queue: str, message: Message, **options: Any) -> bool:

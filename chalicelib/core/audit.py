@@ -23,6 +23,7 @@ class Action(StrEnum):
     COURSE_UNPUBLISHED = "course.unpublished"
     COURSE_CHANGED = "course.changed"
     COURSE_DELETED = "course.deleted"
+    CAPACITY_CHANGED = "capacity.changed"
     LESSON_CREATED = "lesson.created"
     LESSON_CHANGED = "lesson.changed"
     LESSON_DELETED = "lesson.deleted"
@@ -34,9 +35,9 @@ class Action(StrEnum):
 
     @property
     def subject_kind(self) -> str:
-        """The kind of entity that the act is done to. A password is its user's."""
+        """The kind of entity that the act is done to. A password is its user's, and a capacity its course's."""
         kind = self.partition(".")[0]
-        return "user" if kind == "password" else kind
+        return {"password": "user", "capacity": "course"}.get(kind, kind)
 
 
 class Via(StrEnum):

@@ -67,7 +67,7 @@ class Course(Table):
     opens_at = UnicodeAttribute(null=True)  # when enrollment opens, and when it closes (RFC 3339)
     closes_at = UnicodeAttribute(null=True)
     lessons_for = UnicodeAttribute(default=LessonAudience.EVERYONE.value)
-    was_published = BooleanAttribute(null=True)  # whether students could enroll; not known of the oldest courses
+    never_published = BooleanAttribute(default=False)  # so that nobody can be enrolled; false if that is not known
     has_place_counter = BooleanAttribute(default=False)  # stays true when a capacity is removed
     version = NumberAttribute(default=1)  # not PynamoDB's: that cannot be checked without being incremented
     stale_keywords = UnicodeSetAttribute(null=True)  # those that an edit removed, and whose rows are not deleted yet
@@ -78,7 +78,7 @@ class Course(Table):
     # Classification of all attributes; a test fails for a new attribute that is in none of these.
     ERASED_BY_DELETION = ("title", "description", "owner", "stale_keywords")  # content and personal data
     # Not in responses, and the first one not in the cache.
-    INTERNAL_ATTRIBUTES = ("stale_keywords", "was_published", "has_place_counter")
+    INTERNAL_ATTRIBUTES = ("stale_keywords", "never_published", "has_place_counter")
     TOMBSTONE_ATTRIBUTES = ("deleted_at", "lifecycle")  # null on a course that exists
 
     @classmethod
@@ -109,22 +109,22 @@ class Course(Table):
         """Delete the row of a course deleted before a timestamp, and return whether there was one."""
         return try_conditional(lambda: cls(course_id).delete(cls.deleted_at < before))
 
-    def create(self, writer: Caller) -> None:
-        """Save a new course of the writer with its listings.
+    def create(self, writer: Caller, extend: Extend = add_nothing) -> None:
+        """Save a new course of the writer with its listings; ``extend`` as for `replace`.
 
         Raises:
             AlreadyCreated: There is a course with its ID, or its tombstone.
             WriterOutdated: The writer was erased or deactivated, or has another role now.
         """
-        self._save(None, writer)
+        self._save(None, writer, extend)
 
     def replace(self, old: "Course", writer: Caller, extend: Extend = add_nothing) -> None:
         """Save the new state of a course with its listings, which supersedes ``old``.
 
-        ``extend`` adds items to the transaction, at most two.
+        ``extend`` adds items to the transaction, at most four.
 
         Raises:
-            StaleRead: The course changed after ``old`` was read.
+            StaleRead: The course, or what an added item depends on, changed after it was read.
             OwnerDeleted: The owner was erased.
             WriterOutdated: The writer, who publishes it, was erased or deactivated, or has another role now.
         """

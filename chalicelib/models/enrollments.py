@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import islice
 
-from pynamodb.attributes import UnicodeAttribute
+from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
@@ -42,9 +42,12 @@ class Enrollment(Table):
     student = UnicodeAttribute(hash_key=True)
     course = UnicodeAttribute(range_key=True)
     suffix = UnicodeAttribute()
-    sort_key = UnicodeAttribute()  # the creation (RFC 3339), and the keys
-    shard = UnicodeAttribute()
-    course_shard = UnicodeAttribute()
+    place_number = NumberAttribute(null=True)  # in a course with a capacity
+    waiting_since = UnicodeAttribute(null=True)  # of who waits or has waited for a place (RFC 3339)
+    # Who waits for a place has none of these, and so is in no index.
+    sort_key = UnicodeAttribute(null=True)  # the creation (RFC 3339), and the keys
+    shard = UnicodeAttribute(null=True)
+    course_shard = UnicodeAttribute(null=True)
     request_id = UnicodeAttribute()  # of the request that created it; the email worker logs under this ID
     email_pending = UnicodeAttribute(null=True)  # the shard while the email is not sent; then removed from the index
     email_failed = UnicodeAttribute(null=True)  # the shard while the email is given up; the partition of the index
@@ -64,7 +67,7 @@ class Enrollment(Table):
     @property
     def email_kind(self) -> str:
         """What the email of this row is about, as `EmailKind` names it."""
-        return EmailKind.ENROLLMENT
+        return EmailKind.PLACE_AVAILABLE if self.waiting_since else EmailKind.ENROLLMENT
 
     @property
     def recipient_id(self) -> str:
@@ -75,6 +78,11 @@ class Enrollment(Table):
     def created_at(self) -> str:
         """The creation (RFC 3339)."""
         return str(self.sort_key).partition("#")[0]
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the student waits for a place, and is not enrolled."""
+        return self.sort_key is None
 
     @property
     def is_email_pending(self) -> bool:
@@ -96,6 +104,20 @@ class Enrollment(Table):
             course_shard=f"{course}#{shard}",
             request_id=request_id,
             email_pending=shard,
+        )
+
+    @classmethod
+    def waiting(
+        cls, student: str, course: str, since: str, request_id: str, place_number: int, suffix: str | None = None
+    ) -> "Enrollment":
+        """Return the entry of a student who waits for a place, not yet saved."""
+        return cls(
+            student,
+            course,
+            suffix=suffix or ids.new_suffix(),
+            request_id=request_id,
+            place_number=place_number,
+            waiting_since=since,
         )
 
     @classmethod
@@ -199,10 +221,7 @@ class Enrollment(Table):
             transaction = Transaction()
             extend(transaction)
             for row in remaining:
-                transaction.delete(row, Enrollment.suffix == row.suffix, label=row.id)
-                record_deletion(
-                    transaction, Event.ENROLLMENT_CREATED, Event.ENROLLMENT_DELETED, row.id, row.created_at, at
-                )
+                row.add_deletion(transaction, at)
             try:
                 transaction.run()
                 break
@@ -228,6 +247,21 @@ class Enrollment(Table):
             if "enrollment" in error.failed:
                 raise AlreadyEnrolled(error.failed) from error
             raise
+
+    def add_deletion(self, transaction: Transaction, at: str) -> None:
+        """Delete the row in a transaction, and record it in the ledger if the student is enrolled.
+
+        The condition, with the ID as its label, is that nobody deleted it and the student got no place since it was
+        read.
+        """
+        unchanged = Enrollment.suffix == self.suffix
+        if self.is_waiting:
+            unchanged &= Enrollment.sort_key.does_not_exist()
+        else:
+            record_deletion(
+                transaction, Event.ENROLLMENT_CREATED, Event.ENROLLMENT_DELETED, self.id, self.created_at, at
+            )
+        transaction.delete(self, unchanged, label=self.id)
 
     def mark_email_sent(self) -> None:
         """Clear the pending email, unless the enrollment was deleted."""

@@ -58,6 +58,11 @@ class Throttle(Table):
         return cls.get_or_none(subject)
 
     @classmethod
+    def find_all(cls, subjects: Iterable[str]) -> "dict[str, Throttle]":
+        """Return the windows of those of the subjects that have one, by subject; by consistent reads."""
+        return {str(row.subject): row for row in cls.batch_get([*subjects], consistent_read=True)}
+
+    @classmethod
     def reserve(cls, quota: Quota, now: int) -> "Reservation | Throttle":
         """Count an event, or return the window in which none is left.
 
@@ -117,7 +122,7 @@ class Throttle(Table):
         Raises:
             StaleRead: A window was deleted after it was read. Nothing was deleted.
         """
-        windows = [*cls.batch_get([*subjects], consistent_read=True)]
+        windows = [*cls.find_all(subjects).values()]
         if not windows:
             return 0
         transaction = Transaction()

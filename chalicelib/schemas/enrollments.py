@@ -2,7 +2,7 @@
 
 from typing import Self
 
-from pydantic import Field
+from pydantic import Field, StrictBool
 
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.schemas.base import Id, PageQuery, PageRead, Schema, Timestamp
@@ -12,6 +12,7 @@ class EnrollmentCreate(Schema):
     """The course to enroll in. The student is always the caller."""
 
     course: str = Field(max_length=100, examples=["4wqf9t0bz3m7kx2e"])
+    wait: StrictBool = Field(False, description="Whether to join the waitlist if the course is full.")
 
 
 class EnrollmentRead(Schema):

@@ -6,12 +6,13 @@ from pydantic import Field
 
 from chalicelib.core import clock
 from chalicelib.models.account_emails import AccountEmail
+from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.known_addresses import KnownAddress
 from chalicelib.models.sessions import Session
 from chalicelib.models.tickets import Ticket
 from chalicelib.models.users import User
 from chalicelib.schemas.accounts import UserRead
-from chalicelib.schemas.base import Schema, Timestamp
+from chalicelib.schemas.base import Id, Schema, Timestamp
 from chalicelib.schemas.courses import CourseRead
 from chalicelib.schemas.enrollments import EnrollmentRead
 from chalicelib.schemas.lessons import LessonRead
@@ -79,6 +80,23 @@ class ExportedEnrollment(EnrollmentRead):
     is_email_pending: bool
     email_failed_at: Timestamp | None = Field(description="When the email was given up, or null.")
     email_error: str | None = Field(description="Why it was given up, or null.")
+    waiting_since: Timestamp | None = Field(
+        None, exclude_if=lambda since: since is None, description="When the user joined the waitlist, if they waited."
+    )
+
+
+class ExportedWaitlistEntry(Schema):
+    """A place in a course that the user waits for."""
+
+    id: Id
+    course: Id
+    joined_at: Timestamp
+    request_id: str = Field(description="Of the request that created it.")
+
+    @classmethod
+    def from_model(cls, entry: Enrollment) -> Self:
+        """Return the fields of a waiting entry that the export has."""
+        return cls(id=entry.id, course=entry.course, joined_at=entry.waiting_since, request_id=entry.request_id)
 
 
 class ExportQuery(Schema):
@@ -110,4 +128,5 @@ class ExportRead(Schema):
     courses: list[CourseRead]
     lessons: list[LessonRead]
     enrollments: list[ExportedEnrollment]
+    waitlist: list[ExportedWaitlistEntry]
     next: str | None = Field(description="URL of the next page if the data exceeds one response, else null.")

@@ -59,6 +59,7 @@ ROUTE_ACCESS: dict[tuple[str, str], AccessRule] = {
     ("PUT", "/api/v1/courses/{course_id}"): AUTHENTICATED,
     ("PATCH", "/api/v1/courses/{course_id}"): AUTHENTICATED,
     ("DELETE", "/api/v1/courses/{course_id}"): AUTHENTICATED,
+    ("GET", "/api/v1/courses/{course_id}/places"): AuthMode.OPTIONAL,
     ("GET", "/api/v1/lessons"): AuthMode.OPTIONAL,
     ("POST", "/api/v1/lessons"): INSTRUCTORS_AND_ADMINS,
     ("GET", "/api/v1/lessons/{lesson_id}"): AuthMode.OPTIONAL,
@@ -68,6 +69,9 @@ ROUTE_ACCESS: dict[tuple[str, str], AccessRule] = {
     ("GET", "/api/v1/enrollments"): AUTHENTICATED,
     ("POST", "/api/v1/enrollments"): frozenset({Role.STUDENT}),
     ("DELETE", "/api/v1/enrollments/{enrollment_id}"): frozenset({Role.ADMIN, Role.STUDENT}),
+    ("GET", "/api/v1/waitlist"): AUTHENTICATED,
+    ("GET", "/api/v1/waitlist/{entry_id}"): AUTHENTICATED,
+    ("DELETE", "/api/v1/waitlist/{entry_id}"): frozenset({Role.ADMIN, Role.STUDENT}),
     ("GET", "/api/v1/reports/daily"): ADMINS_ONLY,
     ("GET", "/api/v1/audit"): ADMINS_ONLY,
 }

@@ -53,13 +53,19 @@ def user_entries(actor: Actor, user: User, fields: Mapping[str, Any]) -> list[Au
 
 
 def course_entries(caller: Caller, course: Course, fields: Mapping[str, Any]) -> list[AuditEntry]:
-    """Return the entries of a change of a course: none if it is the caller's own."""
+    """Return the entries of a change of a course: of the caller's own, only that of its capacity.
+
+    The capacity decides who gets access.
+    """
     changes = describe_changes(course, fields)
     publication = changes.pop("is_published", None)
+    places: dict[str, Any] = {name: changes.pop(name) for name in ("capacity", "waitlist") if name in changes}
     entries = on_course(caller, course, Action.COURSE_CHANGED, course.id, changes) if changes else []
     if publication:
         action = Action.COURSE_PUBLISHED if fields["is_published"] else Action.COURSE_UNPUBLISHED
         entries += on_course(caller, course, action, course.id, {"is_published": publication})
+    if places:
+        entries.append(entry(Actor.of(caller), Action.CAPACITY_CHANGED, course.id, places))
     return entries
 
 

@@ -14,6 +14,7 @@ from chalicelib.core.caller import Caller
 from chalicelib.core.errors import NotFound
 from chalicelib.core.retry_policy import DELETION_REQUEUE_AFTER, INACTIVE_RETENTION, TOMBSTONE_RETENTION
 from chalicelib.core.roles import Role
+from chalicelib.models import places
 from chalicelib.models.account_emails import AccountEmail
 from chalicelib.models.course_listings import CourseListing
 from chalicelib.models.courses import Course
@@ -22,7 +23,7 @@ from chalicelib.models.lessons import Lesson
 from chalicelib.models.sessions import Session
 from chalicelib.models.tickets import Ticket
 from chalicelib.models.users import User
-from chalicelib.services import courses, enrollments
+from chalicelib.services import courses, withdrawals
 
 
 class TargetStillExistsError(Exception):
@@ -51,15 +52,16 @@ def delete_dependents(target: CascadeTarget, entity_id: str, now: datetime) -> I
 
 
 def _delete_course_dependents(course_id: str) -> Iterator[int]:
+    yield from places.delete_all_of_course(course_id)
     yield from Lesson.delete_all_of_course(course_id)
-    yield from enrollments.delete_in_batches(Enrollment.all_of_course(course_id))
+    yield from withdrawals.delete_in_batches(Enrollment.all_of_course(course_id))
 
 
 def _delete_user_dependents(user_id: str) -> Iterator[int]:
     yield from Session.delete_all_of_user(user_id)
     yield from Ticket.delete_all_of_user(user_id)
     yield from AccountEmail.delete_all_of_user(user_id)
-    yield from enrollments.delete_in_batches(Enrollment.all_of_student(user_id))
+    yield from withdrawals.delete_in_batches(Enrollment.all_of_student(user_id))
     for row in CourseListing.of_owner(user_id):
         with contextlib.suppress(NotFound):  # deleted concurrently
             courses.delete(Caller(user_id, "", Role.INSTRUCTOR, session_id=""), row.course_id, None)
@@ -72,8 +74,8 @@ def _delete_inactive_enrollments(user_id: str, now: datetime) -> Iterator[int]:
     if user is None:
         return  # active again, or erased
     try:
-        yield from enrollments.delete_in_batches(Enrollment.all_of_student(user_id), inactive_student=user)
-    except enrollments.StudentActive:
+        yield from withdrawals.delete_in_batches(Enrollment.all_of_student(user_id), inactive_student=user)
+    except withdrawals.StudentActive:
         return
     user.clear_inactive()
 

@@ -21,6 +21,7 @@ from chalicelib.models.account_emails import AccountEmail
 from chalicelib.models.courses import Course
 from chalicelib.models.email_sweeps import EmailSweep
 from chalicelib.models.enrollments import Enrollment
+from chalicelib.models.place_counters import PlaceCounter
 from chalicelib.models.shards import all_shards
 from chalicelib.models.users import ERASED, INACTIVE, SWEPT, User
 from chalicelib.observability import metrics
@@ -86,12 +87,19 @@ def queue_inactive_students(now: datetime) -> Progress:
     return _requeue_deletions(CascadeTarget.INACTIVE, ids)
 
 
+def request_settlements(now: datetime) -> Progress:
+    """Request the settlement of place numbers whose messages may have been lost."""
+    messages = (sqs.waitlist_message(course_id) for course_id in PlaceCounter.find_unsettled())
+    return (len(accepted) for accepted in sqs.send_batches(sqs.WAITLIST, messages))
+
+
 # The steps by the metric that counts their messages. The failure of one does not stop the others. Emails are last: they
 # can be many, and must leave time for the others.
 STEPS: dict[str, Callable[[datetime], Progress]] = {
     "CourseDeletionsRequeued": requeue_course_deletions,
     "UserDeletionsRequeued": requeue_user_deletions,
     "InactiveStudentsQueued": queue_inactive_students,
+    "SettlementsRequested": request_settlements,
     "AccountEmailsRequeued": requeue_account_emails,
     "EmailsRequeued": requeue_enrollment_emails,
 }

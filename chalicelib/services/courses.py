@@ -17,7 +17,7 @@ from chalicelib.models import course_listings
 from chalicelib.models.base import adding, retry_stale_reads
 from chalicelib.models.course_listings import CourseListing
 from chalicelib.models.courses import Course, OwnerDeleted, WriterOutdated
-from chalicelib.services import audit, course_cache, course_search
+from chalicelib.services import audit, capacity, course_cache, course_search
 from chalicelib.services.rendering import LessonsOfCourse, RenderedCourse, render_course, text_size
 
 ORDERINGS = {"created_at": course_listings.by_date, "price": course_listings.by_price}
@@ -51,11 +51,11 @@ def create(
     at = clock.format_timestamp(now or clock.now())
     course_id = course_id or ids.new_id()
     identity: dict[str, Any] = {"owner_id": caller.id, "owner": caller.username, "created_at": at, "updated_at": at}
-    course = Course(course_id, **identity, was_published=fields["is_published"], **fields)
+    course = Course(course_id, **identity, never_published=not fields["is_published"], **fields)
     _validate_window(course)
     try:
         with course_cache.invalidating(None, course):
-            course.create(caller)
+            course.create(caller, adding(*capacity.counters_of_new(course)))
     except WriterOutdated as error:
         raise NotAuthenticated.outdated() from error
     return course
@@ -93,6 +93,7 @@ def update(caller: Caller, course_id: str, fields: Mapping[str, Any], versions: 
         Forbidden: The caller may not edit it.
         PreconditionFailed: It has none of the expected versions.
         InvalidInput: Enrollment would close before it opens.
+        Conflict: The capacity cannot be changed to that of the fields.
         NotAuthenticated: The caller, who publishes it, was erased or deactivated, or has another role now.
     """
 
@@ -102,10 +103,12 @@ def update(caller: Caller, course_id: str, fields: Mapping[str, Any], versions: 
             return old
         changes = dict(fields) | {"updated_at": clock.timestamp(), "version": old.version + 1}
         new = Course(**(old.attribute_values | changes))
-        new.was_published = new.was_published or new.is_published
+        new.never_published = old.never_published and not new.is_published
         _validate_window(new)
         with course_cache.invalidating(old, new):
-            new.replace(old, caller, adding(*audit.course_entries(caller, old, fields)))
+            entries = audit.course_entries(caller, old, fields)
+            new.replace(old, caller, adding(*entries, *capacity.change(old, new)))
+        capacity.request_settlement(old, new)
         return new
 
     try:

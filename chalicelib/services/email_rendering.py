@@ -40,6 +40,12 @@ _FRAMES = {
         preheader="Log in to your school's app to start.",
         reason="You get this email because you enrolled in a course at $school.",
     ),
+    EmailKind.PLACE_AVAILABLE: _Frame(
+        subject="A place became free: you are enrolled in $course",
+        heading="A place became free for you",
+        preheader="You are enrolled. Log in to your school's app to start.",
+        reason="You get this email because you joined the waitlist of a course at $school.",
+    ),
     EmailKind.VERIFICATION: _Frame(
         subject="Confirm your email address",
         heading="Confirm your email address",

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from chalicelib.adapters import ses
 from chalicelib.core import clock
-from chalicelib.core.email_kinds import PREFERENCE_OF, EmailKind
+from chalicelib.core.email_kinds import ENROLLMENT_KINDS, PREFERENCE_OF, EmailKind
 from chalicelib.models.account_emails import AccountEmail, split_id
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.users import User
@@ -64,7 +64,7 @@ def is_recorded(kind: EmailKind, email_id: str) -> bool:
 
 
 def _find(kind: EmailKind, email_id: str, request_id: str) -> tuple[User, Compose] | None:
-    if kind is EmailKind.ENROLLMENT:
+    if kind in ENROLLMENT_KINDS:
         return enrollment_emails.find(email_id)
     return account_emails.find(kind, email_id, request_id)
 
@@ -75,4 +75,4 @@ def _compose(kind: EmailKind, recipient: User, compose: Compose) -> ses.EmailMes
 
 def _row(kind: EmailKind, email_id: str) -> Enrollment | AccountEmail | None:
     """Return the row of an email with its keys alone: it is written without being read."""
-    return Enrollment.with_id(email_id) if kind is EmailKind.ENROLLMENT else AccountEmail(*split_id(email_id))
+    return Enrollment.with_id(email_id) if kind in ENROLLMENT_KINDS else AccountEmail(*split_id(email_id))

@@ -25,13 +25,13 @@ def find(enrollment_id: str) -> tuple[User, Callable[[str], EmailMessage]] | Non
     enrollment, student, course = get_together(
         (Enrollment, (student_id, course_id)), (User, (student_id,)), (Course, (course_id,))
     )
-    if enrollment is None or student is None or course is None:
+    if enrollment is None or enrollment.is_waiting or student is None or course is None:
         return None
     if enrollment.suffix != suffix or student.deleted_at or course.deleted_at:
         return None
-    return student, partial(_compose, student, course)
+    return student, partial(_compose, EmailKind(enrollment.email_kind), student, course)
 
 
-def _compose(student: User, course: Course, unsubscribe_url: str) -> EmailMessage:
+def _compose(kind: EmailKind, student: User, course: Course, unsubscribe_url: str) -> EmailMessage:
     values = {"student": str(student.username), "course": str(course.title), "owner": str(course.owner)}
-    return render(EmailKind.ENROLLMENT, str(student.email), values, unsubscribe_url=unsubscribe_url)
+    return render(kind, str(student.email), values, unsubscribe_url=unsubscribe_url)

@@ -1,32 +1,19 @@
 """Enrollments: who may enroll, withdraw, and see enrollments."""
 
-import time
-from collections.abc import Iterable, Iterator
 from datetime import datetime
-from itertools import islice
+from functools import partial
 
 from chalicelib.adapters import sqs
 from chalicelib.core import clock, ids
-from chalicelib.core.audit import Action, Actor
 from chalicelib.core.caller import Caller
-from chalicelib.core.config import settings
-from chalicelib.core.errors import (
-    Conflict,
-    DomainError,
-    FieldError,
-    Forbidden,
-    InvalidInput,
-    NotAuthenticated,
-    NotFound,
-)
+from chalicelib.core.errors import Conflict, Forbidden, InvalidInput, NotFound
 from chalicelib.core.pagination import Page, PageRequest, paginate
 from chalicelib.core.roles import Role
-from chalicelib.models.base import ConditionFailed, Transaction
-from chalicelib.models.enrollments import MAX_DELETE_BATCH_SIZE, AlreadyEnrolled, Enrollment
-from chalicelib.models.throttles import Throttle
-from chalicelib.models.users import User
+from chalicelib.models.base import ConditionFailed
+from chalicelib.models.enrollments import AlreadyEnrolled, Enrollment
+from chalicelib.models.waitlist import WaitlistEntry
 from chalicelib.observability import logs
-from chalicelib.services import audit, course_cache, rate_limits
+from chalicelib.services import course_cache, eligibility, places, waitlist, withdrawals
 from chalicelib.services.rendering import RenderedCourse
 
 
@@ -38,25 +25,27 @@ def enroll(caller: Caller, course_id: str, now: datetime | None = None, suffix: 
     Raises:
         Forbidden: The caller is not a student, or has not verified their email address and this stage requires it.
         InvalidInput: The course does not exist or is not published.
-        Conflict: The caller is enrolled already, or enrollment is not open.
+        Conflict: The caller is enrolled or waits already, or enrollment is not open, or the course is full.
         TooManyAttempts: The caller has enrolled too often.
         NotAuthenticated: The caller was deactivated or erased, or is no longer a student.
     """
-    if caller.role is not Role.STUDENT:
-        raise Forbidden("Only students can enroll.")
-    course = course_cache.get(course_id) if ids.is_valid_id(course_id) else None
-    if course is None or not course.is_published:
-        raise InvalidInput.for_field("course", "does_not_exist", "The course does not exist or is not published.")
-    created_at = clock.format_timestamp(now or clock.now())
-    _require_open(course, created_at)
-    enrollment = Enrollment.new(caller.id, course.id, created_at, logs.request_id.get(), suffix)
-    _insert(caller, enrollment)
-    sqs.send(sqs.EMAILS, sqs.email_message(enrollment.email_kind, enrollment.id, enrollment.request_id))
+    enrollment, _ = _enroll(caller, course_id, now, suffix, can_wait=False)
     return enrollment
 
 
-def get_own(caller: Caller, enrollment_id: str) -> Enrollment:
-    """Return an enrollment of the caller.
+def enroll_or_wait(caller: Caller, course_id: str, suffix: str | None = None) -> Enrollment | WaitlistEntry:
+    """Enroll the caller as `enroll` does, or add them to the waitlist if the course is full.
+
+    Raises:
+        Conflict: As `enroll` does, or the waitlist is full.
+        DomainError: As `enroll` does.
+    """
+    row, position = _enroll(caller, course_id, None, suffix, can_wait=True)
+    return WaitlistEntry.of(row, position) if row.is_waiting else row
+
+
+def get_own(caller: Caller, enrollment_id: str) -> Enrollment | WaitlistEntry:
+    """Return an enrollment or a waiting entry of the caller.
 
     Raises:
         NotFound: It does not exist, or is another student's.
@@ -64,7 +53,7 @@ def get_own(caller: Caller, enrollment_id: str) -> Enrollment:
     enrollment = Enrollment.find(enrollment_id)
     if enrollment is None or enrollment.student != caller.id:
         raise _not_found()
-    return enrollment
+    return waitlist.entry_of(enrollment) if enrollment.is_waiting else enrollment
 
 
 def list_enrollments(
@@ -77,7 +66,7 @@ def list_enrollments(
         student = caller.id
     if student is not None and course is not None:
         row = Enrollment.find_by_student_and_course(student, course) if student and course else None
-        return Page([row] if row else [], None, None)
+        return Page([row] if row and not row.is_waiting else [], None, None)
 
     def fetch(after: str | None, backward: bool, limit: int) -> list[Enrollment]:
         if student is not None:
@@ -101,36 +90,31 @@ def withdraw(caller: Caller, enrollment_id: str) -> None:
     if caller.role is Role.INSTRUCTOR:
         raise Forbidden("Only the student and admins can delete an enrollment.")
     enrollment = Enrollment.find(enrollment_id)
-    if enrollment is None or not (caller.is_admin or enrollment.student == caller.id):
+    if enrollment is None or enrollment.is_waiting or not (caller.is_admin or enrollment.student == caller.id):
         raise _not_found()
-    if not _withdraw(caller, enrollment):
+    if not withdrawals.end(caller, enrollment):
         raise _not_found()
 
 
-class StudentActive(ConditionFailed):
-    """The student whose enrollments were to be deleted for inactivity became active."""
-
-
-def delete_in_batches(enrollments: Iterable[Enrollment], inactive_student: User | None = None) -> Iterator[int]:
-    """Delete enrollments, one transaction per batch, and yield how many each one deleted.
-
-    With ``inactive_student``, delete them only while the student is inactive.
-
-    Raises:
-        StudentActive: The student became active.
-    """
-
-    def extend(transaction: Transaction) -> None:
-        if inactive_student:
-            inactive_student.check_still_inactive(transaction, label="student")
-
-    remaining = iter(enrollments)
-    while batch := [*islice(remaining, MAX_DELETE_BATCH_SIZE)]:
-        try:
-            deleted = Enrollment.delete_batch(batch, clock.timestamp(), extend)
-        except ConditionFailed as error:
-            raise StudentActive(error.failed) from error
-        yield deleted
+def _enroll(
+    caller: Caller, course_id: str, now: datetime | None, suffix: str | None, *, can_wait: bool
+) -> tuple[Enrollment, int]:
+    """Return the enrollment, or the waiting entry with its position."""
+    if caller.role is not Role.STUDENT:
+        raise Forbidden("Only students can enroll.")
+    course = course_cache.get(course_id) if ids.is_valid_id(course_id) else None
+    if course is None or not course.is_published:
+        raise InvalidInput.for_field("course", "does_not_exist", "The course does not exist or is not published.")
+    created_at = clock.format_timestamp(now or clock.now())
+    _require_open(course, created_at)
+    if course.has_place_counter:
+        enrollment, position = places.join(caller.id, course.id, created_at, suffix, can_wait=can_wait)
+    else:
+        enrollment, position = Enrollment.new(caller.id, course.id, created_at, logs.request_id.get(), suffix), 0
+        _insert(caller, enrollment)
+    if not enrollment.is_waiting:
+        sqs.send(sqs.EMAILS, sqs.email_message(enrollment.email_kind, enrollment.id, enrollment.request_id))
+    return enrollment, position
 
 
 def _require_open(course: RenderedCourse, now: str) -> None:
@@ -141,55 +125,14 @@ def _require_open(course: RenderedCourse, now: str) -> None:
 
 
 def _insert(caller: Caller, enrollment: Enrollment) -> None:
-    hourly = rate_limits.enrollments_of(caller.id)
-    withdrawals = rate_limits.withdrawals_from(caller.id, enrollment.course)
-    may_enroll = User.is_current(Role.STUDENT)
-    if settings().is_email_verification_required:
-        may_enroll &= User.email_verified == True  # noqa: E712  of PynamoDB
-
-    def extend(transaction: Transaction) -> None:
-        now = int(time.time())
-        transaction.check(User, caller.id, may_enroll, label="student")
-        Throttle.add_reservation(transaction, hourly, now)
-        Throttle.add_check(transaction, withdrawals, now)
-
     while True:
         try:
-            enrollment.insert(extend)
+            enrollment.insert(partial(eligibility.add_conditions, caller.id, enrollment.course))
             return
         except AlreadyEnrolled as error:
-            raise Conflict("You are already enrolled in this course.") from error
+            raise eligibility.already_enrolled() from error
         except ConditionFailed as error:
-            if "student" in error.failed:
-                raise _refusal(caller) from error
-            rate_limits.require_left(hourly, "Too many enrollments. Retry later.")
-            rate_limits.require_left(withdrawals, "You left this course too often. Retry later.")
-
-
-def _refusal(caller: Caller) -> DomainError:
-    """Return why the account of a student may not enroll."""
-    user = User.find(caller.id)
-    if user is None or not user.is_active or user.role != Role.STUDENT:
-        return NotAuthenticated.outdated()
-    message = "Verify your email address before you enroll."
-    return Forbidden(message, (FieldError("email", "email_unverified", message),))
-
-
-def _withdraw(caller: Caller, enrollment: Enrollment) -> bool:
-    """Delete an enrollment: count it for the limit of enrolling again, or record that an admin ended it."""
-    withdrawals = rate_limits.withdrawals_from(enrollment.student, enrollment.course)
-
-    def extend(transaction: Transaction) -> None:
-        if caller.id == enrollment.student:
-            Throttle.add_event(transaction, withdrawals, int(time.time()))
-        else:
-            audit.entry(Actor.of(caller), Action.ENROLLMENT_ENDED, enrollment.id).add_to(transaction)
-
-    while True:
-        try:
-            return bool(Enrollment.delete_batch([enrollment], clock.timestamp(), extend))
-        except ConditionFailed:  # the window was over
-            rate_limits.current_window(withdrawals, int(time.time()))
+            eligibility.raise_refusal(caller.id, enrollment.course, error)
 
 
 def _not_found() -> NotFound:

@@ -83,10 +83,18 @@ def require_left(quota: Quota, message: str) -> None:
     Raises:
         TooManyAttempts: It is used up.
     """
-    now = int(time.time())
-    window = current_window(quota, now)
-    if window and window.reserved >= quota.limit:
-        raise TooManyAttempts(message, math.ceil(window.expires_at - now))
+    require_left_in(current_window(quota, int(time.time())), quota, message)
+
+
+def require_left_in(window: Throttle | None, quota: Quota, message: str) -> None:
+    """Check a quota by its window, which can be over.
+
+    Raises:
+        TooManyAttempts: It is used up.
+    """
+    seconds = math.ceil(window.expires_at - time.time()) if window else 0
+    if window and seconds > 0 and window.reserved >= quota.limit:
+        raise TooManyAttempts(message, seconds)
 
 
 def current_window(quota: Quota, now: int) -> Throttle | None:

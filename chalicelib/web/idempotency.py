@@ -53,10 +53,12 @@ def creation_response(
     new_seed: Callable[[], str],
     create: Callable[[str], Entity],
     find: Callable[[str], Entity],
+    locate: Callable[[Entity], tuple[int, str]] | None = None,
 ) -> Response:
     """Create a resource, or find the one that an earlier request with the same key created, and return it.
 
-    Both get what ``new_seed`` returned: the random part of the resource's ID.
+    Both get what ``new_seed`` returned: the random part of the resource's ID. ``locate`` returns the status and the
+    path of the collection if they are not 201 and that of the request.
     """
     headers = {}
     if request.idempotency_key is None:
@@ -66,5 +68,5 @@ def creation_response(
         body = request.body.model_dump_json(exclude_unset=True)
         entity, is_replayed = idempotent_creation.create_once(scope, body, new_seed(), create, find)
         headers = {REPLAYED_HEADER: "true"} if is_replayed else {}
-    location = request.url(f"{request.request.path}/{entity.id}/")
-    return json_response(render(entity), 201, {"Location": location} | headers)
+    status, path = locate(entity) if locate else (201, request.request.path)
+    return json_response(render(entity), status, {"Location": request.url(f"{path}/{entity.id}/")} | headers)

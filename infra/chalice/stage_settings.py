@@ -27,7 +27,7 @@ LOG_DAYS = 30
 RATE_PER_SECOND = 1000
 BURST = 1000
 # The executions reserved for the workers: as many as their queues or schedules start.
-WORKER_CONCURRENCY = {"emails": 5, "cascade_deletions": 2, "daily_report": 1, "cleanup": 1}
+WORKER_CONCURRENCY = {"emails": 5, "cascade_deletions": 2, "place_settlement": 2, "daily_report": 1, "cleanup": 1}
 MIN_CONCURRENCY = 500  # of the account, for reservations
 _RETRY_SECONDS = 300  # API Gateway needs up to four minutes to create a cache
 _IN_PROGRESS = {

@@ -25,6 +25,7 @@ from chalicelib.schemas.exports import (
     AccountEmailRead,
     ExportedEnrollment,
     ExportedUser,
+    ExportedWaitlistEntry,
     ExportQuery,
     ExportRead,
     KnownAddressRead,
@@ -125,7 +126,8 @@ def export_my_data(request: ApiRequest[None, ExportQuery]) -> Response:
         known_addresses=[KnownAddressRead.from_model(address) for address in page.of_type(KnownAddress)],
         tickets=[TicketRead.from_model(ticket) for ticket in page.of_type(Ticket)],
         account_emails=[AccountEmailRead.from_model(email) for email in page.of_type(AccountEmail)],
-        enrollments=[ExportedEnrollment.from_model(enrollment) for enrollment in page.of_type(Enrollment)],
+        enrollments=[ExportedEnrollment.from_model(row) for row in page.of_type(Enrollment) if not row.is_waiting],
+        waitlist=[ExportedWaitlistEntry.from_model(row) for row in page.of_type(Enrollment) if row.is_waiting],
         next=page_url(request, page.next_cursor),
     )
     return json_response(body)

@@ -3,8 +3,12 @@
 from chalice.app import Response
 
 from chalicelib.core import ids
+from chalicelib.handlers.api import waitlist
 from chalicelib.handlers.authorizer import authorizer
+from chalicelib.models.enrollments import Enrollment
+from chalicelib.models.waitlist import WaitlistEntry
 from chalicelib.schemas.enrollments import EnrollmentCreate, EnrollmentList, EnrollmentQuery, EnrollmentRead
+from chalicelib.schemas.waitlist import WaitlistEntryRead
 from chalicelib.services import enrollments
 from chalicelib.web.endpoint import API_PREFIX, ApiRequest
 from chalicelib.web.idempotency import creation_response
@@ -35,22 +39,28 @@ def list_enrollments(request: ApiRequest[None, EnrollmentQuery]) -> Response:
     "POST",
     COLLECTION_PATH,
     body=EnrollmentCreate,
-    responses={201: EnrollmentRead},
+    responses={201: EnrollmentRead, 202: WaitlistEntryRead},
     error_statuses={409},
     accepts_idempotency_key=True,
 )
 def create_enrollment(request: ApiRequest[EnrollmentCreate, None]) -> Response:
     """Enroll the caller, a student, in a published course.
 
-    The student receives an email.
+    The student receives an email. If the course is full, the student joins its waitlist if `wait` is true, and
+    receives the email when a place becomes free. A 409 has one of these codes for the field `course`: `full`,
+    `waitlist_full`, `not_open`, `closed`. Without a code, the student is enrolled or waits already.
     """
     caller, course = request.caller, request.body.course
+    enroll = enrollments.enroll_or_wait if request.body.wait else enrollments.enroll
     return creation_response(
         request,
-        EnrollmentRead.from_model,
+        _render,
         new_seed=ids.new_suffix,
-        create=lambda suffix: enrollments.enroll(caller, course, suffix=suffix),
+        create=lambda suffix: enroll(caller, course, suffix=suffix),
         find=lambda suffix: enrollments.get_own(caller, ids.enrollment_id(caller.id, course, suffix)),
+        locate=lambda created: (
+            (202, waitlist.COLLECTION_PATH) if isinstance(created, WaitlistEntry) else (201, COLLECTION_PATH)
+        ),
     )
 
 
@@ -59,3 +69,9 @@ def delete_enrollment(request: ApiRequest[None, None], enrollment_id: str) -> Re
     """Withdraw from a course: delete an enrollment."""
     enrollments.withdraw(request.caller, enrollment_id)
     return no_content()
+
+
+def _render(created: Enrollment | WaitlistEntry) -> EnrollmentRead | WaitlistEntryRead:
+    if isinstance(created, WaitlistEntry):
+        return WaitlistEntryRead.from_model(created)
+    return EnrollmentRead.from_model(created)

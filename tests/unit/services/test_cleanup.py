@@ -15,7 +15,7 @@ from chalicelib.models.courses import Course
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.lessons import Lesson
 from chalicelib.models.users import User
-from chalicelib.services import cascade_deletion, cleanup, courses, enrollments, lessons, users
+from chalicelib.services import cascade_deletion, cleanup, courses, enrollments, lessons, users, withdrawals
 from tests.factories import create_course, create_user, remove_enrollment
 
 NOW = datetime.now(UTC)
@@ -250,7 +250,7 @@ def test_batch_deletion_skips_deleted_enrollments(course: Course) -> None:
     for one in (some[0], some[7], some[39]):
         remove_enrollment(one)
 
-    assert [*enrollments.delete_in_batches(some)] == [31, 6]
+    assert [*withdrawals.delete_in_batches(some)] == [31, 6]
     assert [*Enrollment.scan()] == []
 
 

@@ -1,0 +1,68 @@
+"""Waiting entries: rows of enrollments that are in no index until their student gets a place."""
+
+from dataclasses import dataclass
+
+from pynamodb.expressions.update import Action
+
+from chalicelib.models.base import try_conditional
+from chalicelib.models.enrollments import Enrollment
+from chalicelib.models.shards import shard_of
+
+
+@dataclass(frozen=True)
+class WaitlistEntry:
+    """A student who waits for a place in a course. The enrollment will have the same ID."""
+
+    id: str
+    course: str
+    student: str
+    position: int  # from 1
+    joined_at: str
+    sort_key: str  # in a list of entries
+
+    @classmethod
+    def of(cls, row: Enrollment, position: int) -> "WaitlistEntry":
+        """Return the entry of a row that waits."""
+        return cls(row.id, row.course, row.student, position, str(row.waiting_since), row.course)
+
+
+def entries_of_student(student: str, *, after: str | None, backward: bool, limit: int) -> list[Enrollment]:
+    """Return up to ``limit`` waiting entries of a student, sorted by course, after a course; by consistent reads."""
+    courses = None
+    if after is not None:
+        courses = Enrollment.course < after if backward else Enrollment.course > after
+    rows = Enrollment.query(
+        student,
+        courses,
+        Enrollment.sort_key.does_not_exist(),
+        scan_index_forward=not backward,
+        limit=limit,
+        consistent_read=True,
+    )
+    return [*rows]
+
+
+def admit(student: str, course: str, suffix: str, at: str) -> Enrollment | None:
+    """Turn a waiting entry into an enrollment with a pending email, and return it; None if it does not exist.
+
+    It is done once, however often it is called.
+    """
+    row = Enrollment(student, course)
+    new = Enrollment.new(student, course, at, "", suffix)
+    actions: list[Action] = [
+        Enrollment.sort_key.set(new.sort_key),
+        Enrollment.shard.set(new.shard),
+        Enrollment.course_shard.set(new.course_shard),
+        Enrollment.email_pending.set(shard_of(student)),
+    ]
+    is_waiting = (Enrollment.suffix == suffix) & Enrollment.sort_key.does_not_exist()
+    if try_conditional(lambda: row.update(actions, condition=is_waiting)):
+        return row
+    existing = Enrollment.find_by_student_and_course(student, course)
+    return existing if existing and existing.suffix == suffix else None
+
+
+def delete_entry(student: str, course: str, suffix: str) -> None:
+    """Delete a waiting entry, unless its student got a place or left."""
+    is_waiting = (Enrollment.suffix == suffix) & Enrollment.sort_key.does_not_exist()
+    try_conditional(lambda: Enrollment(student, course).delete(condition=is_waiting))

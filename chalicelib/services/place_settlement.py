@@ -1,0 +1,88 @@
+"""Settlement of place numbers: free places are given to the students who wait, in the order of their numbers.
+
+Each number is settled once, in order, as far as the capacity reaches: who waits is enrolled, and a number that nobody
+has is counted as free, so that the next one gets its place. It may run twice, late, and concurrently.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from chalicelib.adapters import sqs
+from chalicelib.core import clock
+from chalicelib.models import waitlist
+from chalicelib.models.courses import Course
+from chalicelib.models.enrollments import Enrollment
+from chalicelib.models.place_counters import PlaceCounter
+from chalicelib.models.places import Place, PlaceState
+
+BATCH_SIZE = 100
+# How long a request has to use the number that it drew. A later one finds it void, and draws another number.
+UNUSED_NUMBER_SECONDS = 10
+
+
+@dataclass
+class _Batch:
+    """Numbers that are settled together."""
+
+    end: int  # the last of them
+    freed: int = 0  # how many of them nobody has
+    left: int = 0  # how many of those had students who left
+    admitted: list[Enrollment] = field(default_factory=list)
+    is_paused: bool = False  # whether the next number is of a student who waits, while nobody may be enrolled
+    is_next_unused: bool = False  # whether the next number was drawn by a request that may still use it
+
+
+def settle(course_id: str, void_through: int) -> Iterator[int]:
+    """Settle the numbers of a course, and yield how many students each step enrolled.
+
+    Unused numbers up to ``void_through`` are void. At a later one, settlement ends, and is requested again for when
+    the request that drew it has had its time. Nobody is enrolled while enrollment is closed or the course a draft.
+    """
+    while (counter := PlaceCounter.find(course_id)) and counter.settled < counter.unsettled_end:
+        course = Course.find(course_id)
+        if course is None:
+            return
+        batch = _settle_batch(counter, course, void_through)
+        is_settled = batch.end == counter.settled or counter.settle(batch.end, batch.freed, batch.left)
+        messages = [sqs.email_message(row.email_kind, row.id, row.request_id) for row in batch.admitted]
+        for _ in sqs.send_batches(sqs.EMAILS, messages):
+            pass
+        yield len(batch.admitted)
+        if is_settled and batch.is_next_unused:
+            message = sqs.waitlist_message(course_id, void_through=int(counter.drawn))
+            sqs.send(sqs.WAITLIST, message, DelaySeconds=UNUSED_NUMBER_SECONDS)
+        if is_settled and (batch.is_next_unused or batch.is_paused):
+            return
+
+
+def _settle_batch(counter: PlaceCounter, course: Course, void_through: int) -> _Batch:
+    """Enroll who waits, and declare unused numbers void, up to a number that cannot be settled now."""
+    batch, now = _Batch(int(counter.settled)), clock.timestamp()
+    can_admit = course.is_published and not (course.closes_at and now >= course.closes_at)
+    first, last = batch.end + 1, min(batch.end + BATCH_SIZE, counter.unsettled_end)
+    places = Place.between(course.id, first, last)
+    for number in range(first, last + 1):
+        place = places.get(number)
+        if place is None:
+            batch.is_next_unused = number > void_through
+            if batch.is_next_unused or not Place.void(course.id, number):
+                break  # in the second case, it was used after the places were read
+            batch.freed += 1
+        elif place.state == PlaceState.WAITING:
+            batch.is_paused = not can_admit
+            if batch.is_paused or not _admit(place, batch, now):
+                break  # in the second case, the student left after the places were read
+        elif place.state != PlaceState.TAKEN:
+            batch.freed += 1
+            batch.left += place.state == PlaceState.LEFT
+        batch.end = number
+    return batch
+
+
+def _admit(place: Place, batch: _Batch, now: str) -> bool:
+    row = waitlist.admit(str(place.student), str(place.course), str(place.suffix), now)
+    if row is None:
+        place.void_without_entry()
+        return False
+    batch.admitted.append(row)
+    return True
