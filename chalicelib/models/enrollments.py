@@ -142,6 +142,12 @@ class Enrollment(Table):
         return cls.get_or_none(student, course)
 
     @classmethod
+    def filter_enrolled(cls, student: str, courses: Sequence[str]) -> set[str]:
+        """Return those of these courses in which a student is enrolled, and not only waiting; by consistent reads."""
+        rows = cls.batch_get([(student, course) for course in courses], consistent_read=True)
+        return {row.course for row in rows if not row.is_waiting}
+
+    @classmethod
     def list_of_student(cls, student: str, *, after: str | None, backward: bool, limit: int) -> list["Enrollment"]:
         """Return up to ``limit`` enrollments of a student, newest first, after a sort key; by a consistent read."""
         rows = cls.by_student.query(

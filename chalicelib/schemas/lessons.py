@@ -1,5 +1,6 @@
 """Lessons."""
 
+from operator import not_
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
@@ -47,19 +48,22 @@ class LessonCreate(LessonReplace):
 
 
 class LessonRead(Schema):
-    """A lesson."""
+    """A lesson. Its content is for the callers whom `lessons_for` of the course names, its owner and admins."""
 
     id: Id
     course: Id
     title: str
-    content: str
+    content: str = Field("", json_schema_extra=_remove_default, description="A locked lesson is without it.")
     duration_min: int
     order_index: int
+    locked: bool = Field(
+        False, exclude_if=not_, description="Whether the caller may not read the content. Only present if true."
+    )
 
     @classmethod
     def from_model(cls, lesson: Lesson) -> "LessonRead":
         """Return the public fields of a lesson."""
-        return cls(**{name: getattr(lesson, name) for name in cls.model_fields})
+        return cls(**{name: getattr(lesson, name) for name in cls.model_fields if name != "locked"})
 
 
 class LessonList(PageRead[LessonRead]):

@@ -19,7 +19,7 @@ from chalicelib.models.base import access_together
 from chalicelib.models.course_listings import CourseListing
 from chalicelib.models.courses import Course
 from chalicelib.models.lessons import Lesson
-from chalicelib.services import course_cache, courses
+from chalicelib.services import course_cache, courses, lesson_access
 from chalicelib.services.rendering import LessonsOfCourse, RenderedLesson, render_lesson
 
 MAX_COURSES_PER_PAGE = 20
@@ -41,7 +41,8 @@ def list_lessons(caller: Caller | None, request: PageRequest, course_id: str | N
     """Return a page of the lessons of a course, or of all courses that the caller may view, newest course first."""
     if course_id is not None:
         return _page_of_course(caller, request, course_id)
-    return _load(_page_across_courses(caller, request), request.is_backward)
+    refs, visible = _page_across_courses(caller, request)
+    return lesson_access.lock_page(caller, _load(refs, request.is_backward), visible)
 
 
 def _page_of_course(caller: Caller | None, request: PageRequest, course_id: str) -> Page[RenderedLesson]:
@@ -52,28 +53,32 @@ def _page_of_course(caller: Caller | None, request: PageRequest, course_id: str)
         if course is None:
             return None
         refs = paginate(request, lambda after, backward, limit: _refs(course_id, "", after, backward, limit))
-        return LessonsOfCourse(course.owner_id, course.is_published, _load(refs, request.is_backward))
+        page = _load(refs, request.is_backward)
+        return LessonsOfCourse(course.owner_id, course.is_published, course.lessons_for, page)
 
     lessons = course_cache.get_lessons(course_id, request, load) if ids.is_valid_id(course_id) else None
     if lessons and courses.can_view(caller, lessons):
-        return lessons.page
+        return lesson_access.lock_page(caller, lessons.page, {course_id: lessons})
     course_cache.hide_status()
     return Page([], None, None)
 
 
-def _page_across_courses(caller: Caller | None, request: PageRequest) -> Page[_LessonRef]:
+def _page_across_courses(caller: Caller | None, request: PageRequest) -> tuple[Page[_LessonRef], Mapping[str, Course]]:
+    """Return a page of refs, and their courses by ID."""
     cursor = request.cursor
-    refs, end = _scan_courses(caller, cursor, request.limit)
+    refs, end, visible = _scan_courses(caller, cursor, request.limit)
     if cursor is not None and cursor.backward:
         refs.reverse()
         next_cursor = Cursor(refs[-1].sort_key if refs else cursor.sort_key)
-        return Page(refs, next_cursor, Cursor(end, backward=True) if end else None)
+        return Page(refs, next_cursor, Cursor(end, backward=True) if end else None), visible
     previous_cursor = Cursor(refs[0].sort_key if refs else cursor.sort_key, backward=True) if cursor else None
-    return Page(refs, Cursor(end) if end else None, previous_cursor)
+    return Page(refs, Cursor(end) if end else None, previous_cursor), visible
 
 
-def _scan_courses(caller: Caller | None, cursor: Cursor | None, limit: int) -> tuple[list[_LessonRef], str | None]:
-    """Return up to ``limit`` refs from a cursor on, and the sort key to continue from if more can follow.
+def _scan_courses(
+    caller: Caller | None, cursor: Cursor | None, limit: int
+) -> tuple[list[_LessonRef], str | None, Mapping[str, Course]]:
+    """Return up to ``limit`` refs from a cursor on, the sort key to continue from if more can follow, and the courses.
 
     It reads at most MAX_COURSES_PER_PAGE courses, so it can return fewer refs, or none, although more follow. First
     come the remaining lessons of the course in the cursor, then those of the courses after it.
@@ -95,9 +100,10 @@ def _scan_courses(caller: Caller | None, cursor: Cursor | None, limit: int) -> t
         reads = [partial(_refs_after_key, key, None, backward, limit + 1) for key in further]
         read |= zip(further, access_together([Lesson], reads), strict=True)
     refs = [ref for key in candidates[:number] if key in visible for ref in read[key]]
+    by_id = {course.id: course for course in visible.values()}
     if len(refs) > limit:
-        return refs[:limit], refs[limit - 1].sort_key
-    return refs, f"{keys[number - 1]}|{_FIRST if backward else _LAST}" if number < len(keys) else None
+        return refs[:limit], refs[limit - 1].sort_key, by_id
+    return refs, f"{keys[number - 1]}|{_FIRST if backward else _LAST}" if number < len(keys) else None, by_id
 
 
 def _course_keys(

@@ -7,13 +7,13 @@ from typing import Any
 from chalicelib.core import clock, ids
 from chalicelib.core.audit import Action
 from chalicelib.core.caller import Caller
-from chalicelib.core.errors import Forbidden, InvalidInput, NotFound, PreconditionFailed
+from chalicelib.core.errors import FieldError, Forbidden, InvalidInput, NotFound, PreconditionFailed
 from chalicelib.core.pagination import Page
 from chalicelib.core.versions import ExpectedVersions
 from chalicelib.models.base import adding, retry_stale_reads
 from chalicelib.models.courses import Course
 from chalicelib.models.lessons import Lesson
-from chalicelib.services import audit, course_cache, courses
+from chalicelib.services import audit, course_cache, courses, lesson_access
 from chalicelib.services.rendering import LessonsOfCourse, RenderedLesson, render_lesson
 
 
@@ -48,18 +48,23 @@ def get(caller: Caller | None, lesson_id: str) -> RenderedLesson:
 
     Raises:
         NotFound: It does not exist, or the caller may not view its course.
+        Forbidden: It is for the enrolled only, and the caller is not enrolled.
     """
 
     def load() -> LessonsOfCourse | None:
         lesson, course = _find(lesson_id)
         if lesson is None or course is None:
             return None
-        return LessonsOfCourse(course.owner_id, course.is_published, Page([render_lesson(lesson)], None, None))
+        page = Page([render_lesson(lesson)], None, None)
+        return LessonsOfCourse(course.owner_id, course.is_published, course.lessons_for, page)
 
     key = ids.parse_lesson_id(lesson_id)
     lessons = course_cache.get_lesson(*key, load) if key else None
-    if lessons is None or not courses.can_view(caller, lessons):
+    if key is None or lessons is None or not courses.can_view(caller, lessons):
         raise _not_found()
+    if not lesson_access.can_read_content(caller, key[0], lessons):
+        message = "The lessons of this course are for the enrolled. Enroll to read them."
+        raise Forbidden(message, (FieldError("course", "not_enrolled", message),))
     [lesson] = lessons.page.items
     return lesson
 
@@ -68,9 +73,11 @@ def get_uncached(caller: Caller, lesson_id: str) -> Lesson:
     """Return a lesson from the database.
 
     Raises:
-        NotFound: It does not exist, or the caller may not view its course.
+        NotFound: It does not exist, or the caller may not view its course or read the content of its lessons.
     """
-    lesson, _ = _find_visible(caller, lesson_id)
+    lesson, course = _find_visible(caller, lesson_id)
+    if not lesson_access.can_read_content(caller, course.id, course):
+        raise _not_found()
     return lesson
 
 

@@ -38,13 +38,13 @@ def page_from_text(text: str) -> Page[RenderedCourse]:
 
 def lessons_to_text(lessons: LessonsOfCourse) -> str:
     """Return lessons of a course as text."""
-    return _join([lessons.owner_id, lessons.is_published, *_cursors(lessons.page)], lessons.page.items)
+    return _join([*lessons[:-1], *_cursors(lessons.page)], lessons.page.items)
 
 
 def lessons_from_text(text: str) -> LessonsOfCourse:
     """Return the lessons of a text. Raises ValueError or TypeError if it is malformed."""
-    (owner_id, is_published, *cursors), lessons = _split(text, RenderedLesson)
-    return LessonsOfCourse(owner_id, is_published, _page(lessons, cursors))
+    (owner_id, is_published, lessons_for, *cursors), lessons = _split(text, RenderedLesson)
+    return LessonsOfCourse(owner_id, is_published, lessons_for, _page(lessons, cursors))
 
 
 def _cursors(page: Page[Any]) -> list[Any]:

@@ -31,10 +31,11 @@ class RenderedLesson(NamedTuple):
 
 
 class LessonsOfCourse(NamedTuple):
-    """A page of the lessons of a course, with what decides who may view them."""
+    """A page of the lessons of a course, with what decides who may view them and read their content."""
 
     owner_id: str
     is_published: bool
+    lessons_for: str
     page: Page[RenderedLesson]
 
 
@@ -76,6 +77,13 @@ def render_lesson(lesson: Lesson) -> RenderedLesson:
         "order_index": int(lesson.order_index),
     }
     return RenderedLesson(lesson.id, int(lesson.version), _json(fields))
+
+
+def lock_lesson(lesson: RenderedLesson) -> RenderedLesson:
+    """Return a lesson as callers get it who may not read its content."""
+    fields = json.loads(lesson.json)
+    del fields["content"]
+    return lesson._replace(json=_json(fields | {"locked": True}))
 
 
 def _optional_fields(course: Course) -> dict[str, object]:

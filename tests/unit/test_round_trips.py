@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from chalicelib.adapters import sqs
+from chalicelib.core.audiences import LessonAudience
 from chalicelib.core.caller import Caller
 from chalicelib.core.config import settings
 from chalicelib.core.email_kinds import EmailKind
@@ -39,6 +40,9 @@ ROUND_TRIPS = {
     "page of lessons across courses": 3,
     "next page of lessons across courses": 3,
     "page of lessons across courses of one lesson each": 4,
+    "page of lessons across courses, for the enrolled": 4,
+    "lesson": 2,
+    "lesson for the enrolled": 3,
     "login": 3,
     "login from a new address": 3,
     "login after failures in a window that is over": 4,
@@ -69,11 +73,17 @@ class School:
         self.courses = [create_course(self.teacher) for _ in range(6)]
         for course in self.courses:
             for number in range(5):
-                lessons.create(self.teacher, course.id, LESSON | {"order_index": number})
+                self.lesson = lessons.create(self.teacher, course.id, LESSON | {"order_index": number})
 
     def create_short_courses(self) -> None:
         for _ in range(18):
             lessons.create(self.teacher, create_course(self.teacher).id, LESSON | {"order_index": 1})
+
+    def close_lessons(self) -> None:
+        """Make all lessons lessons for the enrolled, among whom the student is."""
+        for course in self.courses:
+            courses.update(self.teacher, course.id, {"lessons_for": LessonAudience.ENROLLED}, None)
+            enrollments.enroll(self.student, course.id)
 
     def log_in(self, password: str = PASSWORD) -> Any:
         return sessions.login(self.student.username, password, ADDRESS)
@@ -140,6 +150,9 @@ def operations(school: School) -> dict[str, tuple[Callable[[], Any], Callable[[A
         cursor = page.next_cursor if page else None
         return lesson_listing.list_lessons(school.student, PageRequest(20, cursor), None)
 
+    def get_lesson() -> Any:
+        return lessons.get(school.student, school.lesson.id)
+
     return {
         "own profile": (nothing, lambda _: accounts.get_profile(school.student)),
         "refresh of a token": (school.log_in, lambda pair: sessions.refresh(pair.refresh)),
@@ -157,6 +170,9 @@ def operations(school: School) -> dict[str, tuple[Callable[[], Any], Callable[[A
             school.create_short_courses,
             lambda _: list_lessons(None),
         ),
+        "page of lessons across courses, for the enrolled": (school.close_lessons, lambda _: list_lessons(None)),
+        "lesson": (nothing, lambda _: get_lesson()),
+        "lesson for the enrolled": (school.close_lessons, lambda _: get_lesson()),
         "login": (school.log_in, lambda _: school.log_in()),
         "login from a new address": (nothing, lambda _: school.log_in()),
         "login after failures in a window that is over": (school.fail_long_ago, lambda _: school.log_in()),

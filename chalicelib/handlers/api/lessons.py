@@ -32,7 +32,8 @@ blueprint = ApiBlueprint(__name__, authorizer)
 def list_lessons(request: ApiRequest[None, LessonQuery]) -> Response:
     """List the lessons of the courses visible to the caller.
 
-    They are sorted by course, newest first, and by `order_index` within a course.
+    They are sorted by course, newest first, and by `order_index` within a course. Lessons for the enrolled are without
+    `content` and with `locked` for callers who are not enrolled.
     """
     page = lesson_listing.list_lessons(request.caller_or_none, page_request(request), request.query.course)
     return rendered_page_response(request, page, (lesson.json for lesson in page.items))
@@ -54,10 +55,14 @@ def create_lesson(request: ApiRequest[LessonCreate, None]) -> Response:
 
 
 @blueprint.endpoint(
-    "GET", ITEM_PATH, responses={200: LessonRead, 304: None}, error_statuses={404}, reports_cache_status=True
+    "GET", ITEM_PATH, responses={200: LessonRead, 304: None}, error_statuses={403, 404}, reports_cache_status=True
 )
 def get_lesson(request: ApiRequest[None, None], lesson_id: str) -> Response:
-    """Get a lesson."""
+    """Get a lesson.
+
+    If the lessons of its course are for the enrolled, and the caller is not, the response is 403 with the code
+    `not_enrolled`.
+    """
     lesson = lessons.get(request.caller_or_none, lesson_id)
     return conditional_response(request, lesson.json, lesson.version)
 

@@ -1,6 +1,7 @@
 """The API in this process: Chalice's routing, authorizer and middleware, without a gateway."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,8 +9,11 @@ import pytest
 from chalice.test import Client
 
 from app import app
+from chalicelib.adapters.cache import client as cache_client
+from chalicelib.adapters.cache import switch
 from chalicelib.core.caller import Caller
 from tests.factories import create_token
+from tests.fault_injection.valkey import Valkey, cached_in
 
 HOST = "api.example.org"
 
@@ -49,6 +53,24 @@ class ApiClient:
         response = self._http.request(method, url, headers=all_headers, body=raw)
         named = {name.lower(): value for name, value in response.headers.items()}
         return ApiResponse(response.status_code, named, response.body)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    """A server of the module, empty for each test that uses `valkey`."""
+    valkey = Valkey(tmp_path_factory.mktemp("valkey"))
+    yield valkey
+    valkey.close()
+
+
+@pytest.fixture
+def valkey(server: Valkey, aws: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Valkey]:
+    """The cache of the API, empty."""
+    monkeypatch.setattr(cache_client, "READ_TIMEOUT_SECONDS", 2)  # a busy machine is no ill cache
+    monkeypatch.setattr(switch, "COPY_SECONDS", 60)  # one read of the state per test
+    server.client.flushall()
+    with cached_in(server.straight_url):
+        yield server
 
 
 @pytest.fixture

@@ -1,17 +1,11 @@
 """How many bytes a hit moves between the cache and a process: what ElastiCache bills, and what a hit has to parse."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
 from benchmarks import costs
-from chalicelib.adapters.cache import client as cache_client
 from chalicelib.core.roles import Role
 from chalicelib.services import lessons
 from infra.config import PROJECT
 from tests.factories import create_course, create_user
-from tests.fault_injection.valkey import Valkey, cached_in
+from tests.fault_injection.valkey import Valkey
 from tests.unit.handlers.conftest import ApiClient
 
 ENGLISH = (PROJECT / "docs" / "decisions.md").read_text(encoding="utf-8")  # repeated text would be compressed more
@@ -20,15 +14,6 @@ ENGLISH = (PROJECT / "docs" / "decisions.md").read_text(encoding="utf-8")  # rep
 def text(number: int) -> str:
     """Return 600 characters that are in no other text."""
     return ENGLISH[600 * number : 600 * (number + 1)]
-
-
-@pytest.fixture
-def valkey(tmp_path: Path, aws: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Valkey]:
-    monkeypatch.setattr(cache_client, "READ_TIMEOUT_SECONDS", 2)  # a busy machine is no ill cache
-    server = Valkey(tmp_path)
-    with cached_in(server.straight_url):
-        yield server
-    server.close()
 
 
 def test_hits_move_at_most_the_bytes_that_costs_assume(valkey: Valkey, http: ApiClient) -> None:

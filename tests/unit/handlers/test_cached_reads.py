@@ -12,33 +12,16 @@ from chalice.test import Client
 
 from app import app
 from chalicelib.adapters.cache import client as cache_client
-from chalicelib.adapters.cache import switch
 from chalicelib.core.caller import Caller
 from chalicelib.core.pagination import Page, PageRequest
 from chalicelib.core.roles import Role
 from chalicelib.models.courses import Course
 from chalicelib.services import course_cache, courses, enrollments, lesson_listing, lessons
 from tests.factories import create_course, create_token, create_user
-from tests.fault_injection.valkey import Valkey, cached_in, forget
+from tests.fault_injection.valkey import Valkey, forget
 
 LESSON = {"title": "A lesson", "content": "", "duration_min": 5, "order_index": 1}
 WHO = ("owner", "rival", "student", "anonymous", "admin")
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
-    valkey = Valkey(tmp_path_factory.mktemp("valkey"))
-    yield valkey
-    valkey.close()
-
-
-@pytest.fixture
-def valkey(server: Valkey, aws: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Valkey]:
-    monkeypatch.setattr(cache_client, "READ_TIMEOUT_SECONDS", 2)  # a busy machine is no ill cache
-    monkeypatch.setattr(switch, "COPY_SECONDS", 60)  # one read of the state per test
-    server.client.flushall()
-    with cached_in(server.straight_url):
-        yield server
 
 
 class School:

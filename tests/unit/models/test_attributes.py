@@ -23,7 +23,7 @@ from chalicelib.schemas.accounts import UserRead
 from chalicelib.schemas.courses import CourseRead
 from chalicelib.schemas.lessons import LessonRead
 from chalicelib.services import rendered_text
-from chalicelib.services.rendering import LessonsOfCourse, render_course, render_lesson
+from chalicelib.services.rendering import LessonsOfCourse, lock_lesson, render_course, render_lesson
 
 # Text of a course that is neither content nor personal data, so that its tombstone keeps it.
 NOT_PERSONAL = {"id", "owner_id", "created_at", "updated_at", "opens_at", "closes_at", "lessons_for"}
@@ -102,8 +102,18 @@ def test_any_lesson_is_rendered_as_by_the_schema(title: str, content: str, durat
     rendered = render_lesson(lesson)
 
     assert rendered.json == LessonRead.from_model(lesson).model_dump_json()
-    lessons = LessonsOfCourse("owner", True, Page([rendered], Cursor("key"), None))
+    lessons = LessonsOfCourse("owner", True, "enrolled", Page([rendered], Cursor("key"), None))
     assert rendered_text.lessons_from_text(rendered_text.lessons_to_text(lessons)) == lessons
+
+
+def test_locked_lesson_is_that_of_the_schema() -> None:
+    lesson = Lesson("c" * 16, "s" * 8, title='"T"', content="Für alle", duration_min=5, order_index=1)
+
+    locked = lock_lesson(render_lesson(lesson))
+
+    read = LessonRead.from_model(lesson).model_copy(update={"locked": True})
+    assert locked.json == read.model_dump_json(exclude={"content"})
+    assert locked.json.endswith(',"locked":true}')
 
 
 @pytest.mark.parametrize(
@@ -114,6 +124,12 @@ def test_malformed_cache_entry_is_an_error(text: str) -> None:
     """Which the cache treats as a miss."""
     with pytest.raises((ValueError, TypeError)):
         rendered_text.course_from_text(text)
+
+
+def test_cached_lessons_without_an_audience_are_an_error() -> None:
+    """Which the cache treats as a miss: those of an earlier release, whose content would be for everyone."""
+    with pytest.raises(ValueError, match="unpack"):
+        rendered_text.lessons_from_text('[["owner", true, null, null], []]\n')
 
 
 def test_course_text_is_erased_or_not_personal() -> None:
