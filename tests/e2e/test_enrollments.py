@@ -46,6 +46,23 @@ def test_enrolling_in_drafts_or_unknown_courses_is_rejected(teacher: Actor, stud
         assert [error["field"] for error in response.json()["errors"]] == ["course"]
 
 
+@EACH_API
+def test_enrollment_outside_of_its_window_is_409(teacher: Actor, student: Actor) -> None:
+    past, future = "2020-01-01T00:00:00Z", "2100-01-01T00:00:00Z"
+    course = teacher.create_course(opens_at=future)
+    body = {"course": course["id"]}
+
+    for window, code in (({}, "not_open"), ({"opens_at": None, "closes_at": past}, "closed")):
+        assert teacher.call("PATCH", f"/courses/{course['id']}/", json=window).status_code == 200
+        response = student.post("/enrollments/", body)
+        assert response.status_code == 409
+        assert [(error["field"], error["code"]) for error in response.json()["errors"]] == [("course", code)]
+
+    moved = {"opens_at": past, "closes_at": future}
+    assert teacher.call("PATCH", f"/courses/{course['id']}/", json=moved).status_code == 200
+    assert student.post("/enrollments/", body).status_code == 201
+
+
 def test_only_students_can_enroll(teacher: Actor, admin: Actor) -> None:
     course = teacher.create_course()
 

@@ -113,3 +113,40 @@ def test_lessons_of_a_draft_are_not_visible(
     for allowed in (teacher, admin):
         assert allowed.get(f"/lessons/{secret['id']}/").json() == secret
         assert secret in allowed.get("/lessons/?limit=100").json()["results"]
+
+
+@EACH_API
+def test_lessons_for_the_enrolled_are_locked_for_others(
+    teacher: Actor, student: Actor, admin: Actor, anonymous: Actor, api: Api
+) -> None:
+    rival, fellow = (Actor(api, token=register(api, role).token) for role in ("instructor", "student"))
+    course = teacher.create_course(lessons_for="enrolled")
+    lesson = makes_lesson(teacher, course, content="Secret")
+    path, lists = f"/lessons/{lesson['id']}/", (f"/lessons/?course={course['id']}", "/lessons/?limit=100")
+    locked = {name: value for name, value in lesson.items() if name != "content"} | {"locked": True}
+    enrollment = student.enroll_in(course)
+    others = (fellow, rival, anonymous)
+
+    for readers in ((*others, teacher, admin, student), (student, admin, teacher, *others)):
+        # A write, so that the first of the readers loads the cache.
+        written = teacher.call("PATCH", path, json={"duration_min": lesson["duration_min"] + 1})
+        lesson["duration_min"] = locked["duration_min"] = written.json()["duration_min"]
+        tag = written.headers["ETag"]
+        for reader in readers:
+            expected = locked if reader in others else lesson
+            assert reader.get(lists[0]).json()["results"] == [expected]
+            assert expected in reader.get(lists[1]).json()["results"]
+            alone, conditional = reader.get(path), reader.get(path, headers={"If-None-Match": tag})
+            if reader in others:
+                assert alone.status_code == conditional.status_code == 403
+                assert [(one["field"], one["code"]) for one in alone.json()["errors"]] == [("course", "not_enrolled")]
+                assert "X-Cache" not in alone.headers and "ETag" not in alone.headers
+            else:
+                assert (alone.json(), conditional.status_code) == (lesson, 304)
+
+    assert student.call("DELETE", f"/enrollments/{enrollment['id']}/").status_code == 204
+    assert student.get(path, headers={"If-None-Match": tag}).status_code == 403
+    assert student.get(lists[0]).json()["results"] == [locked]
+    assert teacher.call("PATCH", f"/courses/{course['id']}/", json={"lessons_for": "everyone"}).status_code == 200
+    assert anonymous.get(lists[0]).json()["results"] == [lesson]
+    assert anonymous.get(path).json() == lesson

@@ -100,7 +100,8 @@ def _call_the_api(stack: RunningStack, admin: Actor) -> None:
     """Make the calls that no other test is sure to make."""
     api = stack.api
     teacher, student = register(api, "instructor"), register(api, "student")
-    course, draft = teacher.create_course(title="A tour"), teacher.create_course(is_published=False)
+    course = teacher.create_course(title="A tour", lessons_for="enrolled")
+    draft = teacher.create_course(is_published=False)
     lesson = teacher.post("/lessons/", {"course": course["id"], "title": "A lesson"}).json()
     for path, change in (
         (f"/courses/{course['id']}/", {"title": "New"}),
