@@ -43,6 +43,7 @@ _TAGS = {
     "reports": "Daily reports, for admins.",
     "audit": "Who did what to whom, for admins.",
     "system": "The API itself.",
+    "waitlist": "Students who wait for a place in a course.",
     "users": "User administration, for admins.",
 }
 _TAG_OF_PATH = {"courses-public": "courses"}
@@ -50,6 +51,7 @@ _PATH_PARAMETERS = {
     "course_id": "The ID of the course.",
     "lesson_id": "The ID of the lesson.",
     "enrollment_id": "The ID of the enrollment.",
+    "entry_id": "The ID of the waiting entry.",
     "user_id": "The ID of the user.",
 }
 # What endpoints without a response model respond, by operation.

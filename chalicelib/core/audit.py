@@ -27,6 +27,7 @@ class Action(StrEnum):
     LESSON_CREATED = "lesson.created"
     LESSON_CHANGED = "lesson.changed"
     LESSON_DELETED = "lesson.deleted"
+    WAITLIST_ENTRY_DELETED = "waitlist.entry_deleted"
     ENROLLMENT_ENDED = "enrollment.ended"
     KEYS_ROTATION_STARTED = "keys.rotation_started"
     KEYS_ROTATED = "keys.rotated"
@@ -35,9 +36,9 @@ class Action(StrEnum):
 
     @property
     def subject_kind(self) -> str:
-        """The kind of entity that the act is done to. A password is its user's, and a capacity its course's."""
+        """The kind of entity that the act is done to, or of which what it is done to is a part."""
         kind = self.partition(".")[0]
-        return {"password": "user", "capacity": "course"}.get(kind, kind)
+        return {"password": "user", "capacity": "course", "waitlist": "enrollment"}.get(kind, kind)
 
 
 class Via(StrEnum):

@@ -67,7 +67,7 @@ class Course(Table):
     opens_at = UnicodeAttribute(null=True)  # when enrollment opens, and when it closes (RFC 3339)
     closes_at = UnicodeAttribute(null=True)
     lessons_for = UnicodeAttribute(default=LessonAudience.EVERYONE.value)
-    never_published = BooleanAttribute(default=False)  # so that nobody can be enrolled; false if that is not known
+    never_published = BooleanAttribute(default=False)  # so that no student can be enrolled; false if not known
     has_place_counter = BooleanAttribute(default=False)  # stays true when a capacity is removed
     version = NumberAttribute(default=1)  # not PynamoDB's: that cannot be checked without being incremented
     stale_keywords = UnicodeSetAttribute(null=True)  # those that an edit removed, and whose rows are not deleted yet

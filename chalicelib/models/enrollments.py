@@ -107,20 +107,6 @@ class Enrollment(Table):
         )
 
     @classmethod
-    def waiting(
-        cls, student: str, course: str, since: str, request_id: str, place_number: int, suffix: str | None = None
-    ) -> "Enrollment":
-        """Return the entry of a student who waits for a place, not yet saved."""
-        return cls(
-            student,
-            course,
-            suffix=suffix or ids.new_suffix(),
-            request_id=request_id,
-            place_number=place_number,
-            waiting_since=since,
-        )
-
-    @classmethod
     def with_id(cls, enrollment_id: str) -> "Enrollment | None":
         """Return an enrollment that has its ID alone, without reading it; None if the ID is malformed."""
         keys = ids.parse_enrollment_id(enrollment_id)
@@ -257,8 +243,8 @@ class Enrollment(Table):
     def add_deletion(self, transaction: Transaction, at: str) -> None:
         """Delete the row in a transaction, and record it in the ledger if the student is enrolled.
 
-        The condition, with the ID as its label, is that nobody deleted it and the student got no place since it was
-        read.
+        The condition, with the ID as its label, is that it was not deleted, and the student got no place, since it
+        was read.
         """
         unchanged = Enrollment.suffix == self.suffix
         if self.is_waiting:

@@ -58,7 +58,7 @@ class PlaceCounter(Table):
 
     @classmethod
     def new(cls, course: str, capacity: float, waitlist: float) -> "PlaceCounter":
-        """Return the counters of a course in which nobody is enrolled, not yet saved."""
+        """Return the counters of a course in which no student is enrolled, not yet saved."""
         return cls(course, limit=capacity, last=capacity + waitlist)
 
     @classmethod
@@ -87,7 +87,7 @@ class PlaceCounter(Table):
         return row if try_conditional(lambda: row.update([cls.drawn.add(1)], condition=is_left)) else None
 
     def settle(self, end: int, freed: int, left: int) -> bool:
-        """Record that numbers up to ``end`` are settled. Nobody has ``freed`` of them; ``left`` of those had students.
+        """Record that numbers up to ``end`` are settled: no student has ``freed`` of them, and ``left`` had students.
 
         Return False if other numbers were settled or students left since the counters were read.
         """

@@ -22,7 +22,7 @@ class PlaceState(StrEnum):
     TAKEN = "taken"  # its student has a place
     WAITING = "waiting"  # its student waits for a place; if the number is settled, the student got one
     LEFT = "left"  # its student left before it was settled
-    VOID = "void"  # nobody has it: the request that drew it failed
+    VOID = "void"  # no student has it: the request that drew it failed
 
 
 class Place(Table):
@@ -97,7 +97,7 @@ class Place(Table):
 
     @classmethod
     def void(cls, course: str, number: int) -> bool:
-        """Save that nobody has a number, and return whether it had no row.
+        """Save that no student has a number, and return whether it had no row.
 
         A request that drew it and is late does not enroll by it afterwards, and draws another one.
         """
@@ -105,7 +105,7 @@ class Place(Table):
         return try_conditional(lambda: row.save(condition=cls.course.does_not_exist()))
 
     def void_without_entry(self) -> None:
-        """Save that nobody has this number, whose waiting entry does not exist, unless its student left by `delete`.
+        """Save that no student has this number, whose entry does not exist, unless the student left by `delete`.
 
         A deletion of the course that failed halfway, or tables restored to different times, leave such a number.
         """
@@ -155,7 +155,7 @@ def _add_departure(enrollment: Enrollment, transaction: Transaction) -> None:
 
 def delete_all_of_course(course: str) -> Iterator[int]:
     """Delete the places of a deleted course with its waiting entries, and yield the number of rows at each step."""
-    PlaceCounter(course).delete()  # first: from then on, nobody joins
+    PlaceCounter(course).delete()  # first: from then on, no student joins
     with Place.batch_write() as batch:
         for place in Place.query(course, consistent_read=True):
             if place.state == PlaceState.WAITING.value:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from pynamodb.expressions.update import Action
 
+from chalicelib.core import ids
 from chalicelib.models.base import try_conditional
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.shards import shard_of
@@ -24,6 +25,16 @@ class WaitlistEntry:
     def of(cls, row: Enrollment, position: int) -> "WaitlistEntry":
         """Return the entry of a row that waits."""
         return cls(row.id, row.course, row.student, position, str(row.waiting_since), row.course)
+
+
+def new_entry(
+    student: str, course: str, since: str, request_id: str, place_number: int, suffix: str | None = None
+) -> Enrollment:
+    """Return the entry of a student who waits for a place, not yet saved."""
+    suffix = suffix or ids.new_suffix()
+    return Enrollment(
+        student, course, suffix=suffix, request_id=request_id, place_number=place_number, waiting_since=since
+    )
 
 
 def entries_of_student(student: str, *, after: str | None, backward: bool, limit: int) -> list[Enrollment]:

@@ -16,7 +16,7 @@ def counters_of_new(course: Course) -> list[AddableRow]:
 
 
 def change(old: Course, new: Course) -> list[AddableRow]:
-    """Return what is saved with a change of the capacity or the waitlist of a course.
+    """Return the rows that a change of the capacity or the waitlist of a course changes.
 
     Raises:
         Conflict: Students could enroll without a limit before, or more than the new capacity are enrolled or wait.

@@ -41,7 +41,7 @@ _FRAMES = {
         reason="You get this email because you enrolled in a course at $school.",
     ),
     EmailKind.PLACE_AVAILABLE: _Frame(
-        subject="A place became free: you are enrolled in $course",
+        subject="You have a place in $course",
         heading="A place became free for you",
         preheader="You are enrolled. Log in to your school's app to start.",
         reason="You get this email because you joined the waitlist of a course at $school.",

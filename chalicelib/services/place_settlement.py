@@ -1,7 +1,7 @@
 """Settlement of place numbers: free places are given to the students who wait, in the order of their numbers.
 
-Each number is settled once, in order, as far as the capacity reaches: who waits is enrolled, and a number that nobody
-has is counted as free, so that the next one gets its place. It may run twice, late, and concurrently.
+Each number is settled once, in order, as far as the capacity reaches: who waits is enrolled, and a number that no
+student has is counted as free, so that the next one gets its place. It may run twice, late, and concurrently.
 """
 
 from collections.abc import Iterator
@@ -25,10 +25,10 @@ class _Batch:
     """Numbers that are settled together."""
 
     end: int  # the last of them
-    freed: int = 0  # how many of them nobody has
+    freed: int = 0  # how many of them no student has
     left: int = 0  # how many of those had students who left
     admitted: list[Enrollment] = field(default_factory=list)
-    is_paused: bool = False  # whether the next number is of a student who waits, while nobody may be enrolled
+    is_paused: bool = False  # whether the next number is of a student who waits, while none may be enrolled
     is_next_unused: bool = False  # whether the next number was drawn by a request that may still use it
 
 
@@ -36,7 +36,7 @@ def settle(course_id: str, void_through: int) -> Iterator[int]:
     """Settle the numbers of a course, and yield how many students each step enrolled.
 
     Unused numbers up to ``void_through`` are void. At a later one, settlement ends, and is requested again for when
-    the request that drew it has had its time. Nobody is enrolled while enrollment is closed or the course a draft.
+    the request that drew it has had its time. No student is enrolled while enrollment is closed or the course a draft.
     """
     while (counter := PlaceCounter.find(course_id)) and counter.settled < counter.unsettled_end:
         course = Course.find(course_id)

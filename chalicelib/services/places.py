@@ -4,6 +4,7 @@ from chalicelib.adapters import sqs
 from chalicelib.core.caller import Caller
 from chalicelib.core.errors import Conflict, WriteContention
 from chalicelib.core.retries import Backoff
+from chalicelib.models import waitlist
 from chalicelib.models.base import ConditionFailed, Transaction
 from chalicelib.models.enrollments import AlreadyEnrolled, Enrollment
 from chalicelib.models.place_counters import PlaceCounter, Places
@@ -48,7 +49,7 @@ def join(student: str, course_id: str, now: str, suffix: str | None, *, can_wait
             row = Enrollment.new(student, course_id, now, logs.request_id.get(), suffix)
             row.place_number = number
         else:
-            row = Enrollment.waiting(student, course_id, now, logs.request_id.get(), number, suffix)
+            row = waitlist.new_entry(student, course_id, now, logs.request_id.get(), number, suffix)
         try:
             _insert(row)
         except _NumberVoid:
@@ -80,7 +81,7 @@ def _insert(row: Enrollment) -> None:
 
 
 def _give_back(course_id: str, number: int) -> None:
-    """Declare a number void that was drawn in vain, unless the enrollment was saved nevertheless.
+    """Declare a number void whose enrollment failed, unless it was saved nevertheless.
 
     If that fails, the cleanup does it.
     """

@@ -21,13 +21,14 @@ def end(caller: Caller, enrollment: Enrollment) -> bool:
 
     Count it for the limit of enrolling again, or record that an admin ended it.
     """
+    action = Action.WAITLIST_ENTRY_DELETED if enrollment.is_waiting else Action.ENROLLMENT_ENDED
     withdrawals = rate_limits.withdrawals_from(enrollment.student, enrollment.course)
 
     def extend(transaction: Transaction) -> None:
         if caller.id == enrollment.student:
             Throttle.add_event(transaction, withdrawals, int(time.time()))
         else:
-            audit.entry(Actor.of(caller), Action.ENROLLMENT_ENDED, enrollment.id).add_to(transaction)
+            audit.entry(Actor.of(caller), action, enrollment.id).add_to(transaction)
 
     while True:
         try:

@@ -19,7 +19,7 @@ from chalicelib.models.lessons import Lesson
 from chalicelib.models.throttles import Quota, Throttle
 from chalicelib.models.tickets import Ticket, TicketKind
 from chalicelib.models.users import User
-from chalicelib.services import account_recovery, accounts, courses, enrollments, lessons, users
+from chalicelib.services import account_recovery, accounts, courses, enrollments, lessons, users, waitlist
 from ops import commands
 from tests.clients import PASSWORD, unique
 from tests.factories import create_course, create_user
@@ -92,6 +92,22 @@ def an_enrollment() -> Target:
     student = create_user(Role.STUDENT)
     enrollment = enrollments.enroll(student, create_course(create_user(Role.INSTRUCTOR)).id)
     return Target(enrollment.id, create_user(Role.INSTRUCTOR))
+
+
+def a_course_with_places() -> Target:
+    course = create_course(create_user(Role.INSTRUCTOR), capacity=1, waitlist=3)
+    return Target(course.id, create_user(Role.STUDENT))
+
+
+def a_place() -> Target:
+    course = a_course_with_places()
+    return Target(enrollments.enroll(create_user(Role.STUDENT), course.id).id, create_user(Role.INSTRUCTOR))
+
+
+def a_waiting_entry() -> Target:
+    course = a_course_with_places()
+    enrollments.enroll(create_user(Role.STUDENT), course.id)
+    return Target(enrollments.enroll_or_wait(create_user(Role.STUDENT), course.id).id, create_user(Role.INSTRUCTOR))
 
 
 def user_of(target: Target) -> User:
@@ -270,6 +286,13 @@ ACTS = [
         {"title": True, "price_cents": [0, 4990]},
     ),
     Act(
+        Action.CAPACITY_CHANGED,
+        a_course_with_places,
+        change_course(capacity=5, waitlist=7),
+        has(course_of, capacity=5, waitlist=7),
+        {"capacity": [1, 5], "waitlist": [3, 7]},
+    ),
+    Act(
         Action.COURSE_DELETED,
         a_course,
         lambda by, target: courses.delete(by, target.id, None),
@@ -300,6 +323,18 @@ ACTS = [
         Action.ENROLLMENT_ENDED,
         an_enrollment,
         lambda by, target: enrollments.withdraw(by, target.id),
+        lambda target: Enrollment.find(target.id) is None,
+    ),
+    Act(
+        Action.ENROLLMENT_ENDED,
+        a_place,
+        lambda by, target: enrollments.withdraw(by, target.id),
+        lambda target: Enrollment.find(target.id) is None,
+    ),
+    Act(
+        Action.WAITLIST_ENTRY_DELETED,
+        a_waiting_entry,
+        lambda by, target: waitlist.leave(by, target.id),
         lambda target: Enrollment.find(target.id) is None,
     ),
 ]

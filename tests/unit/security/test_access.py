@@ -40,6 +40,7 @@ GET    /api/v1/courses/{course_id}              optional
 PUT    /api/v1/courses/{course_id}              admin instructor student
 PATCH  /api/v1/courses/{course_id}              admin instructor student
 DELETE /api/v1/courses/{course_id}              admin instructor student
+GET    /api/v1/courses/{course_id}/places       optional
 GET    /api/v1/lessons                          optional
 POST   /api/v1/lessons                          admin instructor
 GET    /api/v1/lessons/{lesson_id}              optional
@@ -49,6 +50,9 @@ DELETE /api/v1/lessons/{lesson_id}              admin instructor student
 GET    /api/v1/enrollments                      admin instructor student
 POST   /api/v1/enrollments                      student
 DELETE /api/v1/enrollments/{enrollment_id}      admin student
+GET    /api/v1/waitlist                         admin instructor student
+GET    /api/v1/waitlist/{entry_id}              admin instructor student
+DELETE /api/v1/waitlist/{entry_id}              admin student
 GET    /api/v1/reports/daily                    admin
 GET    /api/v1/audit                            admin
 """

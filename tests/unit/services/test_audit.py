@@ -95,6 +95,20 @@ def test_acts_of_owners_and_students_have_no_entry(admin: Caller) -> None:
     assert recorded() == []
 
 
+def test_owner_who_changes_the_capacity_has_an_entry(admin: Caller) -> None:
+    """It decides who gets access."""
+    teacher = create_user(Role.INSTRUCTOR)
+    course = create_course(teacher, capacity=2)
+
+    courses.update(teacher, course.id, {"title": "Knots", "capacity": 3, "waitlist": 1}, None)
+    courses.update(teacher, course.id, {"capacity": None}, None)
+
+    assert recorded() == [
+        ("capacity.changed", {"capacity": [2, 3], "waitlist": [0, 1]}),
+        ("capacity.changed", {"capacity": [3, None]}),
+    ]
+
+
 def test_cascade_of_an_erasure_has_no_entries_of_its_own(admin: Caller) -> None:
     """The entry of the erasure covers what the erasure deletes."""
     teacher = create_user(Role.INSTRUCTOR)
@@ -110,7 +124,8 @@ def test_cascade_of_an_erasure_has_no_entries_of_its_own(admin: Caller) -> None:
 AUDITED_ROUTES = """
 PATCH /users/{user_id}, DELETE /users/{user_id}, DELETE /auth/me, POST /auth/password, POST /auth/password/reset,
 PUT /courses/{course_id}, PATCH /courses/{course_id}, DELETE /courses/{course_id}, POST /lessons,
-PUT /lessons/{lesson_id}, PATCH /lessons/{lesson_id}, DELETE /lessons/{lesson_id}, DELETE /enrollments/{enrollment_id}
+PUT /lessons/{lesson_id}, PATCH /lessons/{lesson_id}, DELETE /lessons/{lesson_id}, DELETE /enrollments/{enrollment_id},
+DELETE /waitlist/{entry_id}
 """
 OTHER_ROUTES = """
 POST /auth/register, POST /auth/login, POST /auth/refresh, POST /auth/logout, POST /auth/password/forgot,

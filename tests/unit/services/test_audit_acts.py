@@ -98,7 +98,7 @@ def test_act_leaves_one_entry(act: Act, admin: Caller) -> None:
         "actor_role": role,
         "via": via,
         "action": act.action,
-        "subject_kind": "user" if kind == "password" else kind,
+        "subject_kind": {"password": "user", "capacity": "course", "waitlist": "enrollment"}.get(kind, kind),
         "subject": act.subject(target),
         "changes": act.changes,
         "request_id": "the request",

@@ -20,7 +20,11 @@ from tests.factories import create_course, create_user, remove_enrollment
 from tests.unit.conftest import log_lines
 
 WANTS_ALL = {"enrollment": True, "waitlist": True, "completion": True, "reports": True}
-STOPPABLE = {EmailKind.ENROLLMENT: "enrollment", EmailKind.REPORT: "reports"}
+STOPPABLE = {
+    EmailKind.ENROLLMENT: "enrollment",
+    EmailKind.PLACE_AVAILABLE: "waitlist",
+    EmailKind.REPORT: "reports",
+}
 
 
 @pytest.fixture

@@ -123,7 +123,7 @@ def test_student_lists_no_enrollments_of_others() -> None:
 def test_enrollment_is_deleted_by_student_or_admin(
     caller: Caller, error: type[DomainError], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Enrollment, "find", lambda _: Enrollment(STUDENT.id, "e" * 16, suffix="1" * 8))
+    monkeypatch.setattr(Enrollment, "find", lambda _: Enrollment.new(STUDENT.id, "e" * 16, "now", "r", "1" * 8))
     monkeypatch.setattr(Enrollment, "delete_batch", Mock(return_value=1))
 
     with pytest.raises(error):

@@ -18,7 +18,15 @@ from chalicelib.models.sessions import Session
 from chalicelib.models.throttles import Quota, Reservation, Throttle
 from chalicelib.models.users import User
 from chalicelib.security import passwords
-from chalicelib.services import accounts, enrollments, password_attempts, rate_limits, sessions
+from chalicelib.services import (
+    accounts,
+    eligibility,
+    enrollments,
+    password_attempts,
+    rate_limits,
+    sessions,
+    withdrawals,
+)
 from tests.clients import PASSWORD, unique
 from tests.factories import create_course, create_user
 from tests.unit.fake_clock import FakeClock
@@ -36,7 +44,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     clock = FakeClock(1_000_000.0)
     monkeypatch.setattr(rate_limits, "time", clock)
     monkeypatch.setattr(password_attempts, "time", clock)
-    monkeypatch.setattr(enrollments, "time", clock)
+    monkeypatch.setattr(eligibility, "time", clock)
+    monkeypatch.setattr(withdrawals, "time", clock)
     monkeypatch.setattr(retries, "time", clock)
     return clock
 
