@@ -69,7 +69,7 @@ def get_course(request: ApiRequest[None, None], course_id: str) -> Response:
     return conditional_response(request, course.json, course.version)
 
 
-@blueprint.endpoint("PUT", ITEM_PATH, body=CourseWrite, responses={200: CourseRead}, error_statuses={404, 412})
+@blueprint.endpoint("PUT", ITEM_PATH, body=CourseWrite, responses={200: CourseRead}, error_statuses={404, 409, 412})
 def replace_course(request: ApiRequest[CourseWrite, None], course_id: str) -> Response:
     """Replace a course.
 
@@ -78,9 +78,14 @@ def replace_course(request: ApiRequest[CourseWrite, None], course_id: str) -> Re
     return _update(request, course_id)
 
 
-@blueprint.endpoint("PATCH", ITEM_PATH, body=CoursePatch, responses={200: CourseRead}, error_statuses={404, 412})
+@blueprint.endpoint("PATCH", ITEM_PATH, body=CoursePatch, responses={200: CourseRead}, error_statuses={404, 409, 412})
 def update_course(request: ApiRequest[CoursePatch, None], course_id: str) -> Response:
-    """Update fields of a course."""
+    """Update fields of a course.
+
+    A `capacity` can be set as long as the course has never been published; later the response is 409 with the code
+    `has_enrollments`. It can be changed at any time: a larger one, or `null`, enrolls students who wait, and a smaller
+    one is a 409 with the code `places_taken` if not that many places are left.
+    """
     return _update(request, course_id)
 
 
