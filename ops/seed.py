@@ -1,20 +1,23 @@
 """Demo data: users, courses with lessons, and three weeks of enrollments."""
 
+import contextlib
 import random
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 from chalicelib.core import clock
 from chalicelib.core.caller import Caller
 from chalicelib.core.email_kinds import EmailPreference
+from chalicelib.core.errors import Conflict
 from chalicelib.core.roles import Role
 from chalicelib.models.course_listings import CourseListing
 from chalicelib.models.courses import Course
-from chalicelib.models.enrollments import Enrollment
+from chalicelib.models.enrollments import AlreadyEnrolled, Enrollment
 from chalicelib.models.identities import Identity
 from chalicelib.models.lessons import Lesson
 from chalicelib.models.users import User
-from chalicelib.services import accounts, courses, lessons, reports
+from chalicelib.services import accounts, courses, lessons, places, reports
 
 ADMIN = "admin"
 _INSTRUCTORS = ["grace.h", "katherine.j", "alan_t", "emmy.n"]
@@ -22,6 +25,9 @@ _STUDENTS = [
     "ada", "barbara", "claude.s", "dorothy", "edsger", "frances", "george", "hedy", "ida", "john_b", "karen",
     "linus", "margaret", "niklaus", "olga", "peter", "radia", "shafi", "tim_bl", "ursula", "vint", "whitfield",
 ]  # fmt: skip
+_FULL = "Algebra in a small group"
+_OPENS_TOMORROW = "A week of combinatorics"
+_PLACES = 3
 _COURSES: list[tuple[str, str, int, bool, list[str]]] = [
     (
         "Linear algebra, from vectors to eigenvalues",
@@ -65,6 +71,8 @@ _COURSES: list[tuple[str, str, int, bool, list[str]]] = [
         True,
         ["Lines", "Boxes in space", "Light", "Explaining with three pictures"],
     ),
+    (_FULL, "Four evenings at the blackboard, for three students.", 9000, True, ["Groups", "Rings", "Fields"]),
+    (_OPENS_TOMORROW, "A week of daily exercises.", 0, True, ["Monday", "Tuesday", "Wednesday"]),
     ("Networks from the wire up", "Still being written.", 6000, False, ["Bits on a wire", "Frames"]),
     ("Group theory", "A draft, for next term.", 3500, False, ["Symmetry"]),
 ]
@@ -94,7 +102,8 @@ def seed(password: str, say: Callable[[str], object]) -> None:
     say("courses and lessons")
     published = _create_courses(generator, instructors, opening)
     say("enrollments")
-    _enroll(generator, students, published)
+    _enroll(generator, students, [published[title] for title in published if title not in (_FULL, _OPENS_TOMORROW)])
+    _fill(students[: _PLACES + 1], published[_FULL])
     # One student has not verified the email address, and another has stopped all emails but those about the account.
     User(students[-1].id).update([User.email_verified.set(False)])
     User.set_email_preferences(students[-2].id, set(EmailPreference), set())
@@ -114,13 +123,23 @@ def _random_time(generator: random.Random, since: datetime) -> datetime:
     return since + timedelta(seconds=generator.uniform(0, (clock.now() - since).total_seconds()))
 
 
-def _create_courses(generator: random.Random, instructors: list[User], opening: datetime) -> list[str]:
-    published = []
+def _create_courses(generator: random.Random, instructors: list[User], opening: datetime) -> dict[str, str]:
+    """Create the courses with their lessons, and return the IDs of those that are published, by title."""
+    published = {}
+    settings: dict[str, dict[str, Any]] = {
+        _FULL: {"capacity": _PLACES, "waitlist": 10},
+        _OPENS_TOMORROW: {"opens_at": clock.format_timestamp(clock.now() + timedelta(days=1))},
+    }
     for number, (title, description, cents, is_published, titles) in enumerate(_COURSES):
         owner = instructors[number % len(instructors)]
         caller = Caller(owner.id, owner.username, Role.INSTRUCTOR, session_id="demo")
         created_at = opening + timedelta(days=number, hours=generator.uniform(1, 9))
-        fields = {"title": title, "description": description, "price_cents": cents, "is_published": is_published}
+        fields: dict[str, Any] = settings.get(title, {}) | {
+            "title": title,
+            "description": description,
+            "price_cents": cents,
+            "is_published": is_published,
+        }
         course = _find_course(owner.id, title) or courses.create(caller, fields, created_at)
         existing = {lesson.title for lesson in Lesson.all_of_course(course.id)}
         for order, lesson in enumerate(titles, start=1):
@@ -133,7 +152,7 @@ def _create_courses(generator: random.Random, instructors: list[User], opening: 
             if lesson not in existing:
                 lessons.create(caller, course.id, fields, created_at + timedelta(minutes=order))
         if is_published:
-            published.append(course.id)
+            published[title] = course.id
     return published
 
 
@@ -150,4 +169,14 @@ def _enroll(generator: random.Random, students: list[User], course_ids: list[str
             created_at = clock.format_timestamp(_random_time(generator, joined))
             enrollment = Enrollment.new(student.id, course_id, created_at, "demo")
             enrollment.email_pending = None
-            enrollment.insert()
+            with contextlib.suppress(AlreadyEnrolled):  # by an interrupted call
+                enrollment.insert()
+
+
+def _fill(students: list[User], course_id: str) -> None:
+    """Let students take the places of a course, and the last one wait."""
+    for student in students:
+        with contextlib.suppress(Conflict):  # by an interrupted call
+            enrollment, _ = places.join(student.id, course_id, clock.timestamp(), None, can_wait=True)
+            if not enrollment.is_waiting:
+                enrollment.mark_email_sent()

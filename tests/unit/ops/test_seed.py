@@ -9,6 +9,7 @@ from chalicelib.core.roles import Role
 from chalicelib.models.courses import Course
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.lessons import Lesson
+from chalicelib.models.place_counters import PlaceCounter, Places
 from chalicelib.models.reports import DAILY, Report
 from chalicelib.models.users import User
 from chalicelib.security import passwords
@@ -51,7 +52,7 @@ def test_interrupted_demo_is_completed(aws: None, monkeypatch: pytest.MonkeyPatc
     create_demo()
 
     users, courses, lesson_count, enrollments = counts()
-    assert (users, courses, lesson_count) == (27, 8, 32)
+    assert (users, courses, lesson_count) == (27, 10, 38)
     assert enrollments > 22
     with pytest.raises(seed.AlreadySeededError):
         create_demo()
@@ -69,7 +70,32 @@ def test_demo_of_past_days_corrects_their_reports(aws: None, monkeypatch: pytest
     [*reports.regenerate_from(first.date(), clock.now())]
     assert {report.date: report.numbers for report in Report.query(DAILY)} == stored
     latest = Report.latest("9999")
-    assert latest is not None and latest.courses == 8
+    assert latest is not None and latest.courses == 10
+
+
+def test_demo_has_a_full_course_and_one_that_opens_tomorrow(aws: None) -> None:
+    seed.seed(PASSWORD, lambda step: None)
+
+    courses = {course.title: course for course in Course.scan()}
+    full, later = courses["Algebra in a small group"], courses["A week of combinatorics"]
+    counter = PlaceCounter.find(full.id)
+    assert counter is not None and counter.places == Places(capacity=3, taken=3, left=0, waiting=1)
+    assert clock.timestamp() < later.opens_at < clock.format_timestamp(clock.now() + timedelta(days=1))
+    assert [row.course for row in Enrollment.scan() if row.email_pending] == []
+
+
+def test_interrupted_enrollments_are_completed(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise Interruption
+
+    with monkeypatch.context() as patch, pytest.raises(Interruption):
+        patch.setattr(reports, "regenerate_from", interrupt)
+        create_demo()
+    before = counts()
+
+    create_demo()
+
+    assert counts()[1:] == before[1:]
 
 
 def test_demo_students_differ_in_their_emails(aws: None) -> None:

@@ -434,7 +434,7 @@ def test_limit_of_enrolling_again_counts_left_waitlists(full_course: Course, stu
 def test_unused_number_is_void_after_ten_seconds(
     owner: Caller, students: list[Caller], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A request that died after it drew a number. Its place goes to who waits."""
+    """A request that died after it drew a number. Who waits gets its place."""
     delayed: list[tuple[dict[str, str], dict[str, int]]] = []
     course = create_course(owner, capacity=1, waitlist=1)
     PlaceCounter.draw(course.id, can_wait=False)
