@@ -112,6 +112,7 @@ def _imports() -> dict[str, Case]:
             for name, module in (
                 ("emails", "emails"),
                 ("cascade_deletions", "deletions"),
+                ("place_settlement", "place_settlement"),
                 ("daily_report", "daily_report"),
                 ("cleanup", "cleanup"),
             )

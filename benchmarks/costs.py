@@ -32,13 +32,17 @@ PRICES = {
 
 CACHE_GB = 0.1  # the least that ElastiCache Serverless for Valkey bills
 ENDPOINTS, ZONES = 2, 2
-ALARMS = 80
-METRICS = 21
+ALARMS = 88
+METRICS = 23
+QUEUES = 3
 # What a hit moves at most, with its command: courses with descriptions, and lessons with contents, of 600 characters.
 COURSE_KB, LIST_KB, LESSONS_KB = 2, 8, 8
 ECPU_SOURCE = "https://aws.amazon.com/elasticache/pricing/"
 LOG_BYTES = 900
 """Log lines of one request: the function's, Lambda's three, API Gateway's."""
+
+COUNTER_BYTES = 100
+"""The counters of a course with a capacity, all of which the hourly cleanup scans."""
 
 ENTRY_WRITES = 4
 """Write units of an entry of the audit log: twice one in the transaction of its act, and one for each index."""
@@ -90,6 +94,17 @@ KINDS = [
     # In addition, the idempotency record is saved and completed. A repeated request fails to save it, and reads.
     Kind("enrolling with an Idempotency-Key", 28, reads=1, writes=14, messages=1, cached=2),
     Kind("enrolling again with the same key", 14, reads=1, writes=1),
+    # Writes by `python -m benchmarks.places`. In addition to enrolling: pair and account, with both limits, are read
+    # first, then the number is drawn, and its row is in the transaction. A row that does not exist is a read unit, too.
+    Kind("enrolling in a course with a capacity", 30, reads=5, writes=15, messages=1, cached=2),
+    Kind("joining a waitlist", 28, reads=5, writes=11, cached=2),  # in no index
+    Kind("request to enroll in a full course", 18, reads=5, writes=1, cached=2),
+    Kind("leaving a course", 20, reads=1, writes=12),
+    Kind("leaving a course with a capacity", 24, reads=2, writes=16, messages=1),
+    Kind("leaving a waitlist", 22, reads=2, writes=8, messages=1),
+    # One message each: counters, course, places, and the counters again. More students of a message: 5 writes each.
+    Kind("settlement that enrolls a student", 40, reads=4, writes=6, messages=3, is_http=False),
+    Kind("settlement that enrolls no student", 30, reads=4, writes=1, messages=2, is_http=False),
     Kind("email of an enrollment (ten in a batch)", 60, reads=4, writes=4, messages=0.2, mails=1, is_http=False),
     # Limit; a transaction of two identities, the user and the pending email; and two indexes.
     Kind("registration", 120, reads=1, writes=11, messages=1),
@@ -134,8 +149,8 @@ def idle_month(cache: bool = False, stage_cache: bool = False, alarms: bool = Fa
     parts = {"signing keys (Secrets Manager)": PRICES["Secrets Manager, a secret and month"]}
     runs = 2 * HOURS  # the two hourly functions, a second each
     parts["hourly report and cleanup"] = runs * PRICES["Lambda, a GB-second"]
-    polls = 2 * 5 * HOURS * 3600 / 20  # Lambda looks into two queues, five times over, each 20 seconds
-    parts["polling two queues"] = polls / MILLION * PRICES["SQS, a million requests"]
+    polls = QUEUES * 5 * HOURS * 3600 / 20  # Lambda looks into each queue, five times over, each 20 seconds
+    parts["polling three queues"] = polls / MILLION * PRICES["SQS, a million requests"]
     if cache:
         parts["Valkey, minimum size"] = CACHE_GB * HOURS * PRICES["ElastiCache Serverless, a GB-hour"]
         parts["VPC endpoints"] = ENDPOINTS * ZONES * HOURS * PRICES["VPC interface endpoint, an hour and zone"]
@@ -158,6 +173,8 @@ def main() -> None:
     for name, writes in AUDITED_ACTS.items():
         print(f"| {name} | {writes} | {writes + ENTRY_WRITES} |")
     print(f"\nA million entries cost ${price:.2f}. Other acts of the audit log cost as much more.")
+    scan = HOURS * 1000 * COUNTER_BYTES / 4096 / 2 / MILLION * PRICES["DynamoDB, a million read units"]
+    print(f"\nThe scan of the hourly cleanup costs ${scan:.3f} a month for 1,000 courses with a capacity.")
     ecpus = PRICES["ElastiCache Serverless, a million ECPUs"]
     print("\n| a million hits of the cache | KB | ECPUs of each | USD |\n|---|---:|---:|---:|")
     sizes = {"a course": COURSE_KB, "a list of 20 courses": LIST_KB, "20 lessons of a course": LESSONS_KB}

@@ -162,6 +162,9 @@ def measured_usage() -> Iterator[Usage]:
         if not context["is_counted"]:
             return
         usage.calls += 1
+        if "Error" in parsed:
+            usage.writes += 1  # of a failed condition, whose item has less than 1 KB
+            return
         share = 1 if context["consistent"] else 0.5
         if model.name in ("GetItem", "Query", "BatchGetItem"):
             usage.reads += share * _read_blocks(model.name, parsed)

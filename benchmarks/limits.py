@@ -93,6 +93,13 @@ def limits(hit_ratio: float = HIT_RATIO) -> list[Limit]:
             "`ENROLLMENT_SHARDS`: 8 in production multiply it by 8",
             _PARTITION,
         ),
+        Limit(
+            "DynamoDB, writes of the places of one course with a capacity",
+            1000,
+            2 * enrolling,  # if all enroll in one course: a write in a transaction is two units
+            "none",
+            _PARTITION,
+        ),
         Limit("SES, emails", MAX_EMAILS_PER_SECOND, enrolling, "quota; the queue delays emails", _SES),
         Limit("SES, emails a day", MAX_EMAILS_PER_DAY, 86_400 * enrolling, "quota; the queue delays emails", _SES),
         Limit(

@@ -14,6 +14,7 @@ class Function:
     uses_cache: bool = False  # whether it runs in the VPC of the cache
     queue: str = ""  # the SQS queue that invokes it
     is_scheduled: bool = False
+    is_recursive: bool = False  # whether it sends messages to its own queue
 
     def lambda_name(self, stage_name: str) -> str:
         """Return its name on AWS: ``eduflow-<stage>`` for the API, the others end in their own."""
@@ -37,8 +38,8 @@ FUNCTIONS = (
     API,
     AUTHORIZER,
     EMAILS,
-    Function("cascade_deletions", "CascadeDeletions", uses_cache=True, queue="deletions"),
-    Function("place_settlement", "PlaceSettlement", queue="waitlist"),
+    Function("cascade_deletions", "CascadeDeletions", uses_cache=True, queue="deletions", is_recursive=True),
+    Function("place_settlement", "PlaceSettlement", queue="waitlist", is_recursive=True),
     Function("daily_report", "DailyReport", is_scheduled=True),
     Function("cleanup", "Cleanup", is_scheduled=True),
 )

@@ -28,7 +28,7 @@ def merge_template(stage: config.Stage) -> dict[str, Any]:
             properties["Events"] = {f"{function.resource}SqsEventSource": source}
         if function is EMAILS:
             properties["Environment"] = {"Variables": {"API_URL": _api_url(stage)}}
-        if function.name == "cascade_deletions":
+        if function.is_recursive:
             properties["RecursiveLoop"] = "Allow"
         log = {"LogGroupName": log_group(function, stage.name), "RetentionInDays": stage_settings.LOG_DAYS}
         resources[function.resource] = {"Properties": properties}

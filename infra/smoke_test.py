@@ -112,7 +112,9 @@ class DeployedStage:
         yield Check("the cache keys hold every parameter", self._has_cache_keys, Feature.CACHE_KEYS)
         yield Check("a batch returns only its failed messages to the queue", self._has_partial_batch_response)
         yield Check("links in emails lead to this API", self._has_api_url)
-        yield Check("the deletion worker may call itself", self._allows_recursion, Feature.RECURSION_CONFIG)
+        yield Check(
+            "workers that requeue their messages may call themselves", self._allows_recursion, Feature.RECURSION_CONFIG
+        )
         yield Check("the functions' logs expire", self._has_retention)
         yield Check("only the functions that use the cache are in its VPC", self._is_in_vpc)
         yield Check("tables delete expired items", self._has_time_to_live, Feature.TIME_TO_LIVE)
@@ -201,9 +203,11 @@ class DeployedStage:
         return bool(url == deployed_resources.api_url(self.stage))
 
     def _allows_recursion(self) -> bool:
-        name = self.resources["cascade_deletions"]["lambda_arn"]
-        current = boto3.client("lambda").get_function_recursion_config(FunctionName=name)
-        return bool(current["RecursiveLoop"] == "Allow")
+        client = boto3.client("lambda")
+        names = [function.lambda_name(self.stage.name) for function in FUNCTIONS if function.is_recursive]
+        return all(
+            client.get_function_recursion_config(FunctionName=name)["RecursiveLoop"] == "Allow" for name in names
+        )
 
     def _has_retention(self) -> bool:
         client = boto3.client("logs")

@@ -9,7 +9,7 @@ from chalicelib.core.audit import OPERATOR, Action
 from chalicelib.observability.logs import error_log
 from chalicelib.services import audit
 
-QUEUES = (sqs.EMAILS, sqs.DELETIONS)
+QUEUES = (sqs.EMAILS, sqs.DELETIONS, sqs.WAITLIST)
 _ATTRIBUTES = {
     "waiting": "ApproximateNumberOfMessages",
     "delayed": "ApproximateNumberOfMessagesDelayed",

@@ -10,7 +10,7 @@ MAX_RECEIVE_COUNT = 5
 # How long SQS hides a message that a worker received (data.yaml: VisibilityTimeout). AWS recommends six times the
 # timeout of the function (https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html).
 VISIBILITY_TIMEOUT_SECONDS = 360
-WORKER_TIMEOUT_SECONDS = 60  # .chalice/config.json: lambda_timeout of both workers
+WORKER_TIMEOUT_SECONDS = 60  # .chalice/config.json: lambda_timeout of each worker of a queue
 API_TIMEOUT_SECONDS = 29  # .chalice/config.json: lambda_timeout, the limit of API Gateway
 QUEUE_RETENTION = timedelta(days=14)  # data.yaml: MessageRetentionPeriod, the maximum of SQS
 

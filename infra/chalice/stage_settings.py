@@ -134,7 +134,7 @@ def apply_post_deploy_settings(resources: list[dict[str, Any]], stage: str, vari
             _enable_partial_batch_response(resource["event_uuid"])
         if resource["resource_type"] == "lambda_function":
             _set_log_retention(f"/aws/lambda/{resource['lambda_arn'].rpartition(':')[2]}")
-            if resource["name"] == "cascade_deletions":
+            if resource["name"] in {function.name for function in FUNCTIONS if function.is_recursive}:
                 _allow_recursion(resource["lambda_arn"])
         if resource["resource_type"] == "rest_api":
             _update_stage(resource["rest_api_id"], stage, properties(variables, access_log_arn(stage)))

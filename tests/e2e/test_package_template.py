@@ -71,7 +71,7 @@ def test_packaged_policies_equal_deployed_ones(stack: RunningStack, template: di
     iam = stack.aws("iam")
     roles = {"ApiHandlerRole": "api_handler", "AuthorizerRole": "authorizer", "CleanupRole": "cleanup"}
     roles |= {"DailyReportRole": "daily_report", "EmailsRole": "emails"}
-    roles |= {"CascadeDeletionsRole": "cascade_deletions"}
+    roles |= {"CascadeDeletionsRole": "cascade_deletions", "PlaceSettlementRole": "place_settlement"}
     for resource, name in roles.items():
         role = f"eduflow-local-{name}"
         [policy] = iam.list_role_policies(RoleName=role)["PolicyNames"]
@@ -95,7 +95,7 @@ def test_packaged_policies_change_no_entry_of_the_audit_log(template: dict[str, 
 
 def test_packaged_triggers_equal_deployed_ones(stack: RunningStack, template: dict[str, Any]) -> None:
     sources = stack.aws("lambda").list_event_source_mappings()["EventSourceMappings"]
-    for resource, queue in (("Emails", "emails"), ("CascadeDeletions", "deletions")):
+    for resource, queue in (("Emails", "emails"), ("CascadeDeletions", "deletions"), ("PlaceSettlement", "waitlist")):
         [source] = [one for one in sources if one["EventSourceArn"].endswith(f"eduflow-{queue}-local")]
         packaged = template[resource]["Properties"]["Events"][f"{resource}SqsEventSource"]["Properties"]
         assert packaged["BatchSize"] == source["BatchSize"]

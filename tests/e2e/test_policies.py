@@ -31,6 +31,7 @@ FUNCTIONS = {
     "eduflow-local-cleanup": "cleanup",
     "eduflow-local-daily_report": "daily_report",
     "eduflow-local-cascade_deletions": "cascade_deletions",
+    "eduflow-local-place_settlement": "place_settlement",
     "eduflow-local-emails": "emails",
 }
 LAMBDAS_OWN = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}

@@ -60,7 +60,7 @@ def test_manual_cleanup_reports_its_messages(stack: RunningStack) -> None:
     assert done.returncode == 0, done.stderr
     assert set(json.loads(done.stdout)) == {
         "AccountEmailsRequeued", "EmailsRequeued", "CourseDeletionsRequeued", "UserDeletionsRequeued",
-        "InactiveStudentsQueued",
+        "InactiveStudentsQueued", "SettlementsRequested",
     }  # fmt: skip
     assert stack.manage("run", "cleanup", "--date", "2026-11-01").returncode == 1
 
@@ -75,10 +75,10 @@ def test_queue_status_and_redrive(stack: RunningStack) -> None:
         lines = stack.manage("queue", "status").stdout.splitlines()
         return {line["queue"]: line["dead"] for line in map(json.loads, lines)}
 
-    assert held() == {"emails": 1, "deletions": 0}
+    assert held() == {"emails": 1, "deletions": 0, "waitlist": 0}
     redriven = stack.manage("redrive")
     assert json.loads(redriven.stdout.splitlines()[0]) == {"queue": "emails", "redriven": 1}
-    assert held() == {"emails": 0, "deletions": 0}
+    assert held() == {"emails": 0, "deletions": 0, "waitlist": 0}
     eventually(lambda: stack.has_logged('"request_id": "redriven"'))
 
 

@@ -14,7 +14,7 @@ from infra.local_stage import aws_environment
 from tests.fault_injection.proxy import FaultyAws
 from tests.stack import RunningStack
 
-WORKERS = ("emails", "cascade_deletions", "daily_report", "cleanup")
+WORKERS = ("emails", "cascade_deletions", "place_settlement", "daily_report", "cleanup")
 WORKER_SECONDS = 45
 """The timeout of the email worker, shorter than on a stage, so that the runs take less time."""
 EMAILS, DELETIONS = "emails", "deletions"

@@ -8,14 +8,16 @@ import cfnlint.decode.cfn_yaml
 import pytest
 
 from chalicelib.adapters import ses
+from chalicelib.core import retries
 from chalicelib.core import retry_policy as policy
-from chalicelib.services import emails
+from chalicelib.services import emails, place_settlement
 from infra.config import PROJECT
 from infra.stacks import DATA
 
 RESOURCES = cfnlint.decode.cfn_yaml.load(str(DATA))["Resources"]
 CONFIG = json.loads((PROJECT / ".chalice" / "config.json").read_text())
-QUEUES = {"Emails": "emails", "Deletions": "cascade_deletions"}
+QUEUES = {"Emails": "emails", "Deletions": "cascade_deletions", "Waitlist": "place_settlement"}
+MAX_DELAY_SECONDS = 900  # of SQS, for one message
 
 
 def properties(resource: str) -> dict[str, Any]:
@@ -62,6 +64,10 @@ def test_redriven_message_finds_its_idempotency_record() -> None:
 def test_email_fits_into_one_invocation() -> None:
     assert ses.MAX_SEND_SECONDS < emails.MAX_SEND_SECONDS < policy.WORKER_TIMEOUT_SECONDS
     assert CONFIG["lambda_functions"]["daily_report"]["lambda_timeout"] > emails.MAX_SEND_SECONDS
+
+
+def test_unused_number_is_settled_after_its_request_by_one_message() -> None:
+    assert retries.REQUEST_BUDGET_SECONDS < place_settlement.UNUSED_NUMBER_SECONDS <= MAX_DELAY_SECONDS
 
 
 def test_tombstone_outlasts_access_tokens_and_requeues() -> None:

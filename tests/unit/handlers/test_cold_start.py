@@ -40,7 +40,8 @@ class Start:
 
 
 API_NAMES = (
-    "account_page account_recovery audit auth courses docs enrollments lessons notifications reports system users"
+    "account_page account_recovery audit auth courses docs enrollments lessons notifications reports system users "
+    "waitlist"
 )
 API_MODULES = {f"api.{name}" for name in API_NAMES.split()}
 STARTS = {
@@ -67,6 +68,11 @@ STARTS = {
         DATABASE,
         PACKAGES | {"models", "services"},
         {"workers", "workers.deletions"},
+    ),
+    "chalicelib.handlers.workers.place_settlement": Start(
+        DATABASE,
+        PACKAGES | {"models", "services"},
+        {"workers", "workers.place_settlement"},
     ),
     "chalicelib.handlers.workers.daily_report": Start(
         DATABASE,

@@ -31,11 +31,12 @@ def ordinary_day() -> Metrics:
     metrics.add(LAMBDA, "Duration", DAY, *[120] * 300, 4000, FunctionName=name("api_handler"))
     metrics.add(LAMBDA, "Duration", DAY, *[30] * 300, 900, FunctionName=name("authorizer"))
     metrics.add(LAMBDA, "Duration", MORNING, *[800] * 50, FunctionName=name("emails"))
-    metrics.add(LAMBDA, "Duration", MORNING, 55_000, FunctionName=name("cascade_deletions"))
+    for worker in ("cascade_deletions", "place_settlement"):
+        metrics.add(LAMBDA, "Duration", MORNING, 55_000, FunctionName=name(worker))
     for schedule in ("daily_report", "cleanup"):
         metrics.add(LAMBDA, "Invocations", range(0, DAY.stop, 60), 1, FunctionName=name(schedule))
         metrics.add(LAMBDA, "Duration", range(0, DAY.stop, 60), 20_000, FunctionName=name(schedule))
-    for queue in ("emails", "deletions"):
+    for queue in ("emails", "deletions", "waitlist"):
         metrics.add(SQS, "ApproximateAgeOfOldestMessage", MORNING, 1800, QueueName=f"eduflow-{queue}-{STAGE}")
         metrics.add(SQS, "ApproximateNumberOfMessagesVisible", DAY, 0, QueueName=f"eduflow-{queue}-dead-{STAGE}")
     # An on-demand table throttles briefly while it adapts to a new peak.
@@ -76,6 +77,20 @@ FAULTS: list[tuple[str, Fault]] = [
         lambda m: m.add(
             SQS, "ApproximateNumberOfMessagesVisible", MORNING[:1], 1, QueueName=f"eduflow-deletions-dead-{STAGE}"
         ),
+    ),
+    (
+        "dead-waitlist",
+        lambda m: m.add(
+            SQS, "ApproximateNumberOfMessagesVisible", MORNING[:1], 1, QueueName=f"eduflow-waitlist-dead-{STAGE}"
+        ),
+    ),
+    (
+        "errors-place_settlement",
+        lambda m: m.add(LAMBDA, "Errors", MORNING[:1], 1, FunctionName=name("place_settlement")),
+    ),
+    (
+        "writes-place-counters",
+        lambda m: m.add(DYNAMODB, "WriteThrottleEvents", MORNING, 1, TableName=f"eduflow-place-counters-{STAGE}"),
     ),
     (
         "age-emails",

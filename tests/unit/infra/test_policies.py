@@ -45,6 +45,15 @@ def test_policy_has_the_log_group_of_its_function_alone(function: Function) -> N
     assert groups == {f"arn:*:logs:*:*:log-group:/aws/lambda/{function.lambda_name('${stage}')}:*"}
 
 
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.name)
+def test_recursive_function_is_one_that_sends_to_its_own_queue(function: Function) -> None:
+    """Lambda stops such a chain of invocations unless the deploy allows it."""
+    own_queue = f"arn:*:sqs:*:*:eduflow-{function.queue}-${{stage}}"
+    targets = {one for each in statements(function) if "sqs:SendMessage" in each["Action"] for one in each["Resource"]}
+
+    assert function.is_recursive == (own_queue in targets)
+
+
 AUDIT_TABLE = "arn:*:dynamodb:*:*:table/eduflow-audit-${stage}"
 
 
@@ -94,5 +103,5 @@ def test_package_has_the_boundary_of_the_stage() -> None:
     resources = sam_template.merge_template(stage)["Resources"]
 
     roles = {name: one["Properties"] for name, one in resources.items() if name.endswith("Role")}
-    names = ("ApiHandler", "Authorizer", "Emails", "CascadeDeletions", "DailyReport", "Cleanup")
+    names = ("ApiHandler", "Authorizer", "Emails", "CascadeDeletions", "PlaceSettlement", "DailyReport", "Cleanup")
     assert roles == {f"{name}Role": {"PermissionsBoundary": arn} for name in names}
