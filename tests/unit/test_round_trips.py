@@ -13,15 +13,16 @@ from chalicelib.core.audiences import LessonAudience
 from chalicelib.core.caller import Caller
 from chalicelib.core.config import settings
 from chalicelib.core.email_kinds import EmailKind
-from chalicelib.core.errors import TooManyAttempts
+from chalicelib.core.errors import Conflict, TooManyAttempts
 from chalicelib.core.pagination import PageRequest
 from chalicelib.core.roles import Role
 from chalicelib.handlers.workers import emails
+from chalicelib.models.courses import Course
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.throttles import Throttle
 from chalicelib.models.users import User
 from chalicelib.security import passwords
-from chalicelib.services import accounts, courses, enrollments, lesson_listing, lessons, sessions, users
+from chalicelib.services import accounts, courses, enrollments, lesson_listing, lessons, sessions, users, waitlist
 from infra.config import PROJECT
 from tests.clients import PASSWORD
 from tests.factories import create_course, create_user
@@ -50,6 +51,12 @@ ROUND_TRIPS = {
     "login that the limit of failures refuses": 3,
     "login that the limit of logins refuses": 4,
     "enrollment": 3,
+    "enrollment in a course with a capacity": 5,
+    "enrollment in a full course": 3,
+    "joining a waitlist": 4,
+    "leaving a course": 2,
+    "leaving a course with a capacity": 4,
+    "leaving a waitlist": 4,
     "email of an enrollment": 5,
 }
 
@@ -59,7 +66,8 @@ def trips(aws: None, monkeypatch: pytest.MonkeyPatch) -> RoundTrips:
     monkeypatch.setattr(passwords, "verify_password", lambda given, kept: given == PASSWORD and kept is not None)
     monkeypatch.setattr(passwords, "needs_rehash", lambda kept: False)
     monkeypatch.setitem(settings().__dict__, "enrollment_shards", 4)
-    sqs.queue_url(sqs.EMAILS)  # once per process
+    for queue in (sqs.EMAILS, sqs.WAITLIST):  # once per process
+        sqs.queue_url(queue)
     return RoundTrips(monkeypatch)
 
 
@@ -112,6 +120,23 @@ class School:
 
     def enroll(self) -> Enrollment:
         return enrollments.enroll(self.student, self.courses[0].id)
+
+    def create_course_with_capacity(self, capacity: int = 2, joined: int = 1) -> Course:
+        """Create a course that other students have joined."""
+        course = create_course(self.teacher, capacity=capacity, waitlist=2)
+        for _ in range(joined):
+            enrollments.enroll_or_wait(create_user(Role.STUDENT), course.id)
+        return course
+
+    def create_full_course(self) -> Course:
+        return self.create_course_with_capacity(capacity=1)
+
+    def join(self, course: Course) -> Any:
+        return enrollments.enroll_or_wait(self.student, course.id)
+
+    def be_refused_by(self, course: Course) -> None:
+        with pytest.raises(Conflict):
+            enrollments.enroll(self.student, course.id)
 
     def enroll_with_unsubscribe_link(self) -> Enrollment:
         """Enroll a student who had an email before: the first one creates the secret of the links."""
@@ -180,6 +205,18 @@ def operations(school: School) -> dict[str, tuple[Callable[[], Any], Callable[[A
         "login that the limit of failures refuses": (school.use_up_failures, lambda _: school.be_refused()),
         "login that the limit of logins refuses": (school.use_up_logins, lambda _: school.be_refused()),
         "enrollment": (nothing, lambda _: school.enroll()),
+        "enrollment in a course with a capacity": (school.create_course_with_capacity, school.join),
+        "enrollment in a full course": (school.create_full_course, school.be_refused_by),
+        "joining a waitlist": (school.create_full_course, school.join),
+        "leaving a course": (school.enroll, lambda row: enrollments.withdraw(school.student, row.id)),
+        "leaving a course with a capacity": (
+            lambda: school.join(school.create_course_with_capacity()),
+            lambda row: enrollments.withdraw(school.student, row.id),
+        ),
+        "leaving a waitlist": (
+            lambda: school.join(school.create_full_course()),
+            lambda entry: waitlist.leave(school.student, entry.id),
+        ),
         "email of an enrollment": (school.enroll_with_unsubscribe_link, _send_email),
     }
 

@@ -15,7 +15,16 @@ from chalicelib.models.courses import Course
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.lessons import Lesson
 from chalicelib.models.users import User
-from chalicelib.services import cascade_deletion, cleanup, courses, enrollments, lessons, users, withdrawals
+from chalicelib.services import (
+    cascade_deletion,
+    cleanup,
+    courses,
+    enrollments,
+    lessons,
+    place_settlement,
+    users,
+    withdrawals,
+)
 from tests.factories import create_course, create_user, remove_enrollment
 
 NOW = datetime.now(UTC)
@@ -217,6 +226,23 @@ def test_reactivated_student_keeps_enrollments(course: Course) -> None:
     assert sum(sweep) == 0
     assert len([one for one in mine if Enrollment.find(one.id)]) == 40 - first
     assert sum(cascade_deletion.delete_dependents(sqs.CascadeTarget.INACTIVE, student.id, later)) == 0
+
+
+@pytest.mark.usefixtures("unsent")
+def test_settlement_with_a_lost_message_is_requested_until_done(teacher: Caller) -> None:
+    course, unlimited = create_course(teacher, capacity=1, waitlist=1), create_course(teacher)
+    student, waiting = create_user(Role.STUDENT), create_user(Role.STUDENT)
+    enrollments.enroll(student, unlimited.id)
+    enrollment = enrollments.enroll(student, course.id)
+    entry = enrollments.enroll_or_wait(waiting, course.id)
+    enrollments.withdraw(student, enrollment.id)
+
+    assert [clean()["SettlementsRequested"], clean()["SettlementsRequested"]] == [1, 1]
+    request, repeated = messages(sqs.WAITLIST)
+    assert request["course"] == repeated["course"] == course.id
+    assert sum(place_settlement.settle(course.id, int(request["void_through"]))) == 1
+    assert isinstance(enrollments.get_own(waiting, entry.id), Enrollment)
+    assert clean()["SettlementsRequested"] == 0
 
 
 def test_cascade_refuses_existing_targets(teacher: Caller, course: Course) -> None:

@@ -63,6 +63,7 @@ def test_cleanup_with_failed_steps(
         "CourseDeletionsRequeued": 0,
         "UserDeletionsRequeued": 5,
         "InactiveStudentsQueued": 0,
+        "SettlementsRequested": 0,
         "AccountEmailsRequeued": 0,
         "EmailsRequeued": 0,
     }
