@@ -17,7 +17,7 @@ import pytest
 from devstack import iam_recorder
 from infra.config import PROJECT
 from tests.clients import PASSWORD, Actor, log_in, register, unique
-from tests.e2e import email_tour
+from tests.e2e import email_tour, place_tour
 from tests.e2e.email_tour import LONG_AGO
 from tests.moto_iam import Role, moto_with_resources
 from tests.stack import RunningStack
@@ -81,6 +81,7 @@ def toured(stack: RunningStack) -> RunningStack:
     _lose_and_leave(stack, admin)
     email_tour.recover_account(stack)
     email_tour.give_email_up(stack)
+    place_tour.use_places(stack)
     _lose_the_cache(stack)
     email_tour.add_report_reader(stack)
     _count_last_day_in_part(stack)
