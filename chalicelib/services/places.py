@@ -58,6 +58,9 @@ def join(student: str, course_id: str, now: str, suffix: str | None, *, can_wait
             _give_back(course_id, number)
             raise
         else:
+            if row.is_waiting and counter.settled < counter.unsettled_end:
+                # A number before it may be of a request that failed, which has requested no settlement.
+                sqs.send(sqs.WAITLIST, sqs.waitlist_message(course_id))
             return row, max(1, int(number - counter.limit - counter.left)) if row.is_waiting else 0
 
 
@@ -86,8 +89,8 @@ def _give_back(course_id: str, number: int) -> None:
     If that fails, the cleanup does it.
     """
     try:
-        if Place.void(course_id, number):
-            sqs.send(sqs.WAITLIST, sqs.waitlist_message(course_id))
+        Place.void(course_id, number)  # also false if a first response was lost
+        sqs.send(sqs.WAITLIST, sqs.waitlist_message(course_id))
     except Exception:
         error_log.exception("A place number is not given back", course=course_id, number=number)
 
