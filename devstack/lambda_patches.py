@@ -15,6 +15,7 @@ from ministack.services import lambda_svc
 
 MAX_ENVIRONMENTS = 8  # concurrently, each a Python process. Further invocations wait; AWS would scale out
 _QUIET_SECONDS = (0.005, 0.002, 0.25)
+_CHANGE_SECONDS = 0.02
 _ending = threading.Event()
 _PLATFORM = ("START RequestId:", "END RequestId:", "REPORT RequestId:")
 
@@ -24,6 +25,8 @@ def patch_ministack() -> None:
     _keep_after_exceptions()
     # ministack waits 50 ms for the log of a function that logs nothing.
     lambda_runtime.Worker._drain_stderr_bounded.__defaults__ = _QUIET_SECONDS
+    # ministack lets each change of a function last for 0.5 s, one after the other: a second deploy makes twelve.
+    lambda_svc._LAMBDA_STATE_TRANSITION_DELAY = _CHANGE_SECONDS
     _bound()
     _start_few_at_once()
     _print_logs()

@@ -26,7 +26,7 @@ from infra.cloudformation import STAGE_TAG
 from infra.config import LOCAL, load_stage
 from infra.functions import EMAILS, FUNCTIONS
 
-_LOCAL_POLL_SECONDS = 0.2
+_LOCAL_POLL_SECONDS = 0.05
 _IN_VPC = {function.name for function in FUNCTIONS if function.uses_cache}
 _POLICIES_IN_VPC = {function.policy_file for function in FUNCTIONS if function.uses_cache}
 
