@@ -1,6 +1,8 @@
 """A running `make run` of a copy of this project."""
 
 import contextlib
+import fcntl
+import functools
 import json
 import os
 import re
@@ -16,6 +18,7 @@ import boto3
 import requests
 
 from devstack.stack import free_ports
+from infra.chalice import packager
 from infra.config import PROJECT, Stage
 from infra.local_stage import aws_environment
 from tests.clients import Api
@@ -158,14 +161,28 @@ class RunningStack:
         return [match[1] for text in texts if (match := re.search(rf"#{kind}=(\w+)", text))]
 
 
-def copy_project(folder: Path) -> Path:
-    """Copy the files that git tracks or would add into a folder."""
+def copy_project(folder: Path, has_package: bool = True) -> Path:
+    """Copy the files that git tracks or would add into a folder, and by default the deployment package of them."""
     listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     for name in subprocess.check_output(listing, cwd=PROJECT, text=True).splitlines():
         if (PROJECT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(PROJECT / name, folder / name)
+    if has_package:
+        package = _package()
+        (folder / package.relative_to(PROJECT)).parent.mkdir()
+        shutil.copy2(package, folder / package.relative_to(PROJECT))
     return folder
+
+
+@functools.cache
+def _package() -> Path:
+    """Build the package for this machine once for all stacks and workers, because it takes seconds."""
+    lock = PROJECT / ".chalice" / "deployments" / "lock"
+    lock.parent.mkdir(exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        return packager.build(str(PROJECT), f"python3.{sys.version_info.minor}", (), say=str)
 
 
 def processes_of(folder: Path) -> list[str]:

@@ -48,14 +48,14 @@ def build(project_dir: str, python_version: str, platforms: tuple[str, ...], say
     out.mkdir(parents=True, exist_ok=True)
     requirements = project / "requirements.txt"
     name = _digest([requirements, Path(__file__)], python_version, *platforms)
-    dependencies = out / f"dependencies-{name}"
-    if not dependencies.exists():
-        where = "Lambda" if platforms else "this machine"
-        say(f"Installing what ships, for {where} (once for each requirements.txt) ...\n")
-        _install(requirements, dependencies, platforms, python_version)
     sources = dict(_sources(project))
     package = out / f"{_digest([*sources.values()], name)}.zip"
     if not package.exists():
+        dependencies = out / f"dependencies-{name}"
+        if not dependencies.exists():
+            where = "Lambda" if platforms else "this machine"
+            say(f"Installing what ships, for {where} (once for each requirements.txt) ...\n")
+            _install(requirements, dependencies, platforms, python_version)
         _zip(package, dependencies, sources)
         _forget_old(out)
         say(f"Package: {_megabytes(package.stat().st_size)} MB, {_megabytes(_unpacked(package))} MB unpacked\n")

@@ -90,7 +90,7 @@ def test_locked_requirements_are_the_direct_ones_of_pyproject() -> None:
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return copy_project(tmp_path_factory.mktemp("project"))
+    return copy_project(tmp_path_factory.mktemp("project"), has_package=False)
 
 
 @pytest.fixture
