@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,7 +28,7 @@ class Empty:
     """An empty AWS and a project to deploy there."""
 
     def __init__(self, folder: Path) -> None:
-        self.project = copy_project(folder / "project")
+        self.project = copy_project(folder / "project", has_package=False)  # to be killed while it is built
         self.aws = Stack(self.project, folder / "home", *free_ports(2))
         self.environment = self.aws.environment | {"PYTHONPATH": str(self.project)}
         for name in ("CACHE_URL", "STAGE", "MAIL_FROM"):  # what no shell of an operator has
@@ -47,13 +47,16 @@ class Empty:
             command, cwd=self.project, env=self.environment, capture_output=True, text=True, check=False
         )
 
-    def killed_after(self, seconds: float, *command: str) -> None:
+    def killed_once(self, is_reached: Callable[[], Any], *command: str) -> None:
+        """Kill a command as soon as it has reached a step, and fail if it ends before."""
         process = subprocess.Popen(
             [sys.executable, "-m", *command],
             cwd=self.project, env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             start_new_session=True,
         )  # fmt: skip
-        time.sleep(seconds)
+        while process.poll() is None and not is_reached():
+            time.sleep(0.01)
+        assert process.poll() is None, "the command ended before the step"
         os.killpg(process.pid, 9)
         process.wait()
 
@@ -98,8 +101,10 @@ def test_deploy_without_terminal_and_yes_is_refused(empty: Empty) -> None:
 
 
 def test_killed_deploy_is_completed_by_the_next(empty: Empty) -> None:
-    for seconds in (1.5, 4, 6, 7, 8, 9, 10, 12):
-        empty.killed_after(seconds, *DEPLOY)
+    steps = _steps(empty)
+    for number, is_reached in enumerate(steps):
+        assert not is_reached(), f"step {number} is not the next one"
+        empty.killed_once(is_reached, *DEPLOY)
 
     done = empty.run(*DEPLOY)
 
@@ -114,6 +119,32 @@ def test_killed_deploy_is_completed_by_the_next(empty: Empty) -> None:
     assert f"{url_in_emails(empty)}/api/v1/" == url.geturl()
     apis = [api["name"] for api in empty.client("apigateway").get_rest_apis()["items"]]
     assert len(apis) == len(set(apis)), "one API, however often it was begun"
+
+
+def _steps(empty: Empty) -> list[Callable[[], Any]]:
+    """Return what shows the steps of a first deploy, in their order: from the change sets to the API's stage."""
+    cloudformation, functions, gateway = map(empty.client, ("cloudformation", "lambda", "apigateway"))
+    tables, packages = empty.client("dynamodb"), empty.project / ".chalice" / "deployments"
+
+    def has_functions(number: int) -> bool:
+        return len(functions.list_functions()["Functions"]) >= number
+
+    def has_stage() -> bool:
+        apis = gateway.get_rest_apis()["items"]
+        return any(gateway.get_stages(restApiId=api["id"])["item"] for api in apis)
+
+    return [
+        lambda: cloudformation.describe_stacks()["Stacks"],
+        lambda: tables.list_tables()["TableNames"],
+        lambda: [*packages.glob("tmp*/site/*")],  # pip installs
+        lambda: [*packages.glob("dependencies-*")],
+        lambda: has_functions(1),
+        lambda: has_functions(3),
+        lambda: functions.list_event_source_mappings()["EventSourceMappings"],
+        lambda: has_functions(5),
+        lambda: gateway.get_rest_apis()["items"],
+        has_stage,
+    ]
 
 
 def test_deploy_from_another_machine_updates_the_stage(empty: Empty, tmp_path: Path) -> None:
