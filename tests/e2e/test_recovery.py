@@ -16,13 +16,18 @@ from tests.stack import RunningStack
 from tests.waiting import eventually
 
 RECOVERY_SECONDS = 3
+LIMITS = {"": 5, "-authorizer": 3, "-emails": 2}  # of concurrent executions
 
 
 @pytest.fixture
-def running(own_copy: RunningStack) -> Iterator[RunningStack]:
-    own_copy.start()
-    yield own_copy
-    own_copy.stop()
+def running(stack: RunningStack) -> Iterator[RunningStack]:
+    """The stack with its cache in use and no throttles, and without the test's limits afterwards."""
+    stack.reset_throttling()
+    stack.use_cache_again()
+    yield stack
+    for function in LIMITS:
+        stack.aws("lambda").delete_function_concurrency(FunctionName=f"eduflow-local{function}")
+    stack.reset_throttling()
 
 
 def test_killed_functions_are_replaced(running: RunningStack) -> None:
@@ -79,7 +84,7 @@ def test_ten_concurrent_executions_are_429s_only(running: RunningStack) -> None:
     """A new account's limit. Each of the 100 requests has its own token, so that the authorizer is throttled, too."""
     course = register(running.api, "instructor").create_course()
     students = [register(running.api, "student") for _ in range(100)]
-    for function, limit in (("", 5), ("-authorizer", 3), ("-emails", 2)):
+    for function, limit in LIMITS.items():
         running.aws("lambda").put_function_concurrency(
             FunctionName=f"eduflow-local{function}", ReservedConcurrentExecutions=limit
         )
