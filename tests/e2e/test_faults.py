@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -19,13 +20,16 @@ def _run(*arguments: str) -> None:
 def test_faults_lose_and_double_nothing() -> None:
     """Workers are killed, services reject calls or do not respond, and DynamoDB throttles.
 
-    One run, because each run starts a stack of its own.
+    Two runs at once, because each starts a stack of its own and mostly waits: for messages that return, and for leases.
     """
-    emails = ["emails.killed", "emails.poison", "emails.sqs_refuses", "reports.killed"]
-    emails += [f"account_emails.{fault}" for fault in ("ses_is_mute", "sqs_refuses", "poison")]
-    requests = [f"api.{fault}" for fault in ("reads_throttled", "writes_throttled", "every_third_response_lost")]
-    requests += ["idempotency.killed", "idempotency.every_third_response_lost"]
-    _run(*emails, *requests, "--short")
+    workers = ["emails.killed", "emails.poison", "emails.sqs_refuses", "reports.killed"]
+    workers += [f"account_emails.{fault}" for fault in ("ses_is_mute", "sqs_refuses", "poison")]
+    requests = ["idempotency.killed", "idempotency.every_third_response_lost"]
+    requests += [f"api.{fault}" for fault in ("reads_throttled", "writes_throttled", "every_third_response_lost")]
+    with ThreadPoolExecutor(2) as pool:
+        runs = [pool.submit(_run, *faults, "--short") for faults in (workers, requests)]
+    for run in runs:
+        run.result()
 
 
 @pytest.mark.long
