@@ -11,7 +11,11 @@ hypothesis.settings.load_profile("eduflow")
 
 _LEVELS = ("e2e", "integration", "unit")
 # The modules that take longest, measured with --durations: they start first, so that no worker is left with one alone.
-_LONGEST = ("test_faults.py", "test_deploy.py", "test_policies.py", "test_deletions.py", "test_devstack.py")
+_LONGEST = (
+    "test_faults.py", "test_deploy.py", "test_policies.py", "test_deletions.py", "test_recovery.py",
+    "test_throttling.py", "test_devstack.py", "test_cache_faults.py", "test_course_reads.py", "test_audit_acts.py",
+    "test_seed.py",
+)  # fmt: skip
 
 os.environ.update(
     STAGE="test",
