@@ -22,7 +22,17 @@ from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.throttles import Throttle
 from chalicelib.models.users import User
 from chalicelib.security import passwords
-from chalicelib.services import accounts, courses, enrollments, lesson_listing, lessons, sessions, users, waitlist
+from chalicelib.services import (
+    accounts,
+    courses,
+    enrollments,
+    lesson_listing,
+    lessons,
+    place_settlement,
+    sessions,
+    users,
+    waitlist,
+)
 from infra.config import PROJECT
 from tests.clients import PASSWORD
 from tests.factories import create_course, create_user
@@ -54,6 +64,7 @@ ROUND_TRIPS = {
     "enrollment in a course with a capacity": 5,
     "enrollment in a full course": 3,
     "joining a waitlist": 4,
+    "joining a waitlist before places are settled": 5,
     "leaving a course": 2,
     "leaving a course with a capacity": 4,
     "leaving a waitlist": 4,
@@ -154,6 +165,11 @@ def _list_enrollments(caller: Caller) -> Any:
     return enrollments.list_enrollments(caller, PageRequest(20), course=None, student=None)
 
 
+def _settle(course: Course) -> Course:
+    [*place_settlement.settle(course.id, 0)]
+    return course
+
+
 def _send_email(enrollment: Enrollment) -> None:
     record = {
         "messageId": "m",
@@ -207,7 +223,8 @@ def operations(school: School) -> dict[str, tuple[Callable[[], Any], Callable[[A
         "enrollment": (nothing, lambda _: school.enroll()),
         "enrollment in a course with a capacity": (school.create_course_with_capacity, school.join),
         "enrollment in a full course": (school.create_full_course, school.be_refused_by),
-        "joining a waitlist": (school.create_full_course, school.join),
+        "joining a waitlist": (lambda: _settle(school.create_full_course()), school.join),
+        "joining a waitlist before places are settled": (school.create_full_course, school.join),
         "leaving a course": (school.enroll, lambda row: enrollments.withdraw(school.student, row.id)),
         "leaving a course with a capacity": (
             lambda: school.join(school.create_course_with_capacity()),

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -41,7 +42,12 @@ def requeued(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 def emails(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """The messages that were sent to the queue of emails in batches."""
     messages: list[dict[str, Any]] = []
-    monkeypatch.setattr(sqs, "send_batches", lambda queue, batch: iter([messages.extend(batch)]))
+
+    def send_batches(queue: str, batch: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+        messages.extend(batch)
+        yield batch
+
+    monkeypatch.setattr(sqs, "send_batches", send_batches)
     return messages
 
 
@@ -146,6 +152,7 @@ def test_unused_number_is_settled_by_a_delayed_message(
     course = create_course(create_user(Role.INSTRUCTOR), capacity=1, waitlist=1)
     PlaceCounter.draw(course.id, can_wait=False)  # the request dies
     _join(course)
+    requeued.clear()
 
     receive(json.dumps(message(course)))
     [later] = requeued
