@@ -195,9 +195,10 @@ class Enrollment(Table):
 
     @classmethod
     def failed_emails(cls) -> Iterator["Enrollment"]:
-        """Return the enrollments whose email was given up, with the attributes of the index."""
+        """Return the enrollments whose email was given up, read consistently: by the index."""
         for shard in all_shards():
-            yield from cls.by_email_failed.query(shard)
+            keys = [(row.student, row.course) for row in cls.by_email_failed.query(shard)]
+            yield from (row for row in cls.batch_get(keys, consistent_read=True) if row.email_failed)
 
     @classmethod
     def delete_batch(cls, batch: Sequence["Enrollment"], at: str, extend: Extend = add_nothing) -> int:

@@ -41,6 +41,7 @@ class PlaceCounter(Table):
     settled = NumberAttribute(default=0)  # numbers up to this are settled: each is of an enrollment, or counted as free
     freed = NumberAttribute(default=0)  # settled numbers without an enrollment
     left = NumberAttribute(default=0)  # numbers that are not settled, and whose students left
+    checked = NumberAttribute(default=0)  # numbers after `settled` up to this have rows
 
     @property
     def places(self) -> Places:
@@ -56,6 +57,11 @@ class PlaceCounter(Table):
         """The last number that can be settled."""
         return int(min(self.drawn, self.limit))
 
+    @property
+    def unchecked_start(self) -> int:
+        """The first number that is not settled, and can be without a row."""
+        return int(max(self.settled, self.checked)) + 1
+
     @classmethod
     def new(cls, course: str, capacity: float, waitlist: float) -> "PlaceCounter":
         """Return the counters of a course in which no student is enrolled, not yet saved."""
@@ -68,12 +74,12 @@ class PlaceCounter(Table):
 
     @classmethod
     def find_unsettled(cls) -> "list[str]":
-        """Return the IDs of the courses with numbers to settle.
+        """Return the IDs of the courses with numbers to settle or to check.
 
         By a scan: a row of some 100 bytes for each course with a capacity is read. An index would have to be written
         by each enrollment.
         """
-        is_unsettled = (cls.settled < cls.drawn) & (cls.settled < cls.limit)
+        is_unsettled = (cls.settled < cls.drawn) & ((cls.settled < cls.limit) | (cls.checked < cls.drawn))
         return [str(row.course) for row in cls.scan(is_unsettled)]
 
     @classmethod
@@ -105,19 +111,20 @@ class PlaceCounter(Table):
         """Save the counters of a course that has none, in a transaction."""
         transaction.put(self, PlaceCounter.course.does_not_exist(), label=COUNTER)
 
-    def add_departure(self, transaction: Transaction, number: int) -> None:
+    def mark_checked(self, end: int) -> None:
+        """Record that the numbers up to ``end`` that are not settled have rows, unless later ones are checked."""
+        try_conditional(lambda: self.update([PlaceCounter.checked.set(end)], condition=PlaceCounter.checked < end))
+
+    @classmethod
+    def add_departure(cls, transaction: Transaction, course: str, number: int, *, is_settled: bool) -> None:
         """Count in a transaction that the student with a number leaves.
 
-        The condition is that the number has not been settled since the counters were read.
+        The condition is that the number is settled, if it ``is_settled``, or is not.
         """
-        is_settled = number <= self.settled
-        actions: list[Action] = [PlaceCounter.last.add(1)]
-        if is_settled:
-            actions += [PlaceCounter.freed.add(1), PlaceCounter.limit.add(1)]
-        else:
-            actions += [PlaceCounter.left.add(1)]
-        condition = PlaceCounter.course.exists() if is_settled else PlaceCounter.settled < number
-        transaction.update(PlaceCounter(self.course), actions, condition, label=COUNTER)
+        actions: list[Action] = [cls.last.add(1)]
+        actions += [cls.freed.add(1), cls.limit.add(1)] if is_settled else [cls.left.add(1)]
+        condition = cls.settled >= number if is_settled else cls.settled < number
+        transaction.update(cls(course), actions, condition, label=COUNTER)
 
 
 class Resize:

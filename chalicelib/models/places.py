@@ -1,5 +1,6 @@
 """The numbers of the places of a course: what became of each one. `place_counters` has how they are drawn."""
 
+import contextlib
 from collections.abc import Iterator
 from enum import StrEnum
 
@@ -14,6 +15,7 @@ from chalicelib.models.place_counters import COUNTER, PlaceCounter
 
 PLACE = "place"  # the label of the item in transactions
 _NUMBER_WIDTH = 10
+_MIN_PAGE_SIZE = 200  # of reads that skip rows: students between them can have left
 
 
 class PlaceState(StrEnum):
@@ -21,8 +23,8 @@ class PlaceState(StrEnum):
 
     TAKEN = "taken"  # its student has a place
     WAITING = "waiting"  # its student waits for a place; if the number is settled, the student got one
-    LEFT = "left"  # its student left before it was settled
-    VOID = "void"  # no student has it: the request that drew it failed
+    LEFT = "left"  # its student left before it was settled, or the request that drew it failed
+    VOID = "void"  # no student has it: the settlement found no row
 
 
 class Place(Table):
@@ -83,6 +85,7 @@ class Place(Table):
             cls.state == PlaceState.WAITING.value,
             scan_index_forward=backward_from is None,
             limit=limit,
+            page_size=max(limit, _MIN_PAGE_SIZE),
             consistent_read=True,
         )
         return [*rows]
@@ -142,15 +145,28 @@ def delete(enrollment: Enrollment, at: str, extend: Extend) -> bool:
                 raise  # otherwise the number was settled, or the counters deleted, neither of which happens twice
 
 
+def give_back(course: str, number: int) -> None:
+    """Count a number as left that no request has used, in one transaction, so that it takes no room of the waitlist.
+
+    It has no effect if the number has a row. A late request does not enroll by it, and draws another one.
+    """
+    transaction = Transaction()
+    transaction.put(Place(course, number_to_text(number), state=PlaceState.LEFT.value), Place.course.does_not_exist())
+    PlaceCounter.add_departure(transaction, course, number, is_settled=False)
+    with contextlib.suppress(ConditionFailed):
+        transaction.run()
+
+
 def _add_departure(enrollment: Enrollment, transaction: Transaction) -> None:
     number, counter = int(enrollment.place_number), PlaceCounter.find(enrollment.course)
     row = Place(enrollment.course, number_to_text(number), state=PlaceState.LEFT.value)
-    if counter is None or number <= counter.settled:
+    is_settled = counter is None or number <= counter.settled
+    if is_settled:
         transaction.delete(row)
     else:
         transaction.put(row)
     if counter:  # otherwise the course was deleted
-        counter.add_departure(transaction, number)
+        PlaceCounter.add_departure(transaction, enrollment.course, number, is_settled=is_settled)
 
 
 def delete_all_of_course(course: str) -> Iterator[int]:

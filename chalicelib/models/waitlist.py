@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from pynamodb.expressions.update import Action
 
 from chalicelib.core import ids
-from chalicelib.models.base import try_conditional
+from chalicelib.models.base import ConditionFailed, Extend, Transaction, try_conditional
 from chalicelib.models.enrollments import Enrollment
-from chalicelib.models.shards import shard_of
+
+_ENTRY = "entry"  # the label of the item in transactions
+_PAGE_SIZE = 1000  # of a student's enrollments, among which the entries are
 
 
 @dataclass(frozen=True)
@@ -48,27 +50,40 @@ def entries_of_student(student: str, *, after: str | None, backward: bool, limit
         Enrollment.sort_key.does_not_exist(),
         scan_index_forward=not backward,
         limit=limit,
+        page_size=_PAGE_SIZE,
         consistent_read=True,
     )
     return [*rows]
 
 
-def admit(student: str, course: str, suffix: str, at: str) -> Enrollment | None:
+class NotAdmitted(ConditionFailed):
+    """The condition of an item that `admit` was given failed: the student may not enroll any more."""
+
+
+def admit(student: str, course: str, suffix: str, at: str, extend: Extend) -> Enrollment | None:
     """Turn a waiting entry into an enrollment with a pending email, and return it; None if it does not exist.
 
-    It is done once, however often it is called.
+    It is done once, however often it is called. ``extend`` adds conditions to the transaction.
+
+    Raises:
+        NotAdmitted: A condition of ``extend`` failed.
     """
-    row = Enrollment(student, course)
     new = Enrollment.new(student, course, at, "", suffix)
     actions: list[Action] = [
         Enrollment.sort_key.set(new.sort_key),
         Enrollment.shard.set(new.shard),
         Enrollment.course_shard.set(new.course_shard),
-        Enrollment.email_pending.set(shard_of(student)),
+        Enrollment.email_pending.set(new.email_pending),
     ]
+    transaction = Transaction()
+    extend(transaction)
     is_waiting = (Enrollment.suffix == suffix) & Enrollment.sort_key.does_not_exist()
-    if try_conditional(lambda: row.update(actions, condition=is_waiting)):
-        return row
+    transaction.update(Enrollment(student, course), actions, is_waiting, label=_ENTRY)
+    try:
+        transaction.run()
+    except ConditionFailed as error:
+        if _ENTRY not in error.failed:
+            raise NotAdmitted(error.failed) from error
     existing = Enrollment.find_by_student_and_course(student, course)
     return existing if existing and existing.suffix == suffix else None
 

@@ -52,16 +52,22 @@ class CoursePatch(Patch):
         return _with_cents(super().provided_fields())
 
 
+_ENROLLMENT_FIELDS = {"capacity", "waitlist", "opens_at", "closes_at", "lessons_for"}
+
+
 class CourseWrite(CoursePatch):
-    """A whole course. Omitted fields have their defaults."""
+    """A whole course. Omitted fields have their defaults; those of enrollment and lessons keep their values."""
 
     model_config = ConfigDict(json_schema_extra=None)
 
     title: Title
 
     def provided_fields(self) -> dict[str, Any]:
-        """Return all fields, with the price in cents."""
-        return _with_cents(self.model_dump())
+        """Return all fields, with the price in cents, but those of enrollment and lessons only if the body has them.
+
+        A client that does not know these must not remove the capacity of a course.
+        """
+        return _with_cents(self.model_dump(exclude=_ENROLLMENT_FIELDS - self.model_fields_set))
 
 
 def _with_cents(fields: dict[str, Any]) -> dict[str, Any]:

@@ -25,12 +25,17 @@ def add_conditions(student: str, course: str, transaction: Transaction) -> None:
     """Add the rules to a transaction, and count the enrollment for the hourly limit."""
     hourly, withdrawals = _quotas(student, course)
     now = int(time.time())
+    add_account_condition(student, transaction)
+    Throttle.add_reservation(transaction, hourly, now)
+    Throttle.add_check(transaction, withdrawals, now)
+
+
+def add_account_condition(student: str, transaction: Transaction) -> None:
+    """Add the rules about the account to a transaction."""
     may_enroll = User.is_current(Role.STUDENT)
     if settings().is_email_verification_required:
         may_enroll &= User.email_verified == True  # noqa: E712  of PynamoDB
     transaction.check(User, student, may_enroll, label=_STUDENT)
-    Throttle.add_reservation(transaction, hourly, now)
-    Throttle.add_check(transaction, withdrawals, now)
 
 
 def raise_refusal(student: str, course: str, error: ConditionFailed) -> None:

@@ -8,7 +8,7 @@ from chalicelib.models import waitlist
 from chalicelib.models.base import ConditionFailed, Transaction
 from chalicelib.models.enrollments import AlreadyEnrolled, Enrollment
 from chalicelib.models.place_counters import PlaceCounter, Places
-from chalicelib.models.places import PLACE, Place
+from chalicelib.models.places import PLACE, Place, give_back
 from chalicelib.observability import logs
 from chalicelib.observability.logs import error_log
 from chalicelib.services import courses, eligibility
@@ -84,15 +84,12 @@ def _insert(row: Enrollment) -> None:
 
 
 def _give_back(course_id: str, number: int) -> None:
-    """Declare a number void whose enrollment failed, unless it was saved nevertheless.
-
-    If that fails, the cleanup does it.
-    """
+    """Give back a number whose enrollment failed, unless that was saved nevertheless. The worker does it otherwise."""
     try:
-        Place.void(course_id, number)  # also false if a first response was lost
-        sqs.send(sqs.WAITLIST, sqs.waitlist_message(course_id))
+        give_back(course_id, number)
     except Exception:
         error_log.exception("A place number is not given back", course=course_id, number=number)
+    sqs.send(sqs.WAITLIST, sqs.waitlist_message(course_id))
 
 
 def _full(can_wait: bool) -> Conflict:

@@ -25,9 +25,9 @@ def get(caller: Caller, entry_id: str) -> WaitlistEntry:
     row = Enrollment.find(entry_id)
     if row is None or not row.is_waiting:
         raise _not_found()
-    if row.student != caller.id and not courses.can_edit(caller, courses.get_uncached(caller, row.course)):
-        raise _not_found()
-    return entry_of(row)
+    if row.student == caller.id or _can_edit(caller, row.course):
+        return entry_of(row)
+    raise _not_found()
 
 
 def entry_of(row: Enrollment) -> WaitlistEntry:
@@ -68,6 +68,13 @@ def leave(caller: Caller, entry_id: str) -> None:
         raise _not_found()
     if not withdrawals.end(caller, row):
         raise _not_found()
+
+
+def _can_edit(caller: Caller, course_id: str) -> bool:
+    try:
+        return courses.can_edit(caller, courses.get_uncached(caller, course_id))
+    except NotFound:
+        return False
 
 
 def _list_own(caller: Caller, request: PageRequest, course_id: str | None) -> Page[WaitlistEntry]:

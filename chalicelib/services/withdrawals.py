@@ -1,7 +1,8 @@
 """The end of enrollments and waiting entries: by their students, by admins, and with an account or a course."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 
 from chalicelib.adapters import sqs
@@ -9,11 +10,13 @@ from chalicelib.core import clock
 from chalicelib.core.audit import Action, Actor
 from chalicelib.core.caller import Caller
 from chalicelib.models import places
-from chalicelib.models.base import ConditionFailed, Extend, Transaction
+from chalicelib.models.base import ConditionFailed, Transaction
 from chalicelib.models.enrollments import MAX_DELETE_BATCH_SIZE, Enrollment
 from chalicelib.models.throttles import Throttle
 from chalicelib.models.users import User
 from chalicelib.services import audit, rate_limits
+
+ExtendFor = Callable[[Enrollment, Transaction], None]  # adds items to the transaction that deletes a row
 
 
 def end(caller: Caller, enrollment: Enrollment) -> bool:
@@ -21,14 +24,14 @@ def end(caller: Caller, enrollment: Enrollment) -> bool:
 
     Count it for the limit of enrolling again, or record that an admin ended it.
     """
-    action = Action.WAITLIST_ENTRY_DELETED if enrollment.is_waiting else Action.ENROLLMENT_ENDED
     withdrawals = rate_limits.withdrawals_from(enrollment.student, enrollment.course)
 
-    def extend(transaction: Transaction) -> None:
-        if caller.id == enrollment.student:
+    def extend(row: Enrollment, transaction: Transaction) -> None:
+        if caller.id == row.student:
             Throttle.add_event(transaction, withdrawals, int(time.time()))
         else:
-            audit.entry(Actor.of(caller), action, enrollment.id).add_to(transaction)
+            action = Action.WAITLIST_ENTRY_DELETED if row.is_waiting else Action.ENROLLMENT_ENDED
+            audit.entry(Actor.of(caller), action, row.id).add_to(transaction)
 
     while True:
         try:
@@ -50,7 +53,7 @@ def delete_in_batches(enrollments: Iterable[Enrollment], inactive_student: User 
         StudentActive: The student became active.
     """
 
-    def extend(transaction: Transaction) -> None:
+    def extend(_: Enrollment, transaction: Transaction) -> None:
         if inactive_student:
             inactive_student.check_still_inactive(transaction, label="student")
 
@@ -63,18 +66,20 @@ def delete_in_batches(enrollments: Iterable[Enrollment], inactive_student: User 
         yield deleted
 
 
-def _delete(batch: Sequence[Enrollment], extend: Extend) -> int:
+def _delete(batch: Sequence[Enrollment], extend: ExtendFor) -> int:
     """Delete a batch, and return how many existed: in one transaction, and in one for each that has a place number."""
     others = [row for row in batch if not row.place_number]
-    deleted = Enrollment.delete_batch(others, clock.timestamp(), extend) if others else 0
+    deleted = 0
+    if others:
+        deleted = Enrollment.delete_batch(others, clock.timestamp(), partial(extend, others[0]))
     return deleted + sum(_delete_and_free(row, extend) for row in batch if row.place_number)
 
 
-def _delete_and_free(enrollment: Enrollment, extend: Extend) -> bool:
+def _delete_and_free(enrollment: Enrollment, extend: ExtendFor) -> bool:
     """Delete an enrollment or a waiting entry, also one that became an enrollment, and give its place on."""
     row: Enrollment | None = enrollment
     while row:
-        if places.delete(row, clock.timestamp(), extend):
+        if places.delete(row, clock.timestamp(), partial(extend, row)):
             sqs.send(sqs.WAITLIST, sqs.waitlist_message(row.course))
             return True
         row = Enrollment.find(row.id)

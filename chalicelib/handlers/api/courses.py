@@ -73,7 +73,8 @@ def get_course(request: ApiRequest[None, None], course_id: str) -> Response:
 def replace_course(request: ApiRequest[CourseWrite, None], course_id: str) -> Response:
     """Replace a course.
 
-    Omitted fields are reset to their defaults.
+    Omitted fields are reset to their defaults, except for `capacity`, `waitlist`, `opens_at`, `closes_at` and
+    `lessons_for`, which keep their values.
     """
     return _update(request, course_id)
 

@@ -171,17 +171,7 @@ def test_defaults() -> None:
     course = CourseWrite.model_validate({"title": "Knots"}).provided_fields()
     lesson = LessonCreate.model_validate(LESSON).provided_fields()
 
-    assert course == {
-        "title": "Knots",
-        "description": "",
-        "price_cents": 0,
-        "is_published": False,
-        "capacity": None,
-        "waitlist": 0,
-        "opens_at": None,
-        "closes_at": None,
-        "lessons_for": "everyone",
-    }
+    assert course == {"title": "Knots", "description": "", "price_cents": 0, "is_published": False}
     assert lesson == {"title": "A lesson", "content": "", "duration_min": 5, "order_index": 1}
     assert RegisterRequest.model_validate(ACCOUNT).role == "student"
     page = PageQuery.model_validate({})

@@ -165,9 +165,11 @@ class Protocol:
         self._course = course.id
         self._interleave()
         self._work_off_messages()
-        if self._faults.killed:
-            self._clean_up()
+        if not self._faults.killed:
+            self._check_rest()
+        self._clean_up()
         self._check_rest()
+        self._check_waitlist_room()
 
     def call(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
         """Make a call to DynamoDB when it is the actor's turn; outside of actors, at once."""
@@ -357,6 +359,17 @@ class Protocol:
         self._check_ledger(rows)
         self._check_places(rows)
         self._check_counters(rows, counter)
+
+    def _check_waitlist_room(self) -> None:
+        """Check that no number takes up room of the waitlist for a student who does not wait."""
+        [counter] = [_numbers(row) for row in self._database.rows(PlaceCounter)]
+        enrolled = [row for row in self._database.rows(Enrollment) if "sort_key" in row]
+        waiting = len(self._database.rows(Enrollment)) - len(enrolled)
+        if counter["drawn"] > counter["limit"]:
+            free = _number(self._database.rows(Course)[0], "waitlist") - waiting
+            _require("waitlist room", counter["last"] - counter["drawn"] == free, waiting, counter)
+        if counter["limit"] - counter["freed"] < UNLIMITED:
+            _require("waitlist room", places.get(None, self._course).waiting == waiting, waiting, counter)
 
     def _check_emails(self, enrolled: list[dict[str, Any]], rows: list[dict[str, Any]]) -> None:
         """Each who is enrolled has one pending email. A message without an enrollment has no effect."""

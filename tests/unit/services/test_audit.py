@@ -22,9 +22,21 @@ from chalicelib.core.email_kinds import EmailPreference
 from chalicelib.core.roles import Role
 from chalicelib.models.audit import AuditEntry
 from chalicelib.models.base import ConditionFailed
+from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.throttles import Quota, Throttle
 from chalicelib.security.access import ROUTE_ACCESS
-from chalicelib.services import accounts, audit, cascade_deletion, courses, enrollments, lessons, notifications, users
+from chalicelib.services import (
+    accounts,
+    audit,
+    cascade_deletion,
+    courses,
+    enrollments,
+    lessons,
+    notifications,
+    place_settlement,
+    users,
+    waitlist,
+)
 from ops import cli, dead_letters, rotate_keys
 from tests.factories import create_course, create_user
 from tests.unit.audited_acts import LESSON
@@ -107,6 +119,27 @@ def test_owner_who_changes_the_capacity_has_an_entry(admin: Caller) -> None:
         ("capacity.changed", {"capacity": [2, 3], "waitlist": [0, 1]}),
         ("capacity.changed", {"capacity": [3, None]}),
     ]
+
+
+def test_entry_names_what_was_deleted_when_a_place_arrives(admin: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The student gets a place between the read of the waiting entry and its deletion."""
+    course = create_course(create_user(Role.INSTRUCTOR), capacity=1, waitlist=1)
+    first, second = create_user(Role.STUDENT), create_user(Role.STUDENT)
+    place, waiting = enrollments.enroll(first, course.id), enrollments.enroll_or_wait(second, course.id)
+    find = Enrollment.find
+
+    def promote_after_reading(enrollment_id: str) -> Enrollment | None:
+        row = find(enrollment_id)
+        monkeypatch.setattr(Enrollment, "find", find)
+        enrollments.withdraw(first, place.id)
+        [*place_settlement.settle(course.id, 0)]
+        return row
+
+    monkeypatch.setattr(Enrollment, "find", promote_after_reading)
+
+    waitlist.leave(admin, waiting.id)
+
+    assert recorded() == [("enrollment.ended", {})]
 
 
 def test_cascade_of_an_erasure_has_no_entries_of_its_own(admin: Caller) -> None:

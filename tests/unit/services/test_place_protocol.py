@@ -67,18 +67,21 @@ def _unconditional(transaction: Transaction) -> Any:
 
 def leave_without_check_of_settlement(patch: pytest.MonkeyPatch) -> None:
     add = PlaceCounter.add_departure
-    patch.setattr(PlaceCounter, "add_departure", lambda self, to, number: add(self, _unconditional(to), number))
+
+    def add_departure(to: Transaction, course: str, number: int, *, is_settled: bool) -> None:
+        add(_unconditional(to), course, number, is_settled=is_settled)
+
+    patch.setattr(PlaceCounter, "add_departure", add_departure)
 
 
 def settle_without_check_of_departures(patch: pytest.MonkeyPatch) -> None:
     add = PlaceCounter.add_departure
 
-    def add_departure(self: PlaceCounter, transaction: Any, number: int) -> None:
-        if number <= self.settled:
-            add(self, transaction, number)
+    def add_departure(to: Transaction, course: str, number: int, *, is_settled: bool) -> None:
+        if is_settled:
+            add(to, course, number, is_settled=True)
         else:
-            unchanged = [PlaceCounter.left.add(0)]
-            transaction.update(PlaceCounter(self.course), unchanged, PlaceCounter.settled < number, COUNTER)
+            to.update(PlaceCounter(course), [PlaceCounter.left.add(0)], PlaceCounter.settled < number, COUNTER)
 
     def settle(self: PlaceCounter, end: int, freed: int, left: int) -> bool:
         actions: list[Action] = [PlaceCounter.settled.set(end)]

@@ -244,7 +244,8 @@ def test_throttled_transaction_gives_its_number_back(owner: Caller, students: li
         enrollments.enroll(students[0], course.id)
 
     place = Place.between(course.id, 1, 1)[1]
-    assert place.state == "void"
+    assert place.state == "left"
+    assert numbers(course) == (1, 0, 1, 0)
 
 
 def test_unlimited_course_makes_the_calls_of_before(
@@ -569,6 +570,109 @@ def test_number_without_its_entry_does_not_block_others(full_course: Course, stu
     settle(full_course)
 
     assert enrolled(full_course) == {students[2].id}
+
+
+@pytest.mark.parametrize("change", ["inactive", "instructor", "unverified"])
+def test_student_who_may_not_enroll_any_more_is_skipped(
+    full_course: Course, students: list[Caller], monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    user = User(students[1].id)
+    if change == "inactive":
+        user.update([User.is_active.set(False)])
+    elif change == "instructor":
+        user.update([User.role.set("instructor")])
+    else:
+        user.update([User.email_verified.set(False)])
+        monkeypatch.setitem(settings().__dict__, "is_email_verification_required", True)
+    enrollments.withdraw(students[0], entry_id(students[0], full_course))
+
+    assert settle(full_course) == 1
+
+    assert enrolled(full_course) == {students[2].id}
+    assert Enrollment.find_by_student_and_course(students[1].id, full_course.id) is None
+    assert numbers(full_course) == (1, 1, 0, 0)
+
+
+def test_second_worker_leaves_the_rest_to_the_first(
+    full_course: Course, students: list[Caller], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two messages of one course are processed at the same time."""
+    enrollments.withdraw(students[0], entry_id(students[0], full_course))
+    between = Place.between
+
+    def settle_after_reading(course: str, first: int, last: int) -> dict[int, Place]:
+        found = between(course, first, last)
+        monkeypatch.setattr(Place, "between", between)
+        assert settle(full_course) == 1
+        return found
+
+    monkeypatch.setattr(Place, "between", settle_after_reading)
+
+    assert settle(full_course) == 0
+    assert enrolled(full_course) == {students[1].id}
+
+
+# Numbers without a place
+
+
+def waitlist_room(course: Course) -> int:
+    """Return how many students can join the waitlist."""
+    counter = PlaceCounter.find(course.id)
+    assert counter is not None
+    return int(counter.last - counter.drawn)
+
+
+def test_double_requests_take_no_room_of_the_waitlist(
+    full_course: Course, students: list[Caller], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of them read that the student does not wait, before one of them writes it."""
+    with monkeypatch.context() as patch:
+        patch.setattr("chalicelib.services.eligibility.require", lambda *_: None)
+        for _ in range(3):
+            with pytest.raises(Conflict):
+                enrollments.enroll_or_wait(students[1], full_course.id)
+
+    assert numbers(full_course) == (1, 1, 0, 2)
+    assert waitlist_room(full_course) == 5 - 2
+
+
+def test_request_that_died_takes_room_of_the_waitlist_until_the_cleanup(
+    full_course: Course, students: list[Caller]
+) -> None:
+    settle(full_course)
+    PlaceCounter.draw(full_course.id, can_wait=True)
+    assert waitlist_room(full_course) == 5 - 3
+
+    assert sum(cleanup.request_settlements(clock.now())) == 1
+    settle(full_course)
+    settle(full_course, void_through=4)
+
+    assert numbers(full_course) == (1, 1, 0, 2)
+    assert waitlist_room(full_course) == 5 - 2
+    assert sum(cleanup.request_settlements(clock.now())) == 0
+
+
+def test_failed_give_back_requests_settlement(owner: Caller, students: list[Caller], fail_calls: Any) -> None:
+    course = create_course(owner, capacity=1)
+    fail_calls("TransactWriteItems", *[cancelled("ThrottlingError")] * 10_000)
+
+    with pytest.raises(DomainError):
+        enrollments.enroll(students[0], course.id)
+
+    assert [message["course"] for message in messages("waitlist")] == [course.id]
+
+
+def test_own_entries_are_read_by_one_query(
+    owner: Caller, full_course: Course, students: list[Caller], dynamodb_calls: list[str]
+) -> None:
+    for _ in range(30):
+        enrollments.enroll(students[1], create_course(owner).id)
+    dynamodb_calls.clear()
+
+    page = waitlist.list_entries(students[1], PageRequest(1), None)
+
+    assert [entry.course for entry in page.items] == [full_course.id]
+    assert sorted(dynamodb_calls) == ["GetItem", "Query", "Query"]
 
 
 # Deletion

@@ -149,8 +149,17 @@ def test_course_shows_its_settings_only_if_it_has_any(http: ApiClient, owner: Ca
     assert {name: limited[name] for name in settings} == settings
     assert http.call("GET", f"/courses/{plain['id']}/").json == plain
     assert http.call("GET", f"/courses/{limited['id']}/").json == limited
-    cleared = http.call("PUT", f"/courses/{limited['id']}/", owner, body).json
-    assert not settings.keys() & cleared.keys()
+
+
+def test_client_that_knows_no_settings_removes_none(http: ApiClient, owner: Caller, course: Course) -> None:
+    """A replaced course keeps its settings, unless the body has them."""
+    body = {"title": "Knots", "is_published": True}
+
+    kept = http.call("PUT", f"/courses/{course.id}/", owner, body).json
+    cleared = http.call("PUT", f"/courses/{course.id}/", owner, body | {"capacity": None, "waitlist": 0}).json
+
+    assert (kept["capacity"], kept["waitlist"]) == (1, 1)
+    assert not {"capacity", "waitlist"} & cleared.keys()
 
 
 def test_refused_capacity_names_its_field(
