@@ -97,7 +97,7 @@ KINDS = [
     # Writes by `python -m benchmarks.places`. In addition to enrolling: pair and account, with both limits, are read
     # first, then the number is drawn, and its row is in the transaction. A row that does not exist is a read unit, too.
     Kind("enrolling in a course with a capacity", 30, reads=5, writes=15, messages=1, cached=2),
-    Kind("joining a waitlist", 28, reads=5, writes=11, cached=2),  # in no index
+    Kind("joining a waitlist", 28, reads=5, writes=11, cached=2),  # in no index; numbers before it are settled
     Kind("request to enroll in a full course", 18, reads=5, writes=1, cached=2),
     Kind("leaving a course", 20, reads=1, writes=12),
     Kind("leaving a course with a capacity", 24, reads=2, writes=16, messages=1),

@@ -162,7 +162,7 @@ def measured_usage() -> Iterator[Usage]:
         if not context["is_counted"]:
             return
         usage.calls += 1
-        if "Error" in parsed:
+        if parsed.get("Error", {}).get("Code") == "ConditionalCheckFailedException":
             usage.writes += 1  # of a failed condition, whose item has less than 1 KB
             return
         share = 1 if context["consistent"] else 0.5
