@@ -26,6 +26,7 @@ def test_faults_lose_and_double_nothing() -> None:
     workers += [f"account_emails.{fault}" for fault in ("ses_is_mute", "sqs_refuses", "poison")]
     requests = ["idempotency.killed", "idempotency.every_third_response_lost"]
     requests += [f"api.{fault}" for fault in ("reads_throttled", "writes_throttled", "every_third_response_lost")]
+    requests += ["places.killed", "places.conflicts", "places.updates_twice", "opening"]
     with ThreadPoolExecutor(2) as pool:
         runs = [pool.submit(_run, *faults, "--short") for faults in (workers, requests)]
     for run in runs:
@@ -34,6 +35,8 @@ def test_faults_lose_and_double_nothing() -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("kind", ["api", "idempotency", "emails", "account_emails", "deletions", "reports"])
+@pytest.mark.parametrize(
+    "kind", ["api", "idempotency", "emails", "account_emails", "deletions", "reports", "places", "opening"]
+)
 def test_faults(kind: str) -> None:
     _run(kind)

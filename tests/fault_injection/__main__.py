@@ -7,6 +7,8 @@ python -m tests.fault_injection idempotency           # 24 keys a fault and oper
 python -m tests.fault_injection emails                # 2,000 enrollments a fault
 python -m tests.fault_injection account_emails        # 60 users a fault, with three emails each
 python -m tests.fault_injection deletions             # 20,000
+python -m tests.fault_injection places                # 600 requests a fault
+python -m tests.fault_injection opening               # 1,000 students join a course with ten places
 python -m tests.fault_injection reports
 python -m tests.fault_injection emails.killed deletions.lost --number 60
 python -m tests.fault_injection emails.killed api.none --short
@@ -26,8 +28,10 @@ from typing import Any
 from tests.fault_injection.school import School
 from tests.stack import RunningStack, copy_project
 
-NUMBERS = {"api": 24, "idempotency": 24, "emails": 2000, "account_emails": 60, "deletions": 20_000, "reports": 0}
-SHORT_NUMBERS = {"api": 6, "idempotency": 6, "emails": 40, "account_emails": 20, "deletions": 60, "reports": 0}
+NUMBERS = {"api": 24, "idempotency": 24, "emails": 2000, "account_emails": 60, "deletions": 20_000}
+NUMBERS |= {"places": 600, "opening": 1000, "reports": 0}
+SHORT_NUMBERS = {"api": 6, "idempotency": 6, "emails": 40, "account_emails": 20, "deletions": 60}
+SHORT_NUMBERS |= {"places": 96, "opening": 40, "reports": 0}
 
 
 def main() -> int:

@@ -41,6 +41,7 @@ class Fault(Enum):
     TABLE_THROTTLED = "refused because the table or index is throttled"
     CONFLICT = "refused because of a conflicting transaction"
     LOST = "done, and its answer lost"
+    TWICE = "done twice, and the second answer returned"
     THRICE = "done three times"
     KILLED_BEFORE = "its caller killed before it"
     KILLED_AFTER = "its caller killed after it"
@@ -56,6 +57,7 @@ _ERRORS = {
     Fault.CONFLICT: (400, "TransactionConflictException"),
 }
 
+_TIMES: dict[Fault | None, int] = {Fault.TWICE: 2, Fault.THRICE: 3}
 _SEND_EMAIL = "SendRawEmail"
 _SES_ERRORS = {Fault.THROTTLED: (400, "Throttling")}
 _XML_ERROR = (
@@ -120,7 +122,7 @@ class FaultyAws:
             return
         if fault is not Fault.KILLED_BEFORE:
             headers = {k: v for k, v in request.headers.items() if k.lower() not in ("connection", "content-length")}
-            for _ in range(3 if fault is Fault.THRICE else 1):
+            for _ in range(_TIMES.get(fault, 1)):
                 response = self._aws.request(
                     request.command, self._aws_url + request.path, body=body, headers=headers, preload_content=True
                 )

@@ -17,7 +17,7 @@ from tests.stack import RunningStack
 WORKERS = ("emails", "cascade_deletions", "place_settlement", "daily_report", "cleanup")
 WORKER_SECONDS = 45
 """The timeout of the email worker, shorter than on a stage, so that the runs take less time."""
-EMAILS, DELETIONS = "emails", "deletions"
+EMAILS, DELETIONS, WAITLIST = "emails", "deletions", "waitlist"
 _THREADS = 12
 
 
@@ -43,11 +43,11 @@ class School:
         self.aws.rule = self.front.rule = lambda call: None
         self.aws.met, self.front.met = [], []
 
-    def lead(self, worker: str) -> None:
-        """Let a function call AWS through the proxy."""
+    def lead(self, worker: str, proxy: FaultyAws | None = None, settings: dict[str, str] | None = None) -> None:
+        """Let a function call AWS through a proxy, `aws` by default, with these settings."""
         client, name = self.stack.aws("lambda"), "eduflow-local" + ("" if worker == "api_handler" else f"-{worker}")
         variables = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
-        variables |= {"AWS_ENDPOINT_URL": self.aws.url}
+        variables |= {"AWS_ENDPOINT_URL": (proxy or self.aws).url} | (settings or {})
         timeout = {"Timeout": WORKER_SECONDS} if worker == "emails" else {}
         client.update_function_configuration(FunctionName=name, Environment={"Variables": variables}, **timeout)
 
