@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import coverage
 import hypothesis
 import pytest
 
@@ -16,6 +17,7 @@ _LONGEST = (
     "test_throttling.py", "test_devstack.py", "test_cache_faults.py", "test_course_reads.py", "test_audit_acts.py",
     "test_seed.py",
 )  # fmt: skip
+_measured_level = ""
 
 os.environ.update(
     STAGE="test",
@@ -45,6 +47,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: _start_order(item.path))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> None:
+    """Record, if coverage is measured, which level covers a line: the unit tests have a minimum of their own."""
+    global _measured_level
+    measurement, level = coverage.Coverage.current(), _LEVELS[_level(item.path)]
+    if measurement and level != _measured_level:
+        measurement.switch_context(level)
+        _measured_level = level
+
+
+def _level(module: Path) -> int:
+    return next(number for number, name in enumerate(_LEVELS) if name in module.parts)
+
+
 def _start_order(module: Path) -> tuple[int, int]:
-    level = next(number for number, name in enumerate(_LEVELS) if name in module.parts)
-    return level, _LONGEST.index(module.name) if module.name in _LONGEST else len(_LONGEST)
+    return _level(module), _LONGEST.index(module.name) if module.name in _LONGEST else len(_LONGEST)
