@@ -13,8 +13,11 @@ class PlacesRead(Schema):
     """The places of a course. All are null if it has no capacity."""
 
     capacity: int | None = Field(description="How many students can be enrolled at the same time.")
-    taken: int | None = Field(description="How many places are taken, also by requests that are in progress.")
-    left: int | None = Field(description="How many places are left.")
+    taken: int | None = Field(
+        description="How many places are taken, also by requests in progress, and by students who wait for a place "
+        "that is free and are about to get it."
+    )
+    left: int | None = Field(description="How many places are left for other students.")
     waiting: int | None = Field(description="How many students wait for a place.")
 
     @classmethod

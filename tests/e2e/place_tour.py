@@ -18,6 +18,7 @@ def use_places(stack: RunningStack) -> None:
     teacher = register(stack.api, "instructor")
     _give_places_on(stack, teacher)
     _lose_entry(stack, teacher)
+    _skip_inactive_student(stack, teacher)
     _leave_paused_settlement(stack, teacher)
     _delete_with_places(stack, teacher)
     _delete_twice(stack, teacher)
@@ -51,6 +52,21 @@ def _lose_entry(stack: RunningStack, teacher: Actor) -> None:
     enrollment = first.enroll_in(course)
     _wait(second, course)
     _delete_row(stack, course, second)
+    assert first.call("DELETE", f"/enrollments/{enrollment['id']}/").status_code == 204
+
+
+def _skip_inactive_student(stack: RunningStack, teacher: Actor) -> None:
+    """Let the worker find that the student who waits may not enroll any more."""
+    course = teacher.create_course(capacity=1, waitlist=1)
+    first, second = (register(stack.api, "student") for _ in range(2))
+    enrollment = first.enroll_in(course)
+    _wait(second, course)
+    stack.aws("dynamodb").update_item(
+        TableName="eduflow-users-local",
+        Key={"id": {"S": user_id_of(second)}},
+        UpdateExpression="SET is_active = :inactive",
+        ExpressionAttributeValues={":inactive": {"BOOL": False}},
+    )
     assert first.call("DELETE", f"/enrollments/{enrollment['id']}/").status_code == 204
 
 

@@ -15,7 +15,7 @@ from tests.waiting import eventually
 CAPACITY, WAITLIST = 2, 12
 CLIENTS = 10 * CAPACITY
 NO_PLACES = dict.fromkeys(("capacity", "taken", "left", "waiting"))
-SUBJECT = "A place became free"
+SUBJECT = "You have a place"
 
 
 @pytest.fixture(scope="module")
