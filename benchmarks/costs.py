@@ -103,8 +103,8 @@ KINDS = [
     Kind("leaving a course with a capacity", 24, reads=2, writes=16, messages=1),
     Kind("leaving a waitlist", 22, reads=2, writes=8, messages=1),
     # One message each: counters, course, places, and the counters again. More students of a message: 5 writes each.
-    Kind("settlement that enrolls a student", 40, reads=4, writes=6, messages=3, is_http=False),
-    Kind("settlement that enrolls no student", 30, reads=4, writes=1, messages=2, is_http=False),
+    Kind("settlement that enrolls a student", 45, reads=6, writes=9, messages=3, is_http=False),
+    Kind("settlement that enrolls no student", 30, reads=5, writes=1, messages=2, is_http=False),
     Kind("email of an enrollment (ten in a batch)", 60, reads=4, writes=4, messages=0.2, mails=1, is_http=False),
     # Limit; a transaction of two identities, the user and the pending email; and two indexes.
     Kind("registration", 120, reads=1, writes=11, messages=1),
