@@ -5,7 +5,7 @@ concurrent requests added, and after TOMBSTONE_RETENTION. It is purged when that
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from datetime import datetime
 
 from chalicelib.adapters.sqs import CascadeTarget
@@ -30,7 +30,7 @@ class TargetStillExistsError(Exception):
     """The entity whose dependents were to be deleted exists."""
 
 
-def delete_dependents(target: CascadeTarget, entity_id: str, now: datetime) -> Iterator[int]:
+def delete_dependents(target: CascadeTarget, entity_id: str, now: datetime) -> Generator[int, None, None]:
     """Delete the dependents of an entity, and yield the number of rows at each step.
 
     Raises:

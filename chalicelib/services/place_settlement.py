@@ -4,7 +4,7 @@ Each number is settled once, in order, as far as the capacity reaches: who waits
 student has is counted as free, so that the next one gets its place. It may run twice, late, and concurrently.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -36,7 +36,7 @@ class _Batch:
     is_next_unused: bool = False  # whether the next number was drawn by a request that may still use it
 
 
-def settle(course_id: str, void_through: int) -> Iterator[int]:
+def settle(course_id: str, void_through: int) -> Generator[int, None, None]:
     """Settle the numbers of a course, and yield how many students each step enrolled.
 
     Unused numbers up to ``void_through`` are void. At a later one, settlement ends, and is requested again for when

@@ -10,20 +10,16 @@ from chalicelib.adapters.sqs import CascadeTarget
 from chalicelib.core import clock
 from chalicelib.core.config import settings
 from chalicelib.core.init_phase import run_in_init_phase
+from chalicelib.handlers.workers import requeueing
 from chalicelib.observability import logs, metrics
 from chalicelib.observability.logs import error_log, event_log, log_unhandled_errors
 from chalicelib.services import cascade_deletion
 
 MAX_CONCURRENCY = 2  # deletions are not urgent, and all write to the same day of the ledger
-_SHUTDOWN_MARGIN_MS = 20_000
 
 logs.configure()
 run_in_init_phase(dynamodb.prepare)
 blueprint = Blueprint(__name__)
-
-
-class RequeueFailedError(RuntimeError):
-    """The queue did not accept the message for the remaining dependents: SQS has to deliver this one again."""
 
 
 @blueprint.on_sqs_message(
@@ -42,13 +38,8 @@ def cascade_deletions(event: SQSEvent) -> None:
     logs.request_id.set(message["request_id"])
     deleted, is_complete = 0, True
     try:
-        for count in cascade_deletion.delete_dependents(target, entity_id, clock.now()):
-            deleted += count
-            if context.get_remaining_time_in_millis() < _SHUTDOWN_MARGIN_MS:
-                is_complete = False
-                if not sqs.send(sqs.DELETIONS, message, DelaySeconds=0):
-                    raise RequeueFailedError(entity_id)
-                break
+        steps = cascade_deletion.delete_dependents(target, entity_id, clock.now())
+        deleted, is_complete = requeueing.run(steps, context, sqs.DELETIONS, message)
     except cascade_deletion.TargetStillExistsError as error:
         error_log.error("Refusing cascade deletion: target still exists", target=target, id=entity_id, why=str(error))
     metrics.increment("RowsDeleted", deleted)

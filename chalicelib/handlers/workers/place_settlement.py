@@ -8,20 +8,16 @@ from chalice.app import Blueprint, SQSEvent
 from chalicelib.adapters import dynamodb, sqs
 from chalicelib.core.config import settings
 from chalicelib.core.init_phase import run_in_init_phase
+from chalicelib.handlers.workers import requeueing
 from chalicelib.observability import logs, metrics
 from chalicelib.observability.logs import event_log, log_unhandled_errors
 from chalicelib.services import place_settlement as service
 
-MAX_CONCURRENCY = 2  # the least that SQS allows: a large waitlist delays no other course
-_SHUTDOWN_MARGIN_MS = 20_000
+MAX_CONCURRENCY = 2  # the least that SQS allows: while one settles a long waitlist, the other one does the rest
 
 logs.configure()
 run_in_init_phase(dynamodb.prepare)
 blueprint = Blueprint(__name__)
-
-
-class RequeueFailedError(RuntimeError):
-    """The queue did not accept the message for the remaining numbers: SQS has to deliver this one again."""
 
 
 @blueprint.on_sqs_message(
@@ -38,14 +34,8 @@ def place_settlement(event: SQSEvent) -> None:
     message = json.loads(record.body)
     course_id = message["course"]
     logs.request_id.set(message["request_id"])
-    enrolled, is_complete = 0, True
-    for number in service.settle(course_id, int(message["void_through"])):
-        enrolled += number
-        if context.get_remaining_time_in_millis() < _SHUTDOWN_MARGIN_MS:
-            is_complete = False
-            if not sqs.send(sqs.WAITLIST, message):
-                raise RequeueFailedError(course_id)
-            break
+    steps = service.settle(course_id, int(message["void_through"]))
+    enrolled, is_complete = requeueing.run(steps, context, sqs.WAITLIST, message)
     metrics.increment("StudentsPromoted", enrolled)
     metrics.flush()
     event_log.info("Places settled", course=course_id, enrolled=enrolled, complete=is_complete)

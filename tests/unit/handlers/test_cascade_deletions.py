@@ -10,7 +10,7 @@ import pytest
 from chalicelib.adapters import sqs
 from chalicelib.core.caller import Caller
 from chalicelib.core.roles import Role
-from chalicelib.handlers.workers import deletions
+from chalicelib.handlers.workers import deletions, requeueing
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.lessons import Lesson
 from chalicelib.services import courses, enrollments, lessons
@@ -77,7 +77,7 @@ def test_failed_requeue_keeps_the_message(aws: None, monkeypatch: pytest.MonkeyP
     courses.delete(owner, course_id, None)
     monkeypatch.setattr(sqs, "send", lambda *_, **__: False)
 
-    with pytest.raises(deletions.RequeueFailedError):
+    with pytest.raises(requeueing.RequeueFailedError):
         receive(course_id, seconds_left=10)
 
 

@@ -67,12 +67,12 @@ STARTS = {
     "chalicelib.handlers.workers.deletions": Start(
         DATABASE,
         PACKAGES | {"models", "services"},
-        {"workers", "workers.deletions"},
+        {"workers", "workers.deletions", "workers.requeueing"},
     ),
     "chalicelib.handlers.workers.place_settlement": Start(
         DATABASE,
         PACKAGES | {"models", "services"},
-        {"workers", "workers.place_settlement"},
+        {"workers", "workers.place_settlement", "workers.requeueing"},
     ),
     "chalicelib.handlers.workers.daily_report": Start(
         DATABASE,

@@ -12,7 +12,7 @@ from chalicelib.adapters import sqs
 from chalicelib.core.caller import Caller
 from chalicelib.core.email_kinds import EmailKind
 from chalicelib.core.roles import Role
-from chalicelib.handlers.workers import place_settlement
+from chalicelib.handlers.workers import place_settlement, requeueing
 from chalicelib.models.courses import Course
 from chalicelib.models.place_counters import PlaceCounter
 from chalicelib.observability import metrics
@@ -131,7 +131,7 @@ def test_worker_without_time_requeues_the_rest(
     with caplog.at_level(logging.INFO):
         receive(json.dumps(message(course)), seconds_left=19)
 
-    assert requeued == [message(course)]
+    assert requeued == [message(course) | {"DelaySeconds": 0}]
     [(_, fields)] = log_lines(caplog, "app.event")
     assert fields["complete"] is False
     while requeued:
@@ -142,7 +142,7 @@ def test_worker_without_time_requeues_the_rest(
 def test_failed_requeue_keeps_the_message(course: Course, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqs, "send", lambda *_, **__: False)
 
-    with pytest.raises(place_settlement.RequeueFailedError):
+    with pytest.raises(requeueing.RequeueFailedError):
         receive(json.dumps(message(course)), seconds_left=19)
 
 
