@@ -205,7 +205,11 @@ def _responses(endpoint: EndpointSpec, schemas: _Schemas) -> dict[str, Any]:
     for status in sorted(_error_statuses(endpoint)):
         responses[str(status)] = _response(status, problem, "application/problem+json")
     if endpoint.accepts_idempotency_key:
-        responses["201"]["headers"][REPLAYED_HEADER] = _header("`true` if an earlier request created the resource.")
+        for status in endpoint.responses:
+            responses[str(status)]["headers"] |= {
+                "Location": _header("The URL of the new resource."),
+                REPLAYED_HEADER: _header("`true` if an earlier request created the resource."),
+            }
         responses["409"]["headers"]["Retry-After"] = _header("Seconds, if a request with this key is in progress.")
     if not isinstance(endpoint.access, AuthMode):  # API Gateway renames the header in responses of the function
         responses["401"]["headers"]["WWW-Authenticate"] = _header("The authentication scheme: Bearer.")
