@@ -24,9 +24,9 @@ def test_faults_lose_and_double_nothing() -> None:
     """
     workers = ["emails.killed", "emails.poison", "emails.sqs_refuses", "reports.killed"]
     workers += [f"account_emails.{fault}" for fault in ("ses_is_mute", "sqs_refuses", "poison")]
-    requests = ["idempotency.killed", "idempotency.every_third_response_lost"]
+    requests = ["places.killed", "places.conflicts", "opening"]  # first: they wait until the queues are empty
+    requests += ["idempotency.killed", "idempotency.every_third_response_lost"]
     requests += [f"api.{fault}" for fault in ("reads_throttled", "writes_throttled", "every_third_response_lost")]
-    requests += ["places.killed", "places.conflicts", "opening"]
     with ThreadPoolExecutor(2) as pool:
         runs = [pool.submit(_run, *faults, "--short") for faults in (workers, requests)]
     for run in runs:
