@@ -26,6 +26,7 @@ _DUMMY_HASH = "$argon2id$v=19$m=19456,t=2,p=1$8v5fqxWilLIWImRMKcUYAw$qM1fbfm0uh8
 def _hasher() -> Any:
     from passlib.handlers.argon2 import argon2  # not passlib.hash, whose lazy import is no match for threads
 
+    argon2.set_backend()  # takes a lock. The first hash would load it, too, and fail in a second thread
     # OWASP's first choice: 19 MiB, two passes, one lane
     # (https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html).
     return argon2.using(type="ID", memory_cost=19 * 1024, rounds=2, parallelism=1)

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 from passlib.handlers.argon2 import argon2
 
@@ -6,6 +9,7 @@ from chalicelib.core.roles import Role
 from chalicelib.models.users import User
 from chalicelib.security import passwords
 from chalicelib.services import sessions
+from infra.config import PROJECT
 from tests.clients import PASSWORD
 from tests.factories import create_user
 
@@ -95,3 +99,18 @@ def test_unknown_user_costs_one_verification(monkeypatch: pytest.MonkeyPatch) ->
     assert not passwords.verify_password("x" * 129, passwords._DUMMY_HASH)
     assert passwords.verify_password("x" * 128, passwords._DUMMY_HASH)
     assert verified == ["a password", "", "x" * 128]
+
+
+def test_first_hashes_of_two_threads_load_no_backend() -> None:
+    """The methods of passlib that load it fail if another thread has loaded it meanwhile."""
+    program = """
+from passlib.handlers import argon2
+from chalicelib.security import passwords
+from infra.config import PROJECT
+argon2._NoBackend._stub_requires_backend = None
+passwords.hash_password("jackdaws love")
+passwords._hasher.cache_clear()
+assert passwords.verify_password("jackdaws love", passwords.hash_password("jackdaws love"))
+"""
+
+    subprocess.run([sys.executable, "-c", program], cwd=PROJECT, check=True)
