@@ -1,6 +1,7 @@
 """Courses with a capacity: joining, leaving and waiting, one request after the other."""
 
 import json
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -19,6 +20,7 @@ from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.ledger import Event, LedgerEntry
 from chalicelib.models.place_counters import PlaceCounter
 from chalicelib.models.places import Place
+from chalicelib.models.throttles import Throttle
 from chalicelib.models.users import User
 from chalicelib.models.waitlist import WaitlistEntry
 from chalicelib.services import (
@@ -30,7 +32,9 @@ from chalicelib.services import (
     enrollments,
     place_settlement,
     places,
+    rate_limits,
     waitlist,
+    withdrawals,
 )
 from tests.factories import create_course, create_user
 from tests.unit.conftest import cancelled
@@ -713,6 +717,30 @@ def test_enrollments_of_a_student_with_and_without_places_are_deleted(
 
     assert deleted >= 4
     assert [*Enrollment.all_of_student(students[1].id)] == []
+
+
+def test_reactivated_student_keeps_the_place(full_course: Course, students: list[Caller]) -> None:
+    """The student is reactivated after the worker read that they have been inactive for long."""
+    User(students[0].id).update([User.lifecycle_at.set("long ago")])
+    inactive = User.find(students[0].id)
+    User(students[0].id).update([User.lifecycle_at.remove()])
+
+    with pytest.raises(withdrawals.StudentActive):
+        [*withdrawals.delete_in_batches(Enrollment.all_of_student(students[0].id), inactive)]
+
+    assert enrolled(full_course) == {students[0].id}
+    assert numbers(full_course) == (1, 1, 0, 2)
+
+
+def test_student_leaves_again_after_the_window_of_the_limit(
+    full_course: Course, students: list[Caller], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quota = rate_limits.withdrawals_from(students[0].id, full_course.id)
+    Throttle.reserve(quota, int(time.time()) - 2 * rate_limits.DAY_SECONDS)
+
+    enrollments.withdraw(students[0], entry_id(students[0], full_course))
+
+    assert numbers(full_course) == (1, 1, 0, 1)
 
 
 def test_enrollment_in_a_deleted_course_is_deleted(full_course: Course, students: list[Caller]) -> None:

@@ -166,7 +166,12 @@ def test_pages_of_own_entries_have_each_once(owner: Caller) -> None:
     assert [entry.course for entry in previous.items] == seen[2:4]
 
 
-def test_page_before_the_first_waiting_entry_is_empty(owner: Caller, course: Course, waiting: list[Caller]) -> None:
+@pytest.mark.parametrize("is_settled", [False, True])
+def test_page_before_the_first_waiting_entry_is_empty(
+    owner: Caller, course: Course, waiting: list[Caller], is_settled: bool
+) -> None:
+    if is_settled:
+        [*place_settlement.settle(course.id, 0)]
     cursor = Cursor("0000000002", backward=True)
 
     assert waitlist.list_entries(owner, PageRequest(5, cursor), course.id).items == []
@@ -181,6 +186,21 @@ def test_entry_is_for_its_student_the_owner_and_admins(
     for stranger in (waiting[0], create_user(Role.INSTRUCTOR)):
         with pytest.raises(NotFound):
             waitlist.get(stranger, own)
+
+
+def test_entry_of_a_hidden_course_is_not_found_by_strangers(
+    owner: Caller, course: Course, waiting: list[Caller]
+) -> None:
+    own = entry_id(waiting[0], course)
+    courses.update(owner, course.id, {"is_published": False}, None)
+
+    assert waitlist.get(waiting[0], own).position == 1
+    with pytest.raises(NotFound) as hidden:
+        waitlist.get(waiting[1], own)
+    with pytest.raises(NotFound) as unknown:
+        waitlist.get(waiting[1], "0" * 40)
+
+    assert str(hidden.value) == str(unknown.value)
 
 
 def test_enrollment_is_no_waiting_entry(owner: Caller, course: Course) -> None:
