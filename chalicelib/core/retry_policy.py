@@ -1,4 +1,4 @@
-"""Retries and timing: of emails, with the lifetimes of their links, of cascade deletions, and of repeated requests.
+"""Retries and timing: of emails, with the lifetimes of their links, of deletions, places and repeated requests.
 
 These numbers depend on each other and on those of data.yaml and .chalice/config.json. A test checks the inequalities.
 """
@@ -36,6 +36,9 @@ INACTIVE_RETENTION = timedelta(days=30)
 
 # How long an email about an account is kept after SES rejected it.
 FAILED_EMAIL_RETENTION = timedelta(days=30)
+
+# How long a request has to use the place number that it drew. A later one finds it void, and draws another number.
+UNUSED_NUMBER_SECONDS = 10
 
 # How long a request holds the lease of its Idempotency-Key: no function of its time is running afterwards.
 REQUEST_LEASE_SECONDS = 35

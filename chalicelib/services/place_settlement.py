@@ -10,6 +10,7 @@ from functools import partial
 
 from chalicelib.adapters import sqs
 from chalicelib.core import clock
+from chalicelib.core.retry_policy import UNUSED_NUMBER_SECONDS
 from chalicelib.models import places, waitlist
 from chalicelib.models.base import add_nothing
 from chalicelib.models.courses import Course
@@ -20,8 +21,6 @@ from chalicelib.observability.logs import event_log
 from chalicelib.services import eligibility
 
 BATCH_SIZE = 100
-# How long a request has to use the number that it drew. A later one finds it void, and draws another number.
-UNUSED_NUMBER_SECONDS = 10
 
 
 @dataclass

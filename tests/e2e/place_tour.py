@@ -27,7 +27,7 @@ def use_places(stack: RunningStack) -> None:
 def _give_places_on(stack: RunningStack, teacher: Actor) -> None:
     course = teacher.create_course(capacity=1, waitlist=5)
     first, second, third = (register(stack.api, "student") for _ in range(3))
-    enrollment = first.enroll_in(course)
+    first.enroll_in(course)
     entries = [_wait(student, course) for student in (second, third)]
     for actor, path in (
         (first, f"/courses/{course['id']}/places/"),
@@ -37,7 +37,7 @@ def _give_places_on(stack: RunningStack, teacher: Actor) -> None:
     ):
         assert actor.get(path).ok, path
     assert second.call("DELETE", f"/waitlist/{entries[0]}/").status_code == 204
-    assert first.call("DELETE", f"/enrollments/{enrollment['id']}/").status_code == 204
+    _leave(first, course)
     eventually(lambda: third.get("/enrollments/").json()["results"], _WORKER_SECONDS)
     assert third.call("DELETE", f"/enrollments/{entries[1]}/").status_code == 204
     assert teacher.call("PATCH", f"/courses/{course['id']}/", json={"capacity": 2}).ok
@@ -47,46 +47,34 @@ def _give_places_on(stack: RunningStack, teacher: Actor) -> None:
 
 def _lose_entry(stack: RunningStack, teacher: Actor) -> None:
     """Let the worker find a number whose waiting entry does not exist."""
-    course = teacher.create_course(capacity=1, waitlist=1)
-    first, second = (register(stack.api, "student") for _ in range(2))
-    enrollment = first.enroll_in(course)
-    _wait(second, course)
+    course, first, second = _full_course(stack, teacher)
     _delete_row(stack, course, second)
-    assert first.call("DELETE", f"/enrollments/{enrollment['id']}/").status_code == 204
+    _leave(first, course)
 
 
 def _skip_inactive_student(stack: RunningStack, teacher: Actor) -> None:
     """Let the worker find that the student who waits may not enroll any more."""
-    course = teacher.create_course(capacity=1, waitlist=1)
-    first, second = (register(stack.api, "student") for _ in range(2))
-    enrollment = first.enroll_in(course)
-    _wait(second, course)
+    course, first, second = _full_course(stack, teacher)
     stack.aws("dynamodb").update_item(
         TableName="eduflow-users-local",
         Key={"id": {"S": user_id_of(second)}},
         UpdateExpression="SET is_active = :inactive",
         ExpressionAttributeValues={":inactive": {"BOOL": False}},
     )
-    assert first.call("DELETE", f"/enrollments/{enrollment['id']}/").status_code == 204
+    _leave(first, course)
 
 
 def _leave_paused_settlement(stack: RunningStack, teacher: Actor) -> None:
     """Leave numbers that the cleanup finds unsettled, because the course is a draft."""
-    course = teacher.create_course(capacity=1, waitlist=1)
-    first, second = (register(stack.api, "student") for _ in range(2))
-    enrollment = first.enroll_in(course)
-    _wait(second, course)
+    course, first, _ = _full_course(stack, teacher)
     assert teacher.call("PATCH", f"/courses/{course['id']}/", json={"is_published": False}).ok
-    assert first.call("DELETE", f"/enrollments/{enrollment['id']}/").status_code == 204
+    _leave(first, course)
 
 
 def _delete_with_places(stack: RunningStack, teacher: Actor) -> None:
     """Delete a course with an enrolled and a waiting student, and the accounts of two students of another."""
-    doomed, course = (teacher.create_course(capacity=1, waitlist=1) for _ in range(2))
-    for one in (doomed, course):
-        enrolled, waiting = (register(stack.api, "student") for _ in range(2))
-        enrolled.enroll_in(one)
-        _wait(waiting, one)
+    doomed, *_ = _full_course(stack, teacher)
+    course, enrolled, waiting = _full_course(stack, teacher)
     _request_settlement(stack, course)
     for actor in (waiting, enrolled):
         assert actor.call("DELETE", "/auth/me/").status_code == 204
@@ -119,6 +107,22 @@ def _delete_twice(stack: RunningStack, teacher: Actor) -> None:
     finally:
         functions.update_function_configuration(FunctionName=_DELETIONS, Environment={"Variables": variables})
         proxy.close()
+
+
+def _full_course(stack: RunningStack, teacher: Actor) -> tuple[dict[str, Any], Actor, Actor]:
+    """Return a course with one place, the student who has it, and one who waits."""
+    course = teacher.create_course(capacity=1, waitlist=1)
+    enrolled, waiting = (register(stack.api, "student") for _ in range(2))
+    enrolled.enroll_in(course)
+    _wait(waiting, course)
+    return course, enrolled, waiting
+
+
+def _leave(student: Actor, course: dict[str, Any]) -> None:
+    """Let a student leave their only course."""
+    [enrollment] = student.get("/enrollments/").json()["results"]
+    assert enrollment["course"] == course["id"]
+    assert student.call("DELETE", f"/enrollments/{enrollment['id']}/").status_code == 204
 
 
 def _wait(student: Actor, course: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ import pytest
 from chalicelib.adapters import ses
 from chalicelib.core import retries
 from chalicelib.core import retry_policy as policy
-from chalicelib.services import emails, place_settlement
+from chalicelib.services import emails
 from infra.config import PROJECT
 from infra.stacks import DATA
 
@@ -67,7 +67,7 @@ def test_email_fits_into_one_invocation() -> None:
 
 
 def test_unused_number_is_settled_after_its_request_by_one_message() -> None:
-    assert retries.REQUEST_BUDGET_SECONDS < place_settlement.UNUSED_NUMBER_SECONDS <= MAX_DELAY_SECONDS
+    assert retries.REQUEST_BUDGET_SECONDS < policy.UNUSED_NUMBER_SECONDS <= MAX_DELAY_SECONDS
 
 
 def test_tombstone_outlasts_access_tokens_and_requeues() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from chalicelib.adapters import sqs
+from chalicelib.core import retry_policy
 from chalicelib.core.caller import Caller
 from chalicelib.core.email_kinds import EmailKind
 from chalicelib.core.roles import Role
@@ -158,7 +159,7 @@ def test_unused_number_is_settled_by_a_delayed_message(
     [later] = requeued
 
     assert counted["StudentsPromoted"] == 0
-    assert (later.pop("DelaySeconds"), later["void_through"]) == (service.UNUSED_NUMBER_SECONDS, "2")
+    assert (later.pop("DelaySeconds"), later["void_through"]) == (retry_policy.UNUSED_NUMBER_SECONDS, "2")
     receive(json.dumps(later))
     assert counted["StudentsPromoted"] == len(emails) == 1
 

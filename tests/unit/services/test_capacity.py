@@ -13,11 +13,6 @@ from chalicelib.services import courses, enrollments, place_settlement, places
 from tests.factories import create_course, create_user
 
 
-@pytest.fixture
-def owner(aws: None) -> Caller:
-    return create_user(Role.INSTRUCTOR)
-
-
 def join(course: Course, number: int) -> None:
     for _ in range(number):
         enrollments.enroll_or_wait(create_user(Role.STUDENT), course.id)

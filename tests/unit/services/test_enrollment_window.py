@@ -19,11 +19,6 @@ TICK = timedelta(microseconds=1)
 
 
 @pytest.fixture
-def owner(aws: None) -> Caller:
-    return create_user(Role.INSTRUCTOR)
-
-
-@pytest.fixture
 def course(owner: Caller) -> Course:
     return create_course(owner, opens_at=clock.format_timestamp(OPENS), closes_at=clock.format_timestamp(CLOSES))
 

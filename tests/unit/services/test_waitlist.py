@@ -7,16 +7,11 @@ from chalicelib.core.errors import Forbidden, InvalidInput, NotFound
 from chalicelib.core.pagination import Cursor, PageRequest
 from chalicelib.core.roles import Role
 from chalicelib.models.courses import Course
-from chalicelib.models.enrollments import Enrollment
 from chalicelib.services import courses, enrollments, place_settlement, waitlist
 from tests.factories import create_course, create_user
+from tests.unit.services.places import entry_id
 
 PAGE = PageRequest(20)
-
-
-@pytest.fixture
-def owner(aws: None) -> Caller:
-    return create_user(Role.INSTRUCTOR)
 
 
 @pytest.fixture
@@ -39,12 +34,6 @@ def join(course: Course, student: Caller | None = None) -> Caller:
     student = student or create_user(Role.STUDENT)
     enrollments.enroll_or_wait(student, course.id)
     return student
-
-
-def entry_id(student: Caller, course: Course) -> str:
-    row = Enrollment.find_by_student_and_course(student.id, course.id)
-    assert row is not None
-    return row.id
 
 
 def positions(caller: Caller, course: Course | None) -> dict[str, int]:
