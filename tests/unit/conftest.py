@@ -11,6 +11,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
+from moto.cloudformation.models import cloudformation_backends
+from moto.core.models import DEFAULT_ACCOUNT_ID
 
 from chalicelib.adapters import sqs
 from chalicelib.adapters.dynamodb import connection
@@ -32,15 +34,14 @@ _client = cache(boto3.client)  # of one default session for all tests, because a
 
 @pytest.fixture
 def aws() -> Iterator[None]:
-    """An empty stage ``test``: the resources of data.yaml, created by one call, because every test does."""
+    """An empty stage ``test``: the resources of data.yaml, created without a request, because every test does."""
     data, *_ = stacks.stage_stacks(TEST_STAGE)
     with mock_aws(config={"core": {"reset_boto3_session": False}}):
         with warnings.catch_warnings():  # moto does not create secrets from a template
             warnings.filterwarnings("ignore", "Tried to parse AWS::SecretsManager")
-            _client("cloudformation").create_stack(
-                StackName=data.name,
-                TemplateBody=data.template.read_text(encoding="utf-8"),
-                Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in data.parameters.items()],
+            region = _client("dynamodb").meta.region_name
+            cloudformation_backends[DEFAULT_ACCOUNT_ID][region].create_stack(
+                name=data.name, template=data.template.read_text("utf-8"), parameters=data.parameters
             )
         _client("secretsmanager").create_secret(
             Name=settings().signing_keys_secret, SecretString=json.dumps({FIRST_KEY: "x" * 64})
