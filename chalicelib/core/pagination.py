@@ -1,7 +1,7 @@
 """Keyset pagination: a page starts at a sort key, which concurrent writes cannot shift; all pages cost the same."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 # Lambda's limit of a response is 6 MB, and JSON within JSON takes up to twice its bytes.
@@ -48,6 +48,8 @@ class Page(Generic[Item]):
     items: list[Item]
     next_cursor: Cursor | None
     previous_cursor: Cursor | None
+    # The last sort key read for the page, or None if that was the list's end. It is no part of the page.
+    read_up_to: str | None = field(default=None, compare=False)
 
 
 def paginate(request: PageRequest, fetch: Callable[[str | None, bool, int], list[Row]]) -> Page[Row]:
@@ -59,6 +61,7 @@ def paginate(request: PageRequest, fetch: Callable[[str | None, bool, int], list
     cursor, backward = request.cursor, request.is_backward
     rows = fetch(cursor.sort_key if cursor else None, backward, request.limit + 1)
     has_more = len(rows) > request.limit
+    read_up_to = rows[-1].sort_key if has_more else None
     rows = rows[: request.limit]
     if backward:
         rows.reverse()
@@ -69,6 +72,7 @@ def paginate(request: PageRequest, fetch: Callable[[str | None, bool, int], list
         rows,
         Cursor(rows[-1].sort_key) if has_next else None,
         Cursor(rows[0].sort_key, backward=True) if has_previous else None,
+        read_up_to,
     )
 
 
@@ -87,6 +91,6 @@ def trim_to_size(page: Page[Row], sizes: Sequence[int], request: PageRequest) ->
         return page
     if request.is_backward:
         rows = page.items[-count:]
-        return Page(rows, page.next_cursor, Cursor(rows[0].sort_key, backward=True))
+        return Page(rows, page.next_cursor, Cursor(rows[0].sort_key, backward=True), page.read_up_to)
     rows = page.items[:count]
-    return Page(rows, Cursor(rows[-1].sort_key), page.previous_cursor)
+    return Page(rows, Cursor(rows[-1].sort_key), page.previous_cursor, page.read_up_to)

@@ -130,10 +130,19 @@ def course_id_of(sort_key: str) -> str:
     return sort_key.rpartition("#")[2]
 
 
+def date_sort_key(course: "Course") -> str:
+    """Return the sort key of a course in lists sorted by creation."""
+    return f"{course.created_at}#{course.id}"
+
+
+def price_sort_key(course: "Course") -> str:
+    """Return the sort key of a course in lists sorted by price."""
+    return f"{int(course.price_cents):010d}#{date_sort_key(course)}"
+
+
 def listing_rows(course: "Course") -> list[CourseListing]:
     """Return the rows of a course: at most 6, and one for each keyword if it is published."""
-    date = f"{course.created_at}#{course.id}"
-    price = f"{int(course.price_cents):010d}#{date}"
+    date, price = date_sort_key(course), price_sort_key(course)
     names = [ALL, owned_by(course.owner_id)] + ([PUBLISHED] if course.is_published else [])
     rows = [CourseListing(by_date(name), date) for name in names]
     rows += [CourseListing(by_price(name), price) for name in names]
@@ -144,7 +153,7 @@ def listing_rows(course: "Course") -> list[CourseListing]:
 
 def keyword_row(course: "Course", keyword: str) -> CourseListing:
     """Return the row of a course for one of its keywords."""
-    return CourseListing(with_keyword(keyword), f"{course.created_at}#{course.id}")
+    return CourseListing(with_keyword(keyword), date_sort_key(course))
 
 
 def keywords(*texts: str) -> list[str]:

@@ -15,20 +15,13 @@ from chalicelib.adapters.cache.invalidation import Change
 from chalicelib.core.errors import Throttled, WriteContention
 from chalicelib.core.pagination import Page, PageRequest
 from chalicelib.models.base import ConditionFailed
-from chalicelib.models.course_listings import keywords
 from chalicelib.models.courses import Course
 from chalicelib.services import rendered_text
+from chalicelib.services.course_list_tags import changed_tags
 from chalicelib.services.rendering import LessonsOfCourse, RenderedCourse, render_course
 
-# The tags of lists are the courses in them, and the ordering or the words that are searched for.
 _LISTS = "courses"
-BY_DATE, BY_PRICE = "by-date", "by-price"
 _LESSONS = "lessons"  # the tag of all lessons in the scope of their course
-
-
-def word_tag(word: str) -> str:
-    """Return the tag of the searches for a word."""
-    return f"word:{word}"
 
 
 def get(course_id: str) -> RenderedCourse | None:
@@ -43,18 +36,17 @@ def get(course_id: str) -> RenderedCourse | None:
 
 
 def get_page(
-    name: str, tags: Sequence[str], request: PageRequest, load: Callable[[], Page[RenderedCourse]]
+    name: str,
+    request: PageRequest,
+    load: Callable[[], Page[RenderedCourse]],
+    tags: Callable[[Page[RenderedCourse]], Sequence[str]],
 ) -> Page[RenderedCourse]:
     """Return a page of published courses, read by ``load``.
 
-    ``name`` identifies the list and its order, and ``tags`` are what decides which courses the page contains.
+    ``name`` identifies the list and its order, and ``tags`` returns the tags of the page (see `course_list_tags`).
     """
-
-    def tags_of(page: Page[RenderedCourse] | None) -> list[str]:
-        return [*tags, *(course.id for course in page.items)] if page else [*tags]
-
     to_text, from_text = rendered_text.page_to_text, rendered_text.page_from_text
-    entry = Entry(_LISTS, _page_name(name, request), to_text, from_text, tags_of)
+    entry = Entry(_LISTS, _page_name(name, request), to_text, from_text, lambda page: tags(page) if page else ())
     return read_through.get_or_load(entry, load) or load()  # a page is never None, whatever the cache returns
 
 
@@ -77,30 +69,16 @@ def hide_status() -> None:
 
 def invalidating(old: Course | None, new: Course | None) -> AbstractContextManager[None]:
     """Invalidate the cached reads that a write changes, given the course before and after it, if it exists then."""
-    states = [course for course in (old, new) if course]
-    changes = [Change(_scope(states[0].id))]
-    if any(course.is_published for course in states):
-        changes.append(Change(_LISTS, (states[0].id, *_changed_tags(old, new))))
+    [course_id] = {course.id for course in (old, new) if course}
+    changes = [Change(_scope(course_id))]
+    if tags := changed_tags(old, new):
+        changes.append(Change(_LISTS, tuple(tags)))
     return _invalidating(*changes)
 
 
 def invalidating_lessons(course_id: str) -> AbstractContextManager[None]:
     """Invalidate the cached lessons of a course around a write that changes neither their number nor the course."""
     return _invalidating(Change(_scope(course_id), (_LESSONS,)))
-
-
-def _changed_tags(old: Course | None, new: Course | None) -> list[str]:
-    """Return the tags of the lists in which a write adds, removes or moves the course."""
-    before, after = _places(old), _places(new)
-    return sorted(before.keys() ^ after.keys() | {tag for tag in before.keys() & after if before[tag] != after[tag]})
-
-
-def _places(course: Course | None) -> dict[str, float]:
-    """Return the tags of the lists that contain the course, with what its position in them depends on."""
-    if course is None or not course.is_published:
-        return {}
-    words = {word_tag(word): 0 for word in keywords(course.title, course.description)}
-    return {BY_DATE: 0, BY_PRICE: course.price_cents, **words}
 
 
 def _get_lessons(course_id: str, name: str, load: Callable[[], LessonsOfCourse | None]) -> LessonsOfCourse | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from chalicelib.adapters import sqs
@@ -17,7 +18,7 @@ from chalicelib.models import course_listings
 from chalicelib.models.base import adding, retry_stale_reads
 from chalicelib.models.course_listings import CourseListing
 from chalicelib.models.courses import Course, OwnerDeleted, WriterOutdated
-from chalicelib.services import audit, capacity, course_cache, course_search
+from chalicelib.services import audit, capacity, course_cache, course_list_tags, course_search
 from chalicelib.services.rendering import LessonsOfCourse, RenderedCourse, render_course, text_size
 
 ORDERINGS = {"created_at": course_listings.by_date, "price": course_listings.by_price}
@@ -152,8 +153,8 @@ def list_courses(caller: Caller | None, request: PageRequest, *, ordering: str, 
 
     if names != [course_listings.PUBLISHED]:
         return load()
-    tag = course_cache.BY_PRICE if "price" in ordering else course_cache.BY_DATE
-    return course_cache.get_page(ordering, [tag], request, load)
+    tags = partial(course_list_tags.tags_of_page, ordering, request)
+    return course_cache.get_page(ordering, request, load, tags)
 
 
 def search(request: PageRequest, text: str) -> Page[RenderedCourse]:
@@ -165,8 +166,8 @@ def search(request: PageRequest, text: str) -> Page[RenderedCourse]:
     def load() -> Page[RenderedCourse]:
         return _rendered(course_search.load_page(request, tokens))
 
-    tags = [course_cache.word_tag(word) for word in tokens]
-    return course_cache.get_page(f"search {' '.join(tokens)}", tags, request, load)
+    tags = partial(course_list_tags.tags_of_search, tokens)
+    return course_cache.get_page(f"search {' '.join(tokens)}", request, load, tags)
 
 
 def visible_listings(caller: Caller | None) -> list[str]:
@@ -197,11 +198,13 @@ def _load_page(caller: Caller | None, request: PageRequest, partitions: list[str
     sizes = [text_size(courses[row.course_id]) if row.course_id in courses else 0 for row in rows.items]
     rows = trim_to_size(rows, sizes, request)
     page = [courses[row.course_id] for row in rows.items if row.course_id in courses]
-    return Page([course for course in page if can_view(caller, course)], rows.next_cursor, rows.previous_cursor)
+    visible = [course for course in page if can_view(caller, course)]
+    return Page(visible, rows.next_cursor, rows.previous_cursor, rows.read_up_to)
 
 
 def _rendered(page: Page[Course]) -> Page[RenderedCourse]:
-    return Page([render_course(course) for course in page.items], page.next_cursor, page.previous_cursor)
+    items = [render_course(course) for course in page.items]
+    return Page(items, page.next_cursor, page.previous_cursor, page.read_up_to)
 
 
 def _load_for_update(caller: Caller, course_id: str, versions: ExpectedVersions) -> Course:

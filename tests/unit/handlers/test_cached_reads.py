@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import permutations
 from random import Random
@@ -12,6 +13,8 @@ from chalice.test import Client
 
 from app import app
 from chalicelib.adapters.cache import client as cache_client
+from chalicelib.adapters.cache import read_through
+from chalicelib.core import clock
 from chalicelib.core.caller import Caller
 from chalicelib.core.pagination import Page, PageRequest
 from chalicelib.core.roles import Role
@@ -20,6 +23,7 @@ from chalicelib.services import course_cache, courses, enrollments, lesson_listi
 from tests.factories import create_course, create_token, create_user
 from tests.fault_injection.valkey import Valkey, forget
 
+ORDERINGS = ("created_at", "-created_at", "price", "-price")
 LESSON = {"title": "A lesson", "content": "", "duration_min": 5, "order_index": 1}
 WHO = ("owner", "rival", "student", "anonymous", "admin")
 
@@ -234,18 +238,13 @@ def test_every_read_after_a_write_is_that_of_the_database(valkey: Valkey, monkey
     made = [create_course(teacher, title="Knots", description="ropes") for _ in range(4)]
     taught = [lessons.create(teacher, course.id, LESSON) for course in made]
     reads: list[Callable[..., Page[Any]]] = [
-        *(partial(courses.list_courses, None, ordering=ordering, own=False) for ordering in ("-created_at", "price")),
+        *map(list_of, ORDERINGS),
         *(partial(courses.search, text=text) for text in (*words, "knots sails")),
         *(partial(lesson_listing.list_lessons, None, course_id=course.id) for course in made),
     ]
 
     def all_pages() -> list[Any]:
-        pages = []
-        for read in reads:
-            page = read(request=PageRequest(2))
-            pages.append(page)
-            if page.next_cursor:
-                pages.append(read(request=PageRequest(2, page.next_cursor)))
+        pages = [page for read in reads for page in pages_of(read)]
         return pages + [course_cache.get(course.id) for course in made]
 
     for _ in range(40):
@@ -262,7 +261,9 @@ def test_every_read_after_a_write_is_that_of_the_database(valkey: Valkey, monkey
         kind = random.randrange(8)
         if kind == 0:
             courses.delete(teacher, made[at].id, None)
-            made[at] = create_course(teacher, title=random.choice(words), description=random.choice(words))
+            now = made[at - 1].created_at
+            created_at = clock.parse_timestamp(now) + timedelta(seconds=random.choice([-9, -0.5, 0.5, 9]))
+            made[at] = create_course(teacher, created_at, title=random.choice(words), description=random.choice(words))
             taught[at] = lessons.create(teacher, made[at].id, LESSON)
         elif kind == 1:
             lessons.create(teacher, made[at].id, LESSON)
@@ -270,7 +271,57 @@ def test_every_read_after_a_write_is_that_of_the_database(valkey: Valkey, monkey
             lessons.update(teacher, taught[at].id, {"title": f"Lesson {random.random()}"}, None)
         else:
             courses.update(teacher, made[at].id, fields, None)
-        cached = all_pages()
-        with monkeypatch.context() as patch:
-            patch.setattr(cache_client, "is_enabled", lambda: False)
-            assert cached == all_pages(), (kind, fields)
+        assert all_pages() == without_cache(monkeypatch, all_pages), (kind, fields)
+
+
+@pytest.mark.parametrize("gap", [timedelta(microseconds=2), timedelta(days=200)])
+def test_course_at_every_position_is_in_the_pages_of_the_database(
+    valkey: Valkey, monkeypatch: pytest.MonkeyPatch, gap: timedelta
+) -> None:
+    """Before the first course, between each two, after the last, and in an empty list; then it is deleted."""
+    teacher = create_user(Role.INSTRUCTOR)
+    start = datetime(2026, 1, 31, 23, 59, 59, tzinfo=UTC)
+    reads = [*map(list_of, ORDERINGS)]
+    made, served = list[str](), Counter[str]()
+
+    def all_pages(limit: int) -> list[Page[Any]]:
+        return [page for read in reads for page in pages_of(read, limit, served)]
+
+    for number, limit in ((0, 2), (1, 1), (5, 2)):
+        for at in range(len(made), number):
+            made.append(create_course(teacher, start + at * gap, price_cents=100 * at).id)
+        read = partial(all_pages, limit)
+        for at in range(-1, number):
+            read()
+            course = create_course(teacher, start + (at + 0.5) * gap, price_cents=100 * at + 150)
+            assert read() == without_cache(monkeypatch, read), f"created after {at} of {number}"
+            courses.delete(teacher, course.id, None)
+            assert read() == without_cache(monkeypatch, read), f"deleted after {at} of {number}"
+
+    assert served["hit"] > 0
+
+
+def list_of(ordering: str) -> Callable[..., Page[Any]]:
+    """Return what reads a page of the published courses."""
+    return partial(courses.list_courses, None, ordering=ordering, own=False)
+
+
+def pages_of(read: Callable[..., Page[Any]], limit: int = 2, served: Counter[str] | None = None) -> Iterator[Page[Any]]:
+    """Return the pages of a list from the first to the last, and back to the first."""
+    backward, cursor = False, None
+    while True:
+        page = read(request=PageRequest(limit, cursor))
+        if served is not None:
+            served[read_through.cache_status.get()] += 1
+        yield page
+        backward = backward or page.next_cursor is None
+        cursor = page.previous_cursor if backward else page.next_cursor
+        if cursor is None:
+            return
+
+
+def without_cache(monkeypatch: pytest.MonkeyPatch, read: Callable[[], list[Any]]) -> list[Any]:
+    """Return the result of a read without the cache."""
+    with monkeypatch.context() as patch:
+        patch.setattr(cache_client, "is_enabled", lambda: False)
+        return read()
