@@ -6,15 +6,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from chalicelib.adapters.cache import invalidation, keys, read_through, switch
+from chalicelib.adapters.cache import client, invalidation, keys, read_through, switch
 from chalicelib.adapters.cache.invalidation import Change
 from chalicelib.adapters.dynamodb import RetryingConnection
+from chalicelib.core import clock
 from chalicelib.core.caller import Caller
 from chalicelib.core.errors import NotFound, Throttled
 from chalicelib.core.pagination import PageRequest
@@ -30,6 +32,11 @@ from tests.fault_injection.valkey import FAULTS, Valkey, cached_in
 ORDERINGS = ["-created_at", "created_at", "price", "-price"]
 KINDS = ("entry", "generation", "lease")
 LESSON = {"title": "A lesson", "content": "", "duration_min": 5, "order_index": 1}
+
+
+def random_time() -> datetime:
+    """Return a time of the last three hours, so that new courses appear between the others."""
+    return clock.now() - timedelta(seconds=random.uniform(0, 10_000))
 
 
 class _Killed(BaseException):
@@ -161,6 +168,34 @@ def test_reads_are_never_older_than_an_acknowledged_write(
     assert all(isinstance(found, Course) for found in (Course.find(course.id) for course in edited))
 
 
+@pytest.mark.parametrize("seconds", [pytest.param(10, id="short"), pytest.param(300, marks=_long, id="long")])
+def test_pages_are_never_older_than_an_acknowledged_write(
+    valkey: Valkey, faults: None, monkeypatch: pytest.MonkeyPatch, seconds: int
+) -> None:
+    """Courses appear, disappear and move between others. Nothing is evicted, so that many pages are cached."""
+    monkeypatch.setattr(client, "READ_TIMEOUT_SECONDS", 2)  # a busy machine must not switch the cache off
+    history = History()
+    teacher = create_user(Role.INSTRUCTOR)
+    toggled, moved = (create_course(teacher, random_time()) for _ in range(2))
+    unchanged = [create_course(teacher, random_time(), price_cents=random.randrange(10_000)) for _ in range(8)]
+    watched = frozenset(course.id for course in (toggled, moved, *unchanged))
+    school = _School(history, teacher, watched, time.monotonic() + seconds)
+
+    work: list[Callable[[], None]] = [
+        lambda: school.toggles(toggled),
+        lambda: school.moves(moved),
+        school.comes_and_goes,
+        *[school.reads_page_by_page] * 3,
+    ]
+    with ThreadPoolExecutor(len(work)) as pool:
+        for future in [pool.submit(task) for task in work]:
+            future.result()
+
+    print(f"\n{history.verdict()}; pages: {school.served}")
+    assert history.faults() == []
+    assert school.served["hit"] > seconds
+
+
 @pytest.mark.parametrize(
     ("seconds", "off_seconds"),
     [pytest.param(0.8, 3, id="short"), pytest.param(15, 10, marks=_long, id="long")],
@@ -268,9 +303,16 @@ class _School:
                 versions[course.id] = changed.version
             time.sleep(random.uniform(0, 1.2))
 
+    def moves(self, course: Course) -> None:
+        while self.goes_on():
+            with self.history.write() as versions:
+                price = random.randrange(10_000)
+                versions[course.id] = courses.update(self.teacher, course.id, {"price_cents": price}, None).version
+            time.sleep(random.uniform(0, 1.2))
+
     def comes_and_goes(self) -> None:
         while self.goes_on():
-            course = create_course(self.teacher, title="Passing")
+            course = create_course(self.teacher, random_time(), title="Passing")
             with self.history.write({course.id: True}):
                 pass  # it was answered just now
             self._passing |= {course.id}
@@ -293,6 +335,19 @@ class _School:
                 page = courses.list_courses(None, PageRequest(100), ordering=random.choice(ORDERINGS), own=False)
                 versions |= {course.id: course.version for course in page.items}
             self.served[read_through.cache_status.get()] += 1
+
+    def reads_page_by_page(self) -> None:
+        """Read all pages of a list. By price, a course can move to a page that was read before."""
+        while self.goes_on():
+            ordering, limit = random.choice(ORDERINGS), random.choice([2, 5])
+            looked_for = frozenset[str]() if "price" in ordering else self.watched | self._passing
+            with self.history.read(looked_for) as versions:
+                request: PageRequest | None = PageRequest(limit)
+                while request:
+                    page = courses.list_courses(None, request, ordering=ordering, own=False)
+                    versions |= {course.id: course.version for course in page.items}
+                    self.served[read_through.cache_status.get()] += 1
+                    request = PageRequest(limit, page.next_cursor) if page.next_cursor else None
 
     def evicts(self, valkey: Valkey, kinds: tuple[str, ...]) -> None:
         while self.goes_on():
