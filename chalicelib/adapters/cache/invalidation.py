@@ -86,12 +86,13 @@ class _Writer:
         self._off = state if state.can_be_prolonged(time.time()) else None
 
     def begin(self) -> None:
-        """Invalidate the entries and set write markers, or switch the cache off."""
-        if self._off:
-            if self._off.off_until - time.time() < _LONGEST_WRITE_SECONDS:
-                self._off = switch.turn_off()  # prolongs it
-        elif not self._run(_BEGIN, attempts=2):
-            self._off = switch.turn_off()
+        """Invalidate the entries and set write markers, unless the cache is off until this write has ended.
+
+        If the cache cannot be reached, switch it off, or prolong that.
+        """
+        if self._off and self._off.off_until - time.time() >= _LONGEST_WRITE_SECONDS:
+            return
+        self._off = None if self._run(_BEGIN, attempts=2) else switch.turn_off()
 
     def cancel(self) -> None:
         """Delete the markers of a write that did not take place."""

@@ -138,14 +138,39 @@ def test_concurrent_write_waits_for_the_rest_of_the_time(cache: Cache, row: Cach
     assert row.state.epoch == 1
 
 
-def test_writes_keep_the_cache_off(cache: Cache, row: CacheStateRow) -> None:
+def test_writes_keep_an_unreachable_cache_off(cache: Cache, row: CacheStateRow) -> None:
     lose_all(cache)
     row.state = State(1, off_since=START - 30, off_until=START + 30)
 
     write()
 
-    assert row.state == State(1, off_since=START - 30, off_until=START + 60)
-    assert (cache.waited, cache.commands) == (0, [])
+    assert row.state == State(1, off_since=START - 30, off_until=cache.now + 60)
+    assert (cache.waited < 0.2, cache.commands) == (True, [BEGIN, BEGIN])
+    write()
+    assert (cache.waited < 0.2, cache.commands) == (True, [BEGIN, BEGIN]), "it is off until this write has ended"
+
+
+def test_cache_that_can_be_reached_again_is_in_use_after_a_minute(cache: Cache, row: CacheStateRow) -> None:
+    lose_all(cache)
+    write()
+    cache.is_lost = lambda command, number: False
+    off_until = row.state.off_until
+
+    while cache.now < off_until:
+        write()
+        cache.now += 5
+
+    assert row.state == State(1, off_until - 60, off_until)
+
+
+def test_write_that_outlasts_the_time_of_the_cache_being_off_invalidates(cache: Cache, row: CacheStateRow) -> None:
+    row.state = State(1, off_since=START - 16, off_until=START + 44)
+
+    with invalidating(A):
+        assert (cache.commands, cache.changes) == ([BEGIN], {(Change("a@1"),)})
+        cache.now += 44
+
+    assert cache.commands == [BEGIN, END]
 
 
 @pytest.mark.parametrize("seconds", [1.5, 0.1, 0, -100])
