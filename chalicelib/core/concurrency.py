@@ -1,6 +1,7 @@
 """Independent calls to AWS at the same time, so that a request waits for the slowest one and not for all."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from functools import cache
 from typing import Any, TypeVar
@@ -29,6 +30,23 @@ def concurrently(calls: Sequence[Callable[[], Result]]) -> list[Result]:
         for future in futures:
             future.exception()  # waits
     return [result, *(future.result() for future in futures)]
+
+
+@contextmanager
+def started(call: Callable[[], Result]) -> Iterator[Callable[[], Result]]:
+    """Run a call at the same time as the body, which gets a function that returns its result or raises its exception.
+
+    The call has ended when the body is left: Lambda would stop it between two invocations. Its exception is lost if
+    the body does not ask for the result.
+
+    Raises:
+        RuntimeError: The call makes concurrent calls.
+    """
+    future = _submit(call)
+    try:
+        yield future.result
+    finally:
+        future.exception()  # waits
 
 
 def _submit(call: Callable[[], Result]) -> Any:

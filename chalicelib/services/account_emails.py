@@ -20,17 +20,23 @@ RESET_HOLD = timedelta(days=1)
 
 
 def find(kind: EmailKind, email_id: str, request_id: str) -> tuple[User, Callable[[str], EmailMessage | None]] | None:
-    """Return the recipient of a pending email, and a function that renders it with an unsubscribe URL.
+    """Return the recipient of a pending email, and a function that renders it with an unsubscribe URL, by one read.
 
-    Return None if it was sent, is not to be sent, or its account was erased. The function issues the ticket of the
-    link. It returns None if there is no reason for the email any more.
+    Return None if it was sent or its account was erased. The function issues the ticket of the link. It returns None if
+    the email is not to be sent.
     """
     email, user = AccountEmail.find_with_user(email_id)
     if user is None:
         return None
-    if email is None and kind is EmailKind.PASSWORD_RESET:
-        email = _accept_reset(user, email_id, request_id)
-    return (user, partial(_compose, email, user)) if email else None
+    if email is None:
+        is_reset = kind is EmailKind.PASSWORD_RESET
+        return (user, partial(_compose_reset, user, email_id, request_id)) if is_reset else None
+    return user, partial(_compose, email, user)
+
+
+def _compose_reset(user: User, email_id: str, request_id: str, unsubscribe_url: str) -> EmailMessage | None:
+    email = _accept_reset(user, email_id, request_id)
+    return _compose(email, user, unsubscribe_url) if email else None
 
 
 def _compose(email: AccountEmail, user: User, unsubscribe_url: str) -> EmailMessage | None:

@@ -17,17 +17,24 @@ from chalicelib.observability.logs import event_log
 from chalicelib.services import account_emails, enrollment_emails, unsubscription
 
 Compose = Callable[[str], ses.EmailMessage | None]  # with the URL of the unsubscribe link, or an empty one
+Found = tuple[User, Compose]  # the recipient
 
 MAX_SEND_SECONDS = ses.MAX_SEND_SECONDS + 5  # with the reads and writes of one email
 
 
-def send(kind: EmailKind, email_id: str, request_id: str) -> None:
-    """Send the email of a message, unless there is no reason for it any more or its recipient has unsubscribed.
+def find(kind: EmailKind, email_id: str, request_id: str) -> Found | None:
+    """Read what the email of a message is about, by one call. Return None if there is no such email or account."""
+    if kind in ENROLLMENT_KINDS:
+        return enrollment_emails.find(email_id)
+    return account_emails.find(kind, email_id, request_id)
+
+
+def send(kind: EmailKind, email_id: str, found: Found | None) -> None:
+    """Send an email that `find` returned, unless it is not to be sent or its recipient has unsubscribed.
 
     Raises:
         RejectedEmail, ClientError, BotoCoreError: As `ses.send` does.
     """
-    found = _find(kind, email_id, request_id)
     if found is None:
         reason = "there is no such email or account"
     elif not unsubscription.wants(found[0], kind):
@@ -61,12 +68,6 @@ def is_recorded(kind: EmailKind, email_id: str) -> bool:
     All emails are saved before their message is sent, but those to reset a password: the worker saves these.
     """
     return kind is not EmailKind.PASSWORD_RESET or AccountEmail.find_with_user(email_id)[0] is not None
-
-
-def _find(kind: EmailKind, email_id: str, request_id: str) -> tuple[User, Compose] | None:
-    if kind in ENROLLMENT_KINDS:
-        return enrollment_emails.find(email_id)
-    return account_emails.find(kind, email_id, request_id)
 
 
 def _compose(kind: EmailKind, recipient: User, compose: Compose) -> ses.EmailMessage | None:

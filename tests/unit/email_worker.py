@@ -5,7 +5,9 @@ from typing import Any
 
 import boto3
 
+from chalicelib.core.email_kinds import EmailKind
 from chalicelib.handlers.workers import emails
+from chalicelib.services import emails as service
 
 
 def receive(*bodies: str, receives: int = 1, seconds_left: int = 60) -> list[str]:
@@ -23,6 +25,11 @@ def receive(*bodies: str, receives: int = 1, seconds_left: int = 60) -> list[str
     handler: Any = emails.emails  # Chalice's: it takes what Lambda gives
     failed = handler({"Records": records}, context)["batchItemFailures"]
     return [bodies[int(one["itemIdentifier"])] for one in failed]
+
+
+def send_email(enrollment_id: str) -> None:
+    """Send the email of an enrollment, without the queue and its idempotency record."""
+    service.send(EmailKind.ENROLLMENT, enrollment_id, service.find(EmailKind.ENROLLMENT, enrollment_id, "r"))
 
 
 def deliver_all() -> None:

@@ -67,5 +67,6 @@ class _Task:
         self._trips.now = max(self._trips.now, self._ended_at)
 
     def result(self) -> Any:
-        """Return the result."""
+        """Wait for the end, and return the result."""
+        self.exception()
         return self._value

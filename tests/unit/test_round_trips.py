@@ -68,7 +68,7 @@ ROUND_TRIPS = {
     "leaving a course": 2,
     "leaving a course with a capacity": 4,
     "leaving a waitlist": 4,
-    "email of an enrollment": 5,
+    "email of an enrollment": 4,
 }
 
 

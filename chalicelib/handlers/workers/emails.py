@@ -1,14 +1,16 @@
 """SQS worker for all emails. Idempotent: an email is sent once, however often its message is delivered.
 
 For each message: (1) check the remaining time; (2) the idempotency record of the email: done means skip, in progress
-means fail; (3) read what the email is about, and its recipient; (4) send through SES; (5) complete the record;
-(6) clear the pending email. A process that dies between 4 and 5 is the one window in which an email is sent twice.
-Tickets are issued between 3 and 4: of two emails for one message, the later one has the valid link.
+means fail; at the same time, read what the email is about, and its recipient; (3) send through SES; (4) complete the
+record; (5) clear the pending email. A process that dies between 3 and 4 is the one window in which an email is sent
+twice. Tickets are issued between 2 and 3: of two emails for one message, the later one has the valid link.
 
 After its last delivery, a message becomes a dead letter only if the email is at fault: SES rejects it, or the message
 is malformed. Otherwise, such as during an outage, the email stays pending, and the cleanup requeues it.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
@@ -16,7 +18,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from chalice.app import Blueprint, SQSEvent
 
 from chalicelib.adapters import dynamodb, idempotency, ses, sqs
-from chalicelib.core import clock
+from chalicelib.core import clock, concurrency
 from chalicelib.core.config import settings
 from chalicelib.core.email_kinds import EmailKind
 from chalicelib.core.init_phase import run_in_init_phase
@@ -66,7 +68,8 @@ def _process_record(record: SQSRecord, lambda_context: Any) -> None:
     try:
         if lambda_context.get_remaining_time_in_millis() < 1000 * service.MAX_SEND_SECONDS:
             raise InsufficientTimeError
-        _send_once(message=message, kind=kind)
+        with concurrency.started(partial(service.find, kind, email_id, message["request_id"])) as result:
+            _send_once(message=message, kind=kind, result=result)
         # Outside of the idempotent function: when only this write fails, the email must not be sent again.
         service.mark_sent(kind, email_id)
     except ses.RejectedEmail as error:
@@ -104,5 +107,5 @@ def _log_failure(record: SQSRecord, message: dict[str, str]) -> bool:
 
 
 @idempotency.idempotent("message", _config, name="email")
-def _send_once(message: dict[str, str], kind: EmailKind) -> None:
-    service.send(kind, message["id"], message["request_id"])
+def _send_once(message: dict[str, str], kind: EmailKind, result: Callable[[], service.Found | None]) -> None:
+    service.send(kind, message["id"], result())

@@ -1,14 +1,14 @@
 """Independent calls at the same time."""
 
 from contextvars import ContextVar
-from threading import Barrier, current_thread, main_thread
+from threading import Barrier, Event, current_thread, main_thread
 from typing import Any
 
 import pytest
 
 from chalicelib.adapters.dynamodb import connection
 from chalicelib.core.caller import Caller
-from chalicelib.core.concurrency import MAX_THREADS, concurrently
+from chalicelib.core.concurrency import MAX_THREADS, concurrently, started
 from chalicelib.core.config import settings
 from chalicelib.core.pagination import PageRequest
 from chalicelib.core.roles import Role
@@ -66,6 +66,28 @@ def test_failure_of_one_call_is_raised() -> None:
 
     with pytest.raises(ValueError, match="first"):
         concurrently([fails, lambda: 1])
+
+
+def test_started_call_runs_with_the_body_and_has_ended_after_it() -> None:
+    barrier, is_left, ended = Barrier(2), Event(), Event()
+
+    def call() -> str:
+        barrier.wait(SECONDS)
+        is_left.wait(0.05)  # never set: longer than the body
+        ended.set()
+        return "result"
+
+    with started(call) as result:
+        barrier.wait(SECONDS)
+    assert ended.is_set()
+    assert result() == "result"
+
+
+def test_exception_of_a_started_call_is_raised_with_its_result_only() -> None:
+    with started(lambda: 1 / 0) as result:
+        pass
+    with pytest.raises(ZeroDivisionError):
+        result()
 
 
 class Together:

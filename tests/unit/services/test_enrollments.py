@@ -15,6 +15,7 @@ from chalicelib.models.courses import Course
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.services import emails, enrollments
 from tests.factories import create_course, create_user
+from tests.unit.email_worker import send_email
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def test_second_enrollment_is_a_conflict(course: Course, student: Caller, sent: 
 def test_sent_email_clears_the_pending_one(course: Course, student: Caller, mails: list[ses.EmailMessage]) -> None:
     enrollment = enrollments.enroll(student, course.id)
 
-    emails.send(EmailKind.ENROLLMENT, enrollment.id, "r")
+    send_email(enrollment.id)
     emails.mark_sent(EmailKind.ENROLLMENT, enrollment.id)
 
     [mail] = mails
@@ -88,7 +89,7 @@ def test_sent_email_clears_the_pending_one(course: Course, student: Caller, mail
 def test_title_makes_no_link_and_no_line_in_an_email(student: Caller, mails: list[ses.EmailMessage]) -> None:
     course = create_course(create_user(Role.INSTRUCTOR), title="Overdue\n\nPay at\nhttp://evil.example/<b>")
 
-    emails.send(EmailKind.ENROLLMENT, enrollments.enroll(student, course.id).id, "r")
+    send_email(enrollments.enroll(student, course.id).id)
 
     [mail] = mails
     title = "Overdue Pay at http[:]//evil[.]example/"
@@ -103,8 +104,8 @@ def test_deleted_enrollment_gets_no_email(course: Course, student: Caller, mails
     enrollment.delete()
     again = enrollments.enroll(student, course.id)
 
-    emails.send(EmailKind.ENROLLMENT, enrollment.id, "r")
-    emails.send(EmailKind.ENROLLMENT, "nonsense", "r")
+    send_email(enrollment.id)
+    send_email("nonsense")
 
     assert mails == []
     kept = Enrollment.find(again.id)

@@ -5,13 +5,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from chalicelib.adapters import ses
-from chalicelib.core.email_kinds import EmailKind
 from chalicelib.core.roles import Role
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.observability import metrics
-from chalicelib.services import cleanup, emails, enrollments, reports
+from chalicelib.services import cleanup, enrollments, reports
 from tests.factories import create_course, create_user
 from tests.unit.conftest import log_lines
+from tests.unit.email_worker import send_email
 
 DAY = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -29,7 +29,7 @@ def enrollment(aws: None) -> Enrollment:
 def test_sent_email(enrollment: Enrollment, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ses, "send", lambda email: "of SES")
 
-    emails.send(EmailKind.ENROLLMENT, enrollment.id, "r")
+    send_email(enrollment.id)
 
     assert log_lines(caplog, "app.event") == [
         ("Email sent", {"kind": "enrollment", "email": enrollment.id, "message_id": "of SES"})
@@ -37,7 +37,7 @@ def test_sent_email(enrollment: Enrollment, caplog: pytest.LogCaptureFixture, mo
 
 
 def test_skipped_email(aws: None, caplog: pytest.LogCaptureFixture) -> None:
-    emails.send(EmailKind.ENROLLMENT, "unknown", "r")
+    send_email("unknown")
 
     assert log_lines(caplog, "app.event") == [
         (
