@@ -6,11 +6,10 @@ local AWS (https://docs.aws.amazon.com/ses/latest/APIReference/API_SendRawEmail.
 
 import random
 import time
-from dataclasses import dataclass
 from email.message import EmailMessage as MimeMessage
 from email.policy import SMTP
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
@@ -41,8 +40,7 @@ class RejectedEmail(Exception):
         self.code = code
 
 
-@dataclass(frozen=True)
-class EmailMessage:
+class EmailMessage(NamedTuple):
     """An email to one recipient, as text and as HTML. ``unsubscribe_url`` is empty if they cannot stop such emails."""
 
     to: str

@@ -1,7 +1,7 @@
 """What the audit log records: acts of staff and operators on others, and whatever opens or ends access."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from chalicelib.core.caller import Caller
 from chalicelib.core.roles import Role
@@ -48,8 +48,7 @@ class Via(StrEnum):
     OPERATOR = "operator"
 
 
-@dataclass(frozen=True)
-class Actor:
+class Actor(NamedTuple):
     """Who acts. An operator has no account in the API: AWS authenticates the principal."""
 
     id: str

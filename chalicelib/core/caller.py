@@ -1,12 +1,11 @@
 """The authenticated user behind a request."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from chalicelib.core.roles import Role
 
 
-@dataclass(frozen=True)
-class Caller:
+class Caller(NamedTuple):
     """The user of a valid access token."""
 
     id: str

@@ -18,12 +18,10 @@ DomainError
 └── UnsupportedMediaType  the body is not JSON
 """
 
-from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 
-@dataclass(frozen=True)
-class FieldError:
+class FieldError(NamedTuple):
     """The violation of a rule by one field: a machine-readable code and a message."""
 
     field: str

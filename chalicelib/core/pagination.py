@@ -1,8 +1,7 @@
 """Keyset pagination: a page starts at a sort key, which concurrent writes cannot shift; all pages cost the same."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 # Lambda's limit of a response is 6 MB, and JSON within JSON takes up to twice its bytes.
 MAX_PAGE_BYTES = 2_500_000
@@ -16,16 +15,14 @@ class HasSortKey(Protocol):
         """Text that sorts as the list does."""
 
 
-@dataclass(frozen=True)
-class Cursor:
+class Cursor(NamedTuple):
     """Where a page starts: after a sort key in the list's order, or before it if ``backward``."""
 
     sort_key: str
     backward: bool = False
 
 
-@dataclass(frozen=True)
-class PageRequest:
+class PageRequest(NamedTuple):
     """A request for up to ``limit`` rows from a cursor, or from the start of the list."""
 
     limit: int
@@ -41,15 +38,14 @@ Row = TypeVar("Row", bound=HasSortKey)
 Item = TypeVar("Item")
 
 
-@dataclass(frozen=True)
-class Page(Generic[Item]):
+class Page(NamedTuple, Generic[Item]):
     """A page in the list's order, and the cursors of its neighbours."""
 
     items: list[Item]
     next_cursor: Cursor | None
     previous_cursor: Cursor | None
-    # The last sort key read for the page, or None if that was the list's end. It is no part of the page.
-    read_up_to: str | None = field(default=None, compare=False)
+    # The last sort key that was read for the page, or None if that was the list's end, or the page was cached.
+    read_up_to: str | None = None
 
 
 def paginate(request: PageRequest, fetch: Callable[[str | None, bool, int], list[Row]]) -> Page[Row]:

@@ -6,7 +6,7 @@ student leaves, or by the settlement that passes the number. So never more than 
 fails in between. docs/decisions.md has the protocol.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 from pynamodb.expressions.condition import Condition
@@ -18,8 +18,7 @@ UNLIMITED = 1_000_000_000  # the capacity of a course from which it was removed
 COUNTER = "place counter"  # the label of the item in transactions
 
 
-@dataclass(frozen=True)
-class Places:
+class Places(NamedTuple):
     """How many places a course has, and how many students wait for one; None each without a capacity."""
 
     capacity: int | None = None

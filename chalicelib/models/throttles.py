@@ -1,7 +1,7 @@
 """Throttles: the number of rate-limited events of a subject in its current window."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 from pynamodb.expressions.condition import Condition
@@ -22,8 +22,7 @@ from chalicelib.models.base import (
 _MAX_DELETE_BATCH_SIZE = 99  # a transaction has at most 100 items: windows, and one that is added
 
 
-@dataclass(frozen=True)
-class Quota:
+class Quota(NamedTuple):
     """How many events a subject has in a window. A window starts with its first event."""
 
     subject: str
@@ -31,8 +30,7 @@ class Quota:
     window: int  # seconds
 
 
-@dataclass(frozen=True)
-class Reservation:
+class Reservation(NamedTuple):
     """One reserved password attempt, and the window in which it counts."""
 
     subject: str

@@ -1,6 +1,6 @@
 """Waiting entries: rows of enrollments that are in no index until their student gets a place."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pynamodb.expressions.update import Action
 
@@ -12,8 +12,7 @@ _ENTRY = "entry"  # the label of the item in transactions
 _PAGE_SIZE = 1000  # of a student's enrollments, among which the entries are
 
 
-@dataclass(frozen=True)
-class WaitlistEntry:
+class WaitlistEntry(NamedTuple):
     """A student who waits for a place in a course. The enrollment will have the same ID."""
 
     id: str

@@ -131,8 +131,10 @@ class UserRead(ProfileRead):
     is_active: bool
 
 
-class UserList(PageRead[UserRead]):
+class UserList(PageRead):
     """A page of users."""
+
+    results: list[UserRead]
 
 
 class UserQuery(PageQuery):

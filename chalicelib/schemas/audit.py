@@ -32,8 +32,10 @@ class AuditEntryRead(Schema):
         return cls.model_validate({name: getattr(entry, name) for name in cls.model_fields})
 
 
-class AuditList(PageRead[AuditEntryRead]):
+class AuditList(PageRead):
     """A page of the audit log."""
+
+    results: list[AuditEntryRead]
 
 
 class AuditQuery(PageQuery):

@@ -3,7 +3,7 @@
 import re
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
@@ -136,15 +136,12 @@ class Patch(Schema):
         return self.model_dump(exclude_unset=True)
 
 
-Item = TypeVar("Item")
-
-
-class PageRead(Schema, Generic[Item]):
-    """A page of a list. The list ends where `next` is null."""
+class PageRead(Schema):
+    """A page of a list, with the type of its results in subclasses. The list ends where `next` is null."""
 
     next: str | None = Field(description="URL of the next page, or null on the last page.")
     previous: str | None = Field(description="URL of the previous page, or null on the first page.")
-    results: list[Item]
+    results: list[Any]
 
 
 class PageQuery(Schema):

@@ -115,8 +115,10 @@ class CourseRead(Schema):
         return cls(**attributes, price=f"{cents // 100}.{cents % 100:02d}")
 
 
-class CourseList(PageRead[CourseRead]):
+class CourseList(PageRead):
     """A page of courses."""
+
+    results: list[CourseRead]
 
 
 class PublicCourseQuery(PageQuery):

@@ -29,8 +29,10 @@ class EnrollmentRead(Schema):
         return cls(**{name: getattr(enrollment, name) for name in cls.model_fields})
 
 
-class EnrollmentList(PageRead[EnrollmentRead]):
+class EnrollmentList(PageRead):
     """A page of enrollments."""
+
+    results: list[EnrollmentRead]
 
 
 class EnrollmentQuery(PageQuery):

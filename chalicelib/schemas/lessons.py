@@ -66,8 +66,10 @@ class LessonRead(Schema):
         return cls(**{name: getattr(lesson, name) for name in cls.model_fields if name != "locked"})
 
 
-class LessonList(PageRead[LessonRead]):
+class LessonList(PageRead):
     """A page of lessons."""
+
+    results: list[LessonRead]
 
 
 class LessonQuery(PageQuery):

@@ -25,8 +25,10 @@ class DailyReportRead(Schema):
         return cls.model_validate({name: getattr(report, name) for name in cls.model_fields})
 
 
-class DailyReportList(PageRead[DailyReportRead]):
+class DailyReportList(PageRead):
     """A page of daily reports."""
+
+    results: list[DailyReportRead]
 
 
 class DailyReportQuery(PageQuery):

@@ -41,8 +41,10 @@ class WaitlistEntryRead(Schema):
         return cls(**{name: getattr(entry, name) for name in cls.model_fields})
 
 
-class WaitlistRead(PageRead[WaitlistEntryRead]):
+class WaitlistRead(PageRead):
     """A page of waiting entries."""
+
+    results: list[WaitlistEntryRead]
 
 
 class WaitlistQuery(PageQuery):

@@ -7,7 +7,6 @@ The rules and messages are those of Django's four validators
 import gzip
 import re
 import unicodedata
-from difflib import SequenceMatcher
 from functools import cache
 from typing import Any
 
@@ -82,6 +81,8 @@ def policy_violations(password: str, *, username: str, email: str, field: str = 
 
 
 def _is_similar(password: str, value: str) -> bool:
+    from difflib import SequenceMatcher  # late, for short cold starts
+
     password, value = password.lower(), value.lower()
     for part in [*re.split(r"\W+", value), value]:
         # A part that is far shorter than the password cannot be similar to it.

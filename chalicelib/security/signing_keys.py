@@ -9,9 +9,8 @@ import hashlib
 import hmac
 import json
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -34,15 +33,13 @@ class InvalidSigningKeys(RuntimeError):
     """The secret holds no usable key: nothing can be signed or verified."""
 
 
-@dataclass(frozen=True)
-class _Key:
+class _Key(NamedTuple):
     id: str
     active_from: float
     text: str
 
 
-@dataclass(frozen=True)
-class SigningKeys:
+class SigningKeys(NamedTuple):
     """The keys of a stage, oldest first."""
 
     keys: tuple[_Key, ...]

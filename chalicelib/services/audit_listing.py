@@ -1,7 +1,7 @@
 """Reading the audit log."""
 
-from dataclasses import dataclass, replace
 from datetime import date
+from typing import NamedTuple
 
 from chalicelib.core.audit import Action
 from chalicelib.core.caller import Caller
@@ -15,8 +15,7 @@ MAX_READS = 5
 _OLDEST, _NEWEST = "0", "~"  # before and after all sort keys, which begin with a timestamp
 
 
-@dataclass(frozen=True)
-class AuditFilter:
+class AuditFilter(NamedTuple):
     """Which entries are listed. ``subject`` includes its dependents, and both days are included."""
 
     actor: str | None = None
@@ -89,4 +88,4 @@ def find(request: PageRequest, filters: AuditFilter) -> Page[AuditEntry]:
     if not page.items and request.cursor:  # nothing matched between the cursor and this row: turn around here
         back = Cursor(stopped_at, not request.is_backward)
         return Page([], back, onward) if request.is_backward else Page([], onward, back)
-    return replace(page, previous_cursor=onward) if request.is_backward else replace(page, next_cursor=onward)
+    return page._replace(previous_cursor=onward) if request.is_backward else page._replace(next_cursor=onward)

@@ -2,9 +2,9 @@
 
 import html
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from string import Template
+from typing import NamedTuple
 
 from chalicelib.adapters import ses
 from chalicelib.core import resources
@@ -22,8 +22,7 @@ _LIFETIMES = {
 }
 
 
-@dataclass(frozen=True)
-class _Frame:
+class _Frame(NamedTuple):
     """The texts around the content of an email, as templates. Email programs show the preheader in the inbox."""
 
     subject: str

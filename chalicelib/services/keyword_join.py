@@ -12,7 +12,6 @@ Leapfrog joins: https://arxiv.org/abs/1210.0481
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
 from chalicelib.core.pagination import HasSortKey
@@ -43,16 +42,14 @@ class Batch(NamedTuple):
     is_last: bool
 
 
-@dataclass(frozen=True)
-class Matches(Generic[Item]):
+class Matches(NamedTuple, Generic[Item]):
     """Items in the order in which they were read: all up to a key, after which there can be more, or up to the end."""
 
     items: list[Item]
     more_after: str | None
 
 
-@dataclass(frozen=True)
-class Source(Generic[Item]):
+class Source(NamedTuple, Generic[Item]):
     """Where keys and items come from.
 
     ``read`` makes independent reads at the same time. ``load`` returns those items of keys that match; it decides.

@@ -6,9 +6,8 @@ second part is before the course's lessons, ``~`` is after them.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from chalicelib.core import ids, pagination
 from chalicelib.core.caller import Caller
@@ -28,8 +27,7 @@ _LOAD_BATCH_SIZE = 20
 _FIRST, _LAST = "", "~"
 
 
-@dataclass(frozen=True)
-class _LessonRef:
+class _LessonRef(NamedTuple):
     """A lesson's sort key in a list, and its key in the table."""
 
     sort_key: str

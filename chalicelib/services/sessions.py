@@ -2,8 +2,8 @@
 
 import time
 import uuid
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from chalicelib.core import clock
 from chalicelib.core.caller import Caller
@@ -24,8 +24,7 @@ REUSE_GRACE_SECONDS = 30
 _INVALID_CREDENTIALS = "Invalid credentials."
 
 
-@dataclass(frozen=True)
-class TokenPair:
+class TokenPair(NamedTuple):
     """The tokens of a session."""
 
     access: str

@@ -1,8 +1,7 @@
 """The declaration of an endpoint, and the request that its view receives."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 from urllib.parse import urlencode
 
 from chalice.app import Request, Response
@@ -20,8 +19,7 @@ Query = TypeVar("Query", bound=BaseModel | None)
 View = Callable[..., Response]
 
 
-@dataclass(frozen=True, kw_only=True)
-class EndpointSpec:
+class EndpointSpec(NamedTuple):
     """One route and method, as declared. The OpenAPI document is generated from it."""
 
     method: str
@@ -38,8 +36,7 @@ class EndpointSpec:
     accepts_idempotency_key: bool
 
 
-@dataclass(frozen=True)
-class ApiRequest(Generic[Body, Query]):
+class ApiRequest(NamedTuple, Generic[Body, Query]):
     """A parsed, validated and authenticated request."""
 
     request: Request

@@ -34,7 +34,7 @@ def decode_cursor(request: ApiRequest[Any, Any], text: str | None) -> Cursor | N
 
 
 def page_response(
-    request: ApiRequest[Any, Any], page: Page[Any], model: type[PageRead[Any]], results: Sequence[BaseModel]
+    request: ApiRequest[Any, Any], page: Page[Any], model: type[PageRead], results: Sequence[BaseModel]
 ) -> Response:
     """Return a page as JSON, with absolute links to its neighbours."""
     links = {"next": page_url(request, page.next_cursor), "previous": page_url(request, page.previous_cursor)}

@@ -5,6 +5,7 @@ ships no bytecode, so that every cold start compiles on a read-only file system.
 """
 
 import compileall
+import gzip
 import hashlib
 import json
 import py_compile
@@ -15,6 +16,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import chalice
 import chalice.app
@@ -83,19 +85,30 @@ def _install(requirements: Path, target: Path, platforms: tuple[str, ...], pytho
 
 
 def _trim_botocore(site: Path) -> None:
-    """Keep the descriptions of the services in use: the others are most of the package's bytes.
+    """Keep the descriptions of the services in use, without their documentation: the rest is most of the package.
 
-    Each process reads the endpoints of all services before it creates a client: 1.2 MB of JSON, 12 ms.
+    Each process reads the endpoints of all services before it creates a client: 1.2 MB of JSON, 12 ms. Of the
+    description of DynamoDB, 420 of 530 kB are documentation, which takes half of the time.
     """
     data = site / "botocore" / "data"
     for service in data.iterdir():
         if service.is_dir() and service.name not in AWS_SERVICES:
             shutil.rmtree(service)
+    for description in data.rglob("service-2.json.gz"):
+        with gzip.open(description) as file:
+            content = json.load(file, object_pairs_hook=_without_documentation)
+        description.with_suffix("").write_text(json.dumps(content), encoding="utf-8")  # the zip compresses it
+        description.unlink()
     endpoints = json.loads((data / "endpoints.json").read_text(encoding="utf-8"))
     used = set(AWS_SERVICES.values())
     for partition in endpoints["partitions"]:
         partition["services"] = {name: service for name, service in partition["services"].items() if name in used}
     (data / "endpoints.json").write_text(json.dumps(endpoints), encoding="utf-8")
+
+
+def _without_documentation(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON without its documentation. A member of that name that is an object is kept."""
+    return {name: value for name, value in members if name != "documentation" or not isinstance(value, str)}
 
 
 def _compile(folder: Path) -> None:

@@ -6,8 +6,7 @@ in it, and the tags of the entry. The second is for the reader: the key, and the
 
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from chalicelib.adapters.cache import keys
 
@@ -28,8 +27,7 @@ def _no_tags(value: object) -> Sequence[str]:
     return ()
 
 
-@dataclass(frozen=True)
-class Entry(Generic[Value]):
+class Entry(NamedTuple, Generic[Value]):
     """A cache entry: its scope and name, how its value becomes text and back, and its tags.
 
     ``tags`` returns names without spaces. The entry becomes invalid when one of its tags, or the whole scope, is

@@ -4,7 +4,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from chalicelib.adapters.cache import client as connection
 from chalicelib.adapters.cache import keys, switch
@@ -42,8 +42,7 @@ return 1
 """
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(NamedTuple):
     """The entries of a scope that a write invalidates: those with one of these tags, or all without tags."""
 
     scope: str
@@ -81,7 +80,7 @@ class _Writer:
         state = switch.state()
         self._id = secrets.token_hex(8)
         self._changes = tuple(
-            replace(change, scope=keys.scope_in_epoch(change.scope, state.epoch)) for change in changes
+            change._replace(scope=keys.scope_in_epoch(change.scope, state.epoch)) for change in changes
         )
         self._off = state if state.can_be_prolonged(time.time()) else None
 

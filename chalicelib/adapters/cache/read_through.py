@@ -21,8 +21,7 @@ import time
 import zlib
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
-from typing import Any, Generic
+from typing import Any, Generic, NamedTuple
 
 from chalicelib.adapters.cache import client as connection
 from chalicelib.adapters.cache import keys, switch
@@ -73,13 +72,11 @@ return 1
 cache_status: ContextVar[str] = ContextVar("cache_status", default=BYPASS)
 
 
-@dataclass(frozen=True)
-class _Hit(Generic[Value]):
+class _Hit(NamedTuple, Generic[Value]):
     value: Value | None
 
 
-@dataclass(frozen=True)
-class _Lease:
+class _Lease(NamedTuple):
     """The right to fill an entry, under a generation: its token and sequence."""
 
     generation: bytes
@@ -117,7 +114,7 @@ def _in_epoch(entry: Entry[Value]) -> Entry[Value] | None:
     except Exception as error:  # the database is ill: the load has its own retries
         connection.log_failure("The state of the cache is unknown", error)
         return None
-    return None if state.is_off(time.time()) else replace(entry, scope=keys.scope_in_epoch(entry.scope, state.epoch))
+    return None if state.is_off(time.time()) else entry._replace(scope=keys.scope_in_epoch(entry.scope, state.epoch))
 
 
 def _lookup_or_lease(entry: Entry[Value]) -> _Hit[Value] | _Lease | None:

@@ -9,8 +9,7 @@ By the wall clock, which AWS keeps in step: a monotonic one may stand still whil
 """
 
 import time
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from pynamodb.exceptions import VerboseClientError
 
@@ -27,8 +26,7 @@ _MARGIN_SECONDS = 0.5  # of clocks that differ, and of steps between reading a c
 _TABLE, _ID = "cache-state", "valkey"
 
 
-@dataclass(frozen=True)
-class State:
+class State(NamedTuple):
     """The row. Times are in Unix seconds."""
 
     epoch: int = 0
@@ -76,7 +74,7 @@ def turn_off() -> State:
     while True:
         now, old = time.time(), _read()
         if old.can_be_prolonged(now):
-            new = replace(old, off_until=now + OFF_SECONDS)
+            new = old._replace(off_until=now + OFF_SECONDS)
         else:
             new = State(old.epoch + 1, off_since=now, off_until=now + OFF_SECONDS)
         if _write(old, new):
@@ -96,7 +94,7 @@ def _read() -> State:
 
 def _write(old: State, new: State) -> bool:
     """Replace the row, and return False if another process has."""
-    numbers = {name: {"N": repr(value)} for name, value in vars(new).items()}
+    numbers = {name: {"N": repr(value)} for name, value in new._asdict().items()}
     try:
         _call(
             "PutItem",

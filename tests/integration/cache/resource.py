@@ -4,7 +4,6 @@ import itertools
 import threading
 import time
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from typing import Any
 
 from chalicelib.adapters.cache import invalidation, keys, read_through, switch
@@ -33,7 +32,7 @@ class Resource:
     @property
     def entry_in_epoch(self) -> Entry[int]:
         """The entry with the keys of the current epoch."""
-        return replace(self.entry, scope=self.current_scope)
+        return self.entry._replace(scope=self.current_scope)
 
     def load(self) -> int:
         with self._lock:

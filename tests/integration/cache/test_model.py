@@ -6,7 +6,6 @@ the time before, whatever the cache restores.
 """
 
 import itertools
-from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -70,7 +69,7 @@ class Protocol(RuleBasedStateMachine):
     @property
     def entry(self) -> Entry[int]:
         """The entry with the keys of the current epoch."""
-        return replace(self.resource.entry, scope=self.scope)
+        return self.resource.entry._replace(scope=self.scope)
 
     @property
     def scope(self) -> str:

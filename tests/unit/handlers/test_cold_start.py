@@ -49,7 +49,6 @@ STARTS = {
         DATABASE | PYDANTIC | {"jwt"},
         PACKAGES | {"models", "schemas", "security", "services", "web"},
         API_MODULES | {"api", "authorizer"},
-        costly={"difflib"},
         clients=["dynamodb", "secretsmanager"],
     ),
     "chalicelib.handlers.authorizer": Start(
@@ -78,7 +77,6 @@ STARTS = {
         DATABASE,
         PACKAGES | {"models", "security", "services"},
         {"workers", "workers.daily_report"},
-        costly={"difflib"},
     ),
     "chalicelib.handlers.workers.cleanup": Start(
         DATABASE,

@@ -14,6 +14,7 @@ from typing import Any
 import botocore.session
 import cfnlint.decode.cfn_yaml
 import pytest
+from botocore.model import ServiceModel
 from botocore.regions import EndpointResolver
 from botocore.waiter import SingleWaiterConfig
 from chalice.awsclient import TypedAWSClient
@@ -156,6 +157,22 @@ def test_endpoints_of_the_services_are_those_of_botocore(built: Path) -> None:
             assert packaged.construct_endpoint(prefix, region) == endpoint, (prefix, region)
     # Each process reads this file before it creates a client.
     assert zipfile.ZipFile(built).getinfo(name).file_size < 50_000
+
+
+@pytest.mark.parametrize("service", packager.AWS_SERVICES)
+def test_descriptions_of_the_services_are_those_of_botocore_without_documentation(built: Path, service: str) -> None:
+    original = botocore.session.get_session().get_service_model(service)
+    name = f"botocore/data/{service}/{original.api_version}/service-2.json"
+    text = zipfile.ZipFile(built).read(name).decode()
+    packaged = ServiceModel(json.loads(text), service)
+
+    assert packaged.metadata == original.metadata
+    assert packaged.operation_names == original.operation_names
+    assert packaged.shape_names == original.shape_names
+    for shape in map(packaged.shape_for, packaged.shape_names):
+        members = getattr(original.shape_for(shape.name), "members", {})
+        assert getattr(shape, "members", {}).keys() == members.keys(), shape.name
+    assert '"documentation": "' not in text
 
 
 def test_package_has_bytecode_and_nothing_unneeded(built: Path) -> None:

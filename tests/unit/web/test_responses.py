@@ -179,8 +179,8 @@ def test_unexpected_error_is_not_described() -> None:
     assert (body["status"], body["detail"], body["instance"]) == (500, "Internal server error.", "/api/v1/x")
 
 
-class Names(PageRead[Body]):
-    pass
+class Names(PageRead):
+    results: list[Body]
 
 
 def test_page_links_its_neighbours(aws: None) -> None:
