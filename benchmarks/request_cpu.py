@@ -10,8 +10,10 @@ import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
+import botocore.session
 from chalice.app import Chalice
 
 from app import app
@@ -58,6 +60,11 @@ def report() -> str:
         rows.append(_row(case, statistics.median(measured[case.name]), sums, median_ratio(measured[case.name], sums)))
     columns = ["Request", "CPU ms", "floor", "floor ms", "ratio", "target", "met"]
     return markdown_table(columns, rows)
+
+
+def fixture_cases() -> list[Case]:
+    """Return the requests, with the rows that they read and the entries of the cache created."""
+    return _floors_and_cases(_Fixture())[1]
 
 
 def _row(case: Case, milliseconds: float, floors: list[float], ratio: float) -> list[str]:
@@ -146,12 +153,18 @@ def _password_hash(username: str) -> str:
     return str(user.password_hash)
 
 
+@cache
+def _botocore_client() -> Any:
+    """Return a client with the settings of the application's and the parser of botocore, on a session of its own."""
+    return botocore.session.get_session().create_client("dynamodb", config=connection().client.meta.config)
+
+
 def _replay(request: Callable[[], Any]) -> Callable[[], None]:
     """Return a function that repeats a request's calls to DynamoDB."""
     with recorded_calls() as recorded:
         request()
     calls = [call for call in recorded if not is_cache_state(call)]
-    make_call = connection().client._make_api_call
+    make_call = _botocore_client()._make_api_call
 
     def replay() -> None:
         for name, parameters in calls:
@@ -167,7 +180,7 @@ def _replay_create(request: Callable[[], Any]) -> Callable[[], object]:
         course_id = json.loads(request()["body"])["id"]
     [parameters] = [parameters for name, parameters in recorded if name == "TransactWriteItems"]
     template = json.dumps(parameters | {"ClientRequestToken": "TOKEN"})
-    make_call = connection().client._make_api_call
+    make_call = _botocore_client()._make_api_call
 
     def prepared() -> dict[str, Any]:
         new_id = ids.new_id()

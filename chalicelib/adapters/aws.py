@@ -1,4 +1,4 @@
-"""AWS clients: one session per process, short timeouts, few retries.
+"""AWS clients: one session per process, short timeouts, few retries, fast parsing of DynamoDB's items.
 
 By botocore and not boto3: the client is the same, and no cold start pays for boto3's import.
 """
@@ -8,12 +8,29 @@ from typing import Any
 
 import botocore.session
 from botocore.config import Config
+from botocore.parsers import JSONParser, ResponseParserFactory
 
 from chalicelib.core.config import PROJECT
 
 CONNECT_TIMEOUT_SECONDS = 2
 READ_TIMEOUT_SECONDS = 5
 MAX_ATTEMPTS = 3
+
+
+class _JsonParser(JSONParser):  # type: ignore[misc]
+    """A parser that returns the items of DynamoDB as they are in its JSON, instead of copying each attribute.
+
+    botocore looks for each of ten types in each attribute: half of the CPU time of a call that reads 20 courses. Its
+    result is different for binary values only, and no table has any.
+    """
+
+    def _handle_map(self, shape: Any, value: Any) -> Any:
+        return value if shape.value.name == "AttributeValue" else super()._handle_map(shape, value)
+
+
+class _ParserFactory(ResponseParserFactory):  # type: ignore[misc]
+    def create_parser(self, protocol_name: str) -> Any:
+        return _JsonParser(**self._defaults) if protocol_name == "json" else super().create_parser(protocol_name)
 
 
 @cache
@@ -25,6 +42,7 @@ def session() -> botocore.session.Session:
     """
     shared = botocore.session.get_session()
     shared.set_default_client_config(Config(user_agent=PROJECT))
+    shared.register_component("response_parser_factory", _ParserFactory())
     return shared
 
 

@@ -49,6 +49,9 @@ event_log = StructuredLogger("app.event")
 audit_log = StructuredLogger("app.audit")  # of authentication; the field `event` names what happened (ASVS 5.0 16.3.1)
 
 
+_encode = json.JSONEncoder(default=str).encode
+
+
 class JsonFormatter(logging.Formatter):
     """Formats a record as JSON: timestamp, level, logger, message, request_id, extra and stack_trace."""
 
@@ -65,7 +68,7 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["stack_trace"] = self.formatException(record.exc_info)
         line |= getattr(record, "embedded_metrics", {})  # CloudWatch reads them at the top level only
-        return json.dumps(line, default=str)
+        return _encode(line)
 
 
 class HandledError(Exception):
@@ -95,4 +98,7 @@ def configure(stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
+    # No line has the place of its call, nor thread and process: https://docs.python.org/3/howto/logging.html#optimization
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.getLogger("app").setLevel(logging.INFO)

@@ -1,10 +1,11 @@
 """Access and refresh tokens: JWTs (RFC 7519), issued and verified by the rules of RFC 8725."""
 
+import base64
+import json
 import re
 import time
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from chalicelib.core.config import PROJECT, settings
 from chalicelib.core.roles import Role
@@ -32,8 +33,7 @@ class InvalidToken(Exception):
     """The token is malformed, expired, of another type or stage, or was not signed by a trusted key."""
 
 
-@dataclass(frozen=True)
-class Claims:
+class Claims(NamedTuple):
     """The claims of a valid token."""
 
     user_id: str
@@ -79,7 +79,7 @@ def verify(token: str, token_type: TokenType) -> Claims:
     try:
         claims = jwt.decode(
             token,
-            _resolve_key(jwt.get_unverified_header(token)),
+            _resolve_key(_key_id(token)),
             algorithms=[_ALGORITHM],
             issuer=PROJECT,
             audience=_audience(),
@@ -125,9 +125,21 @@ def _jwt() -> Any:
     return jwt
 
 
-def _resolve_key(header: dict[str, Any]) -> str:
-    kid = header.get("kid")
-    key = signing_keys().verification_keys(time.time()).get(kid) if isinstance(kid, str) else None
+def _key_id(token: str) -> object:
+    """Return the key ID in the header of a token. PyJWT would decode the whole token to read it, and again to verify.
+
+    Raises:
+        InvalidToken: The header is malformed.
+    """
+    try:
+        header = json.loads(base64.urlsafe_b64decode(token.partition(".")[0] + "=="))
+    except (ValueError, RecursionError) as error:
+        raise InvalidToken("malformed header") from error
+    return header.get("kid") if isinstance(header, dict) else None
+
+
+def _resolve_key(key_id: object) -> str:
+    key = signing_keys().verification_keys(time.time()).get(key_id) if isinstance(key_id, str) else None
     if key is None:
         raise InvalidToken("unknown key ID")
     return key

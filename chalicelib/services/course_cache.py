@@ -3,6 +3,8 @@
 Every write of a course or lesson runs inside `invalidating` or `invalidating_lessons`.
 """
 
+from __future__ import annotations  # those of inner functions would be evaluated at each call
+
 import hashlib
 import json
 from collections.abc import Callable, Sequence

@@ -1,5 +1,7 @@
 """Courses: who may view and edit them, and what changes do."""
 
+from __future__ import annotations  # those of inner functions would be evaluated at each call
+
 from collections.abc import Mapping
 from datetime import datetime
 from functools import partial

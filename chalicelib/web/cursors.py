@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 import time
+from functools import lru_cache
 
 from chalicelib.core.errors import InvalidInput
 from chalicelib.core.pagination import Cursor
@@ -42,6 +43,10 @@ def decode(text: str, scope: str) -> Cursor:
 
 
 def _mac(key: str, payload: bytes, scope: str) -> bytes:
-    # A derived key, so that nothing that is signed as a cursor is valid as a token.
-    derived_key = hmac.digest(key.encode(), b"eduflow cursor", hashlib.sha256)
-    return hmac.digest(derived_key, scope.encode() + b"\0" + payload, hashlib.sha256)[:_MAC_BYTES]
+    return hmac.digest(_derived_key(key), scope.encode() + b"\0" + payload, hashlib.sha256)[:_MAC_BYTES]
+
+
+@lru_cache(maxsize=4)
+def _derived_key(key: str) -> bytes:
+    """Return another key, so that nothing that is signed as a cursor is valid as a token."""
+    return hmac.digest(key.encode(), b"eduflow cursor", hashlib.sha256)

@@ -98,5 +98,5 @@ def test_refused_token_is_logged_under_the_id_of_the_invocation(
         authorizer(event, SimpleNamespace(aws_request_id="invocation"))
 
     [line] = [record for record in caplog.records if record.name == "app.audit"]
-    assert line.__dict__["extra"] == {"event": "token.refused", "reason": "Invalid header padding", "type": "access"}
+    assert line.__dict__["extra"] == {"event": "token.refused", "reason": "malformed header", "type": "access"}
     assert logs.request_id.get() == "invocation"

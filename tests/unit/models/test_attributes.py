@@ -48,6 +48,18 @@ def test_indexes_are_known_when_another_model_of_the_table_is_first(
     assert query() == []
 
 
+@pytest.mark.parametrize("table", base.Table.__subclasses__(), ids=lambda table: table.__name__)
+def test_rows_are_read_as_by_pynamodb(table: type[base.Table]) -> None:
+    """With all attributes, with half of them, and with none."""
+    examples = {"S": "7", "N": "7", "BOOL": True, "SS": ["a", "b"]}
+    attributes = [*table.get_attributes().values()]
+    for chosen in (attributes, attributes[::2], attributes[1::2], []):
+        item = {attribute.attr_name: {attribute.attr_type: examples[attribute.attr_type]} for attribute in chosen}
+        item["unknown"] = {"S": "of a later release"}
+
+        assert table.from_raw_data(item).attribute_values == table._instantiate(item).attribute_values
+
+
 def course_with_all_attributes() -> Course:
     values: dict[str, Any] = {}
     for number, (name, attribute) in enumerate(Course.get_attributes().items(), start=1):

@@ -1,3 +1,4 @@
+import base64
 import time
 from typing import Any
 
@@ -118,7 +119,7 @@ def test_token_of_4096_characters_at_most_is_parsed(monkeypatch: pytest.MonkeyPa
         parsed.append(len(token))
         raise jwt.InvalidTokenError
 
-    monkeypatch.setattr(jwt, "get_unverified_header", parse)
+    monkeypatch.setattr(tokens, "_key_id", parse)
     for length in (4096, 4097, 10**6):
         with pytest.raises(tokens.InvalidToken):
             tokens.verify("a.b." + "c" * (length - 4), tokens.TokenType.ACCESS)
@@ -128,9 +129,16 @@ def test_token_of_4096_characters_at_most_is_parsed(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("token", ["a.b", "a.b.c.d", "a.b.c=", "a.b.c\n", " a.b.c", "a..c", "é.b.c"])
 def test_other_spelling_of_a_token_is_not_parsed(monkeypatch: pytest.MonkeyPatch, token: str) -> None:
-    monkeypatch.setattr(jwt, "get_unverified_header", None)
+    monkeypatch.setattr(tokens, "_key_id", None)
 
     assert reason(token) == "malformed token"
+
+
+@pytest.mark.parametrize("header", [b"x", b"[]", b"7", b"{", b"[" * 2000, b'{"kid": ["x"]}', b"\xff\xfe"])
+def test_token_with_a_malformed_header_is_rejected(aws: None, header: bytes) -> None:
+    encoded = base64.urlsafe_b64encode(header).decode().rstrip("=")
+
+    assert reason(f"{encoded}.b.c") in ("malformed header", "unknown key ID")
 
 
 def test_token_names_its_stage_and_key(aws: None) -> None:
