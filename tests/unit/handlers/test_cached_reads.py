@@ -313,7 +313,7 @@ def pages_of(read: Callable[..., Page[Any]], limit: int = 2, served: Counter[str
         page = read(request=PageRequest(limit, cursor))
         if served is not None:
             served[read_through.cache_status.get()] += 1
-        yield page
+        yield page._replace(read_up_to=None)  # of loaded pages only
         backward = backward or page.next_cursor is None
         cursor = page.previous_cursor if backward else page.next_cursor
         if cursor is None:

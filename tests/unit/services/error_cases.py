@@ -7,6 +7,7 @@ from unittest.mock import Mock
 
 import pytest
 
+from chalicelib.core import clock
 from chalicelib.core.caller import Caller
 from chalicelib.core.errors import (
     DomainError,
@@ -30,7 +31,16 @@ LESSON_ID = ID + "1" * 8
 PASSWORD = "sphinx of black quartz"
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 USER = User(STUDENT.id, username="student", email="student@example.org", role="student", auth_version=1)
-COURSE = Course(ID, owner_id=OWNER.id, is_published=True, version=3, title="Title", description="")
+COURSE = Course(
+    ID,
+    owner_id=OWNER.id,
+    is_published=True,
+    version=3,
+    title="Title",
+    description="",
+    price_cents=0,
+    created_at=clock.format_timestamp(NOW),
+)
 LESSON = Lesson(ID, "1" * 8, version=3, title="Title")
 
 Replacements = dict[tuple[Any, str], Any]
