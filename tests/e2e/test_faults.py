@@ -18,15 +18,18 @@ def _run(*arguments: str) -> None:
 
 @pytest.mark.timeout(900)
 def test_faults_lose_and_double_nothing() -> None:
-    """Workers are killed, services reject calls or do not respond, and DynamoDB throttles.
+    """Workers are killed, services reject calls or are down, DynamoDB throttles, indexes lag, and chains are cut.
 
     Two runs at once, because each starts a stack of its own and mostly waits: for messages that return, and for leases.
     """
-    workers = ["emails.killed", "emails.poison", "emails.sqs_refuses", "reports.killed"]
+    workers = ["emails.killed", "emails.poison", "emails.outage", "emails.indexes_lag", "reports.killed"]
     workers += [f"account_emails.{fault}" for fault in ("ses_is_mute", "sqs_refuses", "poison")]
+    workers += ["deletions.indexes_lag", "deletions.chain_cut"]
     requests = ["places.killed", "places.conflicts", "opening"]  # first: they wait until the queues are empty
     requests += ["idempotency.killed", "idempotency.every_third_response_lost"]
-    requests += [f"api.{fault}" for fault in ("reads_throttled", "writes_throttled", "every_third_response_lost")]
+    requests += [
+        f"api.{fault}" for fault in ("reads_throttled", "writes_throttled", "indexes_lag", "every_third_response_lost")
+    ]
     with ThreadPoolExecutor(2) as pool:
         runs = [pool.submit(_run, *faults, "--short") for faults in (workers, requests)]
     for run in runs:

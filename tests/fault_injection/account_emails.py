@@ -7,26 +7,35 @@ import re
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
-from unittest.mock import patch
 
 import requests
 
+from chalicelib.core.retry_policy import VISIBILITY_TIMEOUT_SECONDS
 from tests.fault_injection.email_faults import (
+    LAG_HOURS,
     LONGEST,
+    MAX_HOURS,
+    OUTAGE_HOURS,
     RECORD,
     SEND,
     Kills,
     count_refused_records,
     count_unrecorded_kills,
-    deliver_thrice,
     on_send,
-    refuse_database,
     refuse_half,
 )
 from tests.fault_injection.proxy import Call, Fault
-from tests.fault_injection.school import EMAILS, WORKER_SECONDS, School, every, in_parallel, joins
+from tests.fault_injection.rules import (
+    always,
+    every,
+    indexes_lag,
+    is_message,
+    of_services,
+    ses_and_sqs_down,
+    some,
+)
+from tests.fault_injection.school import EMAILS, WORKER_SECONDS, School, in_parallel, joins
 
 _LINK = re.compile(r"#(reset|verify)=(\w{16})(\w{26})\b")
 _KINDS = {"reset": "password_reset", "verify": "verification"}  # of emails, by the links that they have
@@ -81,7 +90,7 @@ class AccountEmails:
 
     def thrice(self) -> Row:
         """Each message is delivered three times."""
-        self.school.front.rule = deliver_thrice
+        self.school.front.rule = always(Fault.THRICE, is_message)
         return self._request_and_count("every message three times")
 
     def killed(self) -> Row:
@@ -127,7 +136,7 @@ class AccountEmails:
 
     def dynamodb_fails(self) -> Row:
         """DynamoDB rejects a fifth of the worker's calls."""
-        self.school.aws.rule = refuse_database(5)
+        self.school.aws.rule = some(5, of_services("dynamodb"), Fault.REFUSED)
         self.school.again_after(EMAILS, WORKER_SECONDS + 3)  # an email whose record was refused is sent again then
         row = self._request_and_count("DynamoDB fails for a fifth")
         row.window += count_refused_records(self.school.aws.met)
@@ -135,18 +144,49 @@ class AccountEmails:
 
     def sqs_refuses(self) -> Row:
         """SQS rejects half of the messages; the users retry, and two concurrent cleanups requeue the rest."""
-        from chalicelib.core import clock
-
         self.school.front.rule = refuse_half
-        # As long ago as the cleanup looks.
-        requested_at = clock.format_timestamp(clock.now() - timedelta(hours=1))
-        with patch.object(clock, "timestamp", return_value=requested_at):
-            self._request()
+        self._request()
         self.school.comes_to_rest(EMAILS, LONGEST)
         self.school.works_well()
+        self.school.clock.advance(hours=1)  # as long ago as the cleanup looks
         cleanups = in_parallel(lambda _: self.school.invoke("cleanup"), range(2))
         assert any(one["AccountEmailsRequeued"] for one in cleanups), cleanups
         return self._count("SQS refuses half, two cleanups at once")
+
+    def outage(self) -> Row:
+        """SES is down, and then SQS as well; the cleanup runs each hour of the outage and afterwards.
+
+        Those who request a new password during the outage of SQS get 429, and have to retry after it.
+        """
+        early, late = self.users[: self.number // 8], self.users[self.number // 8 :]
+        self.school.aws.rule = always(Fault.UNREACHABLE, of_services("ses"))
+        self._change_addresses(early)
+        self._request_resets(early)
+        self.school.comes_to_rest(EMAILS, LONGEST)  # each message is delivered five times
+        self.school.aws.rule = self.school.front.rule = ses_and_sqs_down
+        self._change_addresses(late)
+        for _ in range(OUTAGE_HOURS):
+            self.school.clean_up_an_hour_later()
+        assert not self._mails()
+        self.school.works_well()
+        self.school.again_after(EMAILS, VISIBILITY_TIMEOUT_SECONDS)  # all may have to wait for a free worker at once
+        self._request_resets(late)
+        for _ in range(MAX_HOURS):
+            self.school.clean_up_an_hour_later()
+        return self._count(f"SES and SQS down for {OUTAGE_HOURS} hours")
+
+    def indexes_lag(self) -> Row:
+        """SQS rejects half of the messages, and the index of pending emails lags by more than an hour."""
+        self.school.lag(hours=LAG_HOURS)
+        self.school.aws.rule = indexes_lag
+        self.school.front.rule = refuse_half
+        self._request()
+        self.school.comes_to_rest(EMAILS, LONGEST)
+        self.school.front.rule = indexes_lag
+        for _ in range(2 * MAX_HOURS):
+            self.school.clean_up_an_hour_later()
+            self.school.comes_to_rest(EMAILS, LONGEST)
+        return self._count("SQS refuses half, indexes lag by 72 minutes")
 
     def _with_ses(self, name: str, fault_for: Callable[[str], Fault | None]) -> Row:
         self.school.aws.rule = on_send(fault_for)
@@ -158,10 +198,16 @@ class AccountEmails:
 
     def _request(self) -> None:
         """Let each user change their address, then request a new password: a change voids the links sent before."""
+        self._change_addresses(self.users)
+        self._request_resets(self.users)
+
+    def _change_addresses(self, changing: list[Any]) -> None:
         from chalicelib.services import users
 
-        in_parallel(lambda user: users.apply_changes(user.id, {"email": _new_address(user)}), self.users)
-        self.throttled = sum(in_parallel(_request_reset, self.users))
+        in_parallel(lambda user: users.apply_changes(user.id, {"email": _new_address(user)}), changing)
+
+    def _request_resets(self, requesting: list[Any]) -> None:
+        self.throttled += sum(in_parallel(_request_reset, requesting))
         # A slow SQS may have accepted the message of a request that was repeated.
         self.unheard = self.throttled - sum(_is_refused_reset(call, fault) for call, fault in self.school.front.met)
 
@@ -231,7 +277,10 @@ class AccountEmails:
         return {(email["user"], email["kind"]) for email in emails if email["error"] == "MessageRejected"}
 
 
-FAULTS = ["none", "thrice", "killed", "ses_fails", "ses_is_mute", "poison", "dynamodb_fails", "sqs_refuses"]
+FAULTS = [
+    "none", "thrice", "killed", "ses_fails", "ses_is_mute", "poison", "dynamodb_fails", "sqs_refuses", "outage",
+    "indexes_lag",
+]  # fmt: skip
 
 
 def run(school: School, number: int, fault: str) -> list[Row]:

@@ -8,8 +8,20 @@ from requests import Response
 
 from infra.local_stage import DEMO_PASSWORD
 from tests.clients import PASSWORD, Actor, log_in, register, unique
-from tests.fault_injection.proxy import Call, Fault, Rule
-from tests.fault_injection.school import School, every, in_parallel
+from tests.fault_injection.proxy import Fault, Rule
+from tests.fault_injection.rules import (
+    READS,
+    WRITES,
+    always,
+    calls,
+    healthy,
+    indexes_lag,
+    of_indexes,
+    of_services,
+    of_table,
+    some,
+)
+from tests.fault_injection.school import School, in_parallel
 
 MAX_SECONDS = 5  # a request waits for less than 3; a busy machine adds to its calls
 
@@ -40,41 +52,25 @@ class Operation:
     effects: Callable[[int], int] = field(default=lambda number: -1)
 
 
-def _calls(*operations: str) -> Callable[[Call], bool]:
-    return lambda call: call.operation in operations
-
-
-_READS = ("GetItem", "Query", "BatchGetItem")
-_WRITES = ("PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems")
-
-
-def _always(fault: Fault, selected: Callable[[Call], bool]) -> Rule:
-    return lambda call: fault if call.table != "cache-state" and selected(call) else None
-
-
-def _sometimes(fault: Fault, number: int, selected: Callable[[Call], bool]) -> Rule:
-    due = every(number)
-    return lambda call: fault if selected(call) and next(due) else None
-
-
 SUCCESS, BUSY, ERROR = "success", "429", "5xx"
 # What each fault does, and which responses are right under it.
 FAULT_RULES: dict[str, tuple[Callable[[], Rule], set[str]]] = {
-    "none": (lambda: lambda call: None, {SUCCESS}),
-    "reads_throttled": (lambda: _always(Fault.TABLE_THROTTLED, _calls(*_READS)), {SUCCESS, BUSY}),
-    "writes_throttled": (lambda: _always(Fault.TABLE_THROTTLED, _calls(*_WRITES)), {SUCCESS, BUSY}),
-    "every_second_call_throttled": (lambda: _sometimes(Fault.TABLE_THROTTLED, 2, _calls(*_READS, *_WRITES)), {SUCCESS}),
-    "index_throttled": (
-        lambda: _always(Fault.TABLE_THROTTLED, lambda call: "IndexName" in call.body),
-        {SUCCESS, BUSY},
-    ),
-    "conflicts": (lambda: _sometimes(Fault.CONFLICT, 2, _calls(*_WRITES)), {SUCCESS}),
-    "lasting_conflicts": (lambda: _always(Fault.CONFLICT, _calls(*_WRITES)), {SUCCESS, BUSY}),
-    "writes_repeated": (lambda: _always(Fault.THRICE, _calls("TransactWriteItems")), {SUCCESS}),
-    "every_third_response_lost": (lambda: _sometimes(Fault.LOST, 3, _calls(*_READS, *_WRITES)), {SUCCESS, ERROR}),
-    "half_of_the_responses_lost": (lambda: _sometimes(Fault.LOST, 2, _calls(*_READS, *_WRITES)), {SUCCESS, ERROR}),
-    "every_third_call_fails": (lambda: _sometimes(Fault.REFUSED, 3, _calls(*_READS, *_WRITES)), {SUCCESS}),
-    "sqs_down": (lambda: _always(Fault.REFUSED, _calls("SendMessage", "GetQueueUrl")), {SUCCESS}),
+    "none": (lambda: healthy, {SUCCESS}),
+    "reads_throttled": (lambda: always(Fault.TABLE_THROTTLED, calls(*READS)), {SUCCESS, BUSY}),
+    "writes_throttled": (lambda: always(Fault.TABLE_THROTTLED, calls(*WRITES)), {SUCCESS, BUSY}),
+    "every_second_call_throttled": (lambda: some(2, calls(*READS, *WRITES), Fault.TABLE_THROTTLED), {SUCCESS}),
+    "users_throttled": (lambda: always(Fault.PART_THROTTLED, of_table("users")), {SUCCESS, BUSY}),
+    "enrollments_throttled": (lambda: always(Fault.PART_THROTTLED, of_table("enrollments")), {SUCCESS, BUSY}),
+    "index_throttled": (lambda: always(Fault.TABLE_THROTTLED, of_indexes()), {SUCCESS, BUSY}),
+    "indexes_lag": (lambda: indexes_lag, {SUCCESS}),
+    "conflicts": (lambda: some(2, calls(*WRITES), Fault.CONFLICT), {SUCCESS}),
+    "lasting_conflicts": (lambda: always(Fault.CONFLICT, calls(*WRITES)), {SUCCESS, BUSY}),
+    "writes_repeated": (lambda: always(Fault.THRICE, calls("TransactWriteItems")), {SUCCESS}),
+    "every_third_response_lost": (lambda: some(3, calls(*READS, *WRITES), Fault.LOST), {SUCCESS, ERROR}),
+    "half_of_the_responses_lost": (lambda: some(2, calls(*READS, *WRITES), Fault.LOST), {SUCCESS, ERROR}),
+    "every_third_call_fails": (lambda: some(3, calls(*READS, *WRITES), Fault.REFUSED), {SUCCESS}),
+    "sqs_fails": (lambda: always(Fault.REFUSED, of_services("sqs")), {SUCCESS}),
+    "sqs_down": (lambda: always(Fault.UNREACHABLE, of_services("sqs")), {SUCCESS}),
 }
 FAULTS = [*FAULT_RULES]
 
@@ -83,6 +79,8 @@ def run(school: School, number: int, fault: str) -> list[Row]:
     """Run all operations under one fault."""
     school.works_well()
     school.lead("api_handler")
+    if fault == "indexes_lag":
+        school.lag(hours=1)
     rule, allowed = FAULT_RULES[fault]
     rows = []
     for operation in _operations(school, number):

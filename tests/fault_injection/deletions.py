@@ -4,10 +4,21 @@ from dataclasses import dataclass
 from threading import Event, Thread
 from typing import Any
 
+from chalicelib.core.retry_policy import CASCADE_DELAY_SECONDS, VISIBILITY_TIMEOUT_SECONDS
 from tests.fault_injection.proxy import Call, Fault
-from tests.fault_injection.school import DELETIONS, School, course, every, in_parallel, joins, teacher
+from tests.fault_injection.rules import (
+    LoopDetection,
+    always,
+    calls,
+    every,
+    indexes_lag,
+    is_message,
+    some,
+)
+from tests.fault_injection.school import DELETIONS, EMAILS, School, course, in_parallel, joins, teacher
 
 LONGEST = 1500
+_MAX_CLEANUPS = 30
 
 
 @dataclass
@@ -26,6 +37,7 @@ class Row:
     miscounted: int
     """The number of deletions that the ledger does not have exactly once."""
     dead: int
+    injected: int
 
     @property
     def is_good(self) -> bool:
@@ -45,12 +57,12 @@ class Deletions:
 
     def thrice(self) -> Row:
         """The message is delivered three times at once."""
-        self.school.front.rule = lambda call: Fault.THRICE if call.operation == "SendMessage" else None
+        self.school.front.rule = always(Fault.THRICE, is_message)
         return self._delete_course("message three times")
 
     def killed(self) -> Row:
         """The worker is killed around its transactions."""
-        due = every(40 if self.number > 4000 else 6)
+        due = every(40 if self.number > 4000 else 2)
         kinds = every(2)
 
         def rule(call: Call) -> Fault | None:
@@ -59,34 +71,59 @@ class Deletions:
             return Fault.KILLED_AFTER if next(kinds) else Fault.KILLED_BEFORE
 
         self.school.aws.rule = rule
-        # Killed five times, the message is a dead letter; the cleanup requeues it, and no dependent is left.
+        # Killed five times, the message is a dead letter; the cleanup sends another one, and no dependent is left.
         return self._delete_course("worker killed up to 12 times", sweeps=True)
 
     def lost(self) -> Row:
         """SQS rejects the message, and the cleanup requeues it."""
-        self.school.front.rule = lambda call: Fault.REJECTED if call.operation == "SendMessage" else None
+        self.school.front.rule = always(Fault.REJECTED, is_message)
         return self._delete_course("message refused", sweeps=True)
+
+    def indexes_lag(self) -> Row:
+        """Each message comes three times, and the index by course lags: by longer than the worker waits.
+
+        So the worker misses the enrollments of the last half hour, and finds those that it has deleted.
+        """
+        self.school.lag(hours=0.5)
+        self.school.aws.rule = indexes_lag
+        self.school.front.rule = always(Fault.THRICE, is_message)
+        return self._delete_course("message three times, indexes lag by 30 minutes", sweeps=True, pause_hours=0.6)
+
+    def chain_cut(self) -> Row:
+        """The worker's time suffices for few transactions, and Lambda ends each chain of its messages: it is a loop."""
+        is_short = self.number < 4000
+        loops = LoopDetection(2) if is_short else LoopDetection()
+        seconds = 45 if is_short else 5  # of one transaction, on the clock: the worker has 60, less 20 to end
+
+        def rule(call: Call) -> Fault | None:
+            if call.operation == "TransactWriteItems":
+                self.school.clock.advance(hours=seconds / 3600)
+            return loops(call)
+
+        self.school.aws.rule = rule
+        row = self._delete_course("chain of messages cut", sweeps=True)
+        assert row.injected, "no chain was long enough"
+        return row
 
     def user(self) -> Row:
         """A student with many enrollments is deleted, and the worker is killed repeatedly."""
         from chalicelib.models.enrollments import Enrollment
         from chalicelib.services import users
 
-        due = every(3)
-        self.school.aws.rule = lambda call: (
-            Fault.KILLED_AFTER if call.operation == "TransactWriteItems" and next(due) else None
-        )
+        self.school.aws.rule = some(3 if self.number > 100 else 2, calls("TransactWriteItems"), Fault.KILLED_AFTER)
         [student] = joins(1)
         number = min(self.number, 300)
         _enroll_at_once([(student.id, _no_course(n)) for n in range(number)])
         users.erase(student.id)
         self.school.comes_to_rest(DELETIONS, LONGEST)
+        injected = len(self.school.aws.met)
         self.school.works_well()
         self._sweep("users")
         left = sum(1 for _ in Enrollment.query(student.id, consistent_read=True))
-        return Row("user erased, worker killed", number, 0, left, 0, self._miscounted(student.id, number), 0)
+        miscounted = self._miscounted(student.id, number)
+        return Row("user erased, worker killed", number, 0, left, 0, miscounted, self._dead(), injected)
 
-    def _delete_course(self, fault: str, sweeps: bool = False) -> Row:
+    def _delete_course(self, fault: str, sweeps: bool = False, pause_hours: float = 0) -> Row:
         from chalicelib.models.enrollments import Enrollment
         from chalicelib.models.lessons import Lesson
         from chalicelib.services import courses, lessons
@@ -96,43 +133,39 @@ class Deletions:
         for number in range(30):
             fields = {"title": "x", "content": "", "duration_min": 0, "order_index": number}
             lessons.create(owner, doomed.id, fields)
-        students = joins(40)
-        _enroll_at_once([(_no_student(number), doomed.id) for number in range(self.number)])
+        students = joins(40 if self.number > 100 else 10)
+        pairs = [(_no_student(number), doomed.id) for number in range(self.number)]
+        _enroll_at_once(pairs[: self.number // 2])
+        self.school.clock.advance(pause_hours)
+        _enroll_at_once(pairs[self.number // 2 :])
         concurrent = _Concurrent(students, kept.id)
         courses.delete(owner, doomed.id, None)
         self.school.comes_to_rest(DELETIONS, LONGEST)
-        self.school.works_well()
+        enrolled = concurrent.end()
+        self.school.comes_to_rest(EMAILS, LONGEST)
         if sweeps:
             self._sweep("courses")
-        enrolled = concurrent.end()
+        injected = len(self.school.aws.met) + len(self.school.front.met)
+        self.school.works_well()
         left = sum(1 for _ in Enrollment.all_of_course(doomed.id))
         left += sum(1 for _ in Lesson.query(doomed.id, consistent_read=True))
         missing = enrolled - sum(1 for _ in Enrollment.all_of_course(kept.id))
         dead = self._dead()
-        return Row(fault, self.number + 30, enrolled, left, missing, self._miscounted(doomed.id, self.number), dead)
+        miscounted = self._miscounted(doomed.id, self.number)
+        return Row(fault, self.number + 30, enrolled, left, missing, miscounted, dead, injected)
 
     def _sweep(self, table: str) -> None:
-        """Run the cleanup until it finds no tombstone; the tombstones are dated to yesterday."""
-        self.school.stack.manage("redrive")
-        self.school.comes_to_rest(DELETIONS, LONGEST)
-        client = self.school.stack.aws("dynamodb")
-        for row in self.school.rows(table):
-            if "deleted_at" not in row:
-                continue
-            old = {":then": {"S": "2026-01-01T00:00:00.000000Z"}}
-            changes = "SET deleted_at = :then" + (", ended_at = :then" if table == "users" else "")
-            client.update_item(
-                TableName=f"eduflow-{table}-local",
-                Key={"id": row["id"]},
-                UpdateExpression=changes,
-                ExpressionAttributeValues=old,
-            )
-        for _ in range(5):
-            self.school.invoke("cleanup")
+        """Run the hourly cleanup until nothing is to be deleted, and then the next day; at the end, redrive."""
+        for _ in range(_MAX_CLEANUPS):
+            numbers = self.school.clean_up_an_hour_later()
             self.school.comes_to_rest(DELETIONS, LONGEST)
             if not any("deleted_at" in row for row in self.school.rows(table)):
+                self.school.stack.manage("redrive")
+                self.school.comes_to_rest(DELETIONS, LONGEST)
                 return
-        raise TimeoutError("Tombstones are left after five cleanups.")
+            if not numbers.get("CourseDeletionsRequeued") and not numbers.get("UserDeletionsRequeued"):
+                self.school.clock.advance(hours=23)
+        raise TimeoutError(f"Tombstones are left after {_MAX_CLEANUPS} cleanups.")
 
     def _dead(self) -> int:
         return self.school.held(f"{DELETIONS}-dead")
@@ -190,16 +223,18 @@ def _no_course(number: int) -> str:
     return f"{number:016d}"
 
 
-FAULTS = ["none", "thrice", "killed", "lost", "user"]
+FAULTS = ["none", "thrice", "killed", "lost", "indexes_lag", "chain_cut", "user"]
 
 
 def run(school: School, number: int, fault: str) -> list[Row]:
     """Run one fault, from a state without faults to the next one."""
     school.works_well()
-    school.again_after(DELETIONS, 4)
+    school.again_after(DELETIONS, 4)  # without the delay: no request is running that could add dependents
+    school.again_after(EMAILS, 4)
     try:
         row: Row = getattr(Deletions(school, number), fault)()
     finally:
         school.works_well()
-        school.again_after(DELETIONS, 360)
+        school.again_after(DELETIONS, VISIBILITY_TIMEOUT_SECONDS, delay=CASCADE_DELAY_SECONDS)
+        school.again_after(EMAILS, VISIBILITY_TIMEOUT_SECONDS)
     return [row]

@@ -6,12 +6,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 
 from tests.fault_injection.proxy import Call, Fault, Rule
-from tests.fault_injection.school import every
+from tests.fault_injection.rules import every
 
 LONGEST = 900
+OUTAGE_HOURS = 5
+MAX_HOURS = 4
+"""The cleanup requeues emails every EMAIL_REQUEUE_INTERVAL, and runs every hour."""
+LAG_HOURS = 1.2
+"""Longer than until the first cleanup that looks for an email."""
 SEND, RECORD = ("SendRawEmail", ""), ("UpdateItem", "idempotency")
 _ATTEMPTS = 3  # of the client of the idempotency records, at each write
-_NAMES_OF_TABLES = {"TableName", "TransactItems", "RequestItems"}  # members of the calls of DynamoDB
 _BEFORE, _AFTER = Fault.KILLED_BEFORE, Fault.KILLED_AFTER
 
 Met = Iterable[tuple[Call, Fault]]
@@ -41,11 +45,6 @@ def step_of(call: Call) -> Step:
     return call.operation, call.table
 
 
-def deliver_thrice(call: Call) -> Fault | None:
-    """Send each message three times."""
-    return Fault.THRICE if call.operation == "SendMessage" else None
-
-
 def refuse_half(call: Call) -> Fault | None:
     """Reject half of the messages. The same message is always rejected."""
     is_unlucky = zlib.crc32(call.body.get("MessageBody", "").encode()) % 2
@@ -55,12 +54,6 @@ def refuse_half(call: Call) -> Fault | None:
 def on_send(fault_for: Callable[[str], Fault | None]) -> Rule:
     """Return a rule for the calls of SES, by the address of the recipient."""
     return lambda call: fault_for(call.body["Destinations.member.1"]) if step_of(call) == SEND else None
-
-
-def refuse_database(period: int) -> Rule:
-    """Return a rule that rejects each n-th call of DynamoDB."""
-    due = every(period)
-    return lambda call: Fault.REFUSED if not _NAMES_OF_TABLES.isdisjoint(call.body) and next(due) else None
 
 
 def count_unrecorded_kills(met: Met) -> int:

@@ -3,23 +3,33 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
+from chalicelib.core.retry_policy import VISIBILITY_TIMEOUT_SECONDS
 from tests.fault_injection.email_faults import (
+    LAG_HOURS,
     LONGEST,
+    MAX_HOURS,
+    OUTAGE_HOURS,
     RECORD,
     SEND,
     Kills,
     count_refused_records,
     count_unrecorded_kills,
-    deliver_thrice,
     on_send,
-    refuse_database,
     refuse_half,
 )
 from tests.fault_injection.proxy import Fault
-from tests.fault_injection.school import EMAILS, WORKER_SECONDS, School, course, every, in_parallel, joins, teacher
+from tests.fault_injection.rules import (
+    always,
+    every,
+    indexes_lag,
+    is_message,
+    of_services,
+    ses_and_sqs_down,
+    some,
+)
+from tests.fault_injection.school import EMAILS, WORKER_SECONDS, School, course, in_parallel, joins, teacher
 
 
 @dataclass
@@ -36,10 +46,13 @@ class Row:
     """How often SES accepted an email without a response or record: so many duplicates are allowed."""
     poison: int = 0
     """The expected number of dead letters."""
+    hours: int = 0
+    """How long after the end of the outage all emails were sent, on the injected clock."""
 
     @property
     def is_good(self) -> bool:
-        return self.lost == 0 and self.duplicates <= self.window and self.dead == self.poison
+        is_complete = self.lost == 0 and self.hours <= MAX_HOURS
+        return is_complete and self.duplicates <= self.window and self.dead == self.poison
 
 
 class Emails:
@@ -55,7 +68,7 @@ class Emails:
 
     def thrice(self) -> Row:
         """Each message is delivered three times."""
-        self.school.front.rule = deliver_thrice
+        self.school.front.rule = always(Fault.THRICE, is_message)
         return self._enroll_and_count("every message three times")
 
     def killed(self) -> Row:
@@ -105,7 +118,7 @@ class Emails:
 
     def dynamodb_fails(self) -> Row:
         """DynamoDB rejects a fifth of the worker's calls."""
-        self.school.aws.rule = refuse_database(5)
+        self.school.aws.rule = some(5, of_services("dynamodb"), Fault.REFUSED)
         row = self._enroll_and_count("DynamoDB fails for a fifth")
         row.window = count_refused_records(self.school.aws.met)
         return row
@@ -115,12 +128,60 @@ class Emails:
         self.school.front.rule = refuse_half
         students = joins(self.number)
         before = self.school.emails()
-        self._enroll(students, ago=timedelta(hours=1))  # as long ago as the sweepers look
+        self._enroll(students)
         self.school.comes_to_rest(EMAILS, LONGEST)
         self.school.works_well()
+        self.school.clock.advance(hours=1)  # as long ago as the sweepers look
         found = in_parallel(lambda _: self.school.invoke("cleanup"), range(2))
         assert any(one["EmailsRequeued"] for one in found), found
         return self._count("SQS refuses half, two sweepers at once", students, before)
+
+    def outage(self) -> Row:
+        """SES is down, and then SQS as well; the cleanup runs each hour of the outage and afterwards.
+
+        The short form has no emails that are delivered five times, which takes half a minute.
+        """
+        early = joins(self.number // 8 if self.number > 100 else 0)
+        late = joins(self.number - len(early))
+        before = self.school.emails()
+        self.school.aws.rule = always(Fault.UNREACHABLE, of_services("ses"))
+        self._enroll(early)
+        self.school.comes_to_rest(EMAILS, LONGEST)  # each message is delivered five times
+        self.school.aws.rule = self.school.front.rule = ses_and_sqs_down
+        self._enroll(late)
+        for _ in range(OUTAGE_HOURS):
+            self.school.clean_up_an_hour_later()
+        assert self.school.emails() == before
+        self.school.works_well()
+        return self._clean_up_and_count(f"SES and SQS down for {OUTAGE_HOURS} hours", [*early, *late], before)
+
+    def indexes_lag(self) -> Row:
+        """SQS rejects half of the messages, and the index of pending emails lags by more than an hour.
+
+        It does not have the first emails when the cleanup looks for them, and still has sent ones later.
+        """
+        self.school.lag(hours=LAG_HOURS)
+        self.school.aws.rule = indexes_lag
+        self.school.front.rule = refuse_half
+        students = joins(self.number)
+        before = self.school.emails()
+        self._enroll(students)
+        self.school.comes_to_rest(EMAILS, LONGEST)
+        self.school.front.rule = indexes_lag
+        assert not self.school.clean_up_an_hour_later().get("EmailsRequeued")
+        return self._clean_up_and_count("SQS refuses half, indexes lag by 72 minutes", students, before)
+
+    def _clean_up_and_count(self, name: str, students: list[Any], before: Counter[str]) -> Row:
+        """Run the cleanup each hour until it has begun twice with the oldest email, and return when all were sent."""
+        hours = 0
+        self.school.again_after(EMAILS, VISIBILITY_TIMEOUT_SECONDS)  # all may have to wait for a free worker at once
+        for hour in range(1, 2 * MAX_HOURS):
+            self.school.clean_up_an_hour_later()
+            self.school.comes_to_rest(EMAILS, LONGEST)
+            hours = hours or (hour if self._count(name, students, before).lost == 0 else 0)
+        row = self._count(name, students, before)
+        row.hours = hours
+        return row
 
     def back_again(self) -> Row:
         """Each student leaves before the worker runs and enrolls again: the first enrollment has no email."""
@@ -153,13 +214,11 @@ class Emails:
         self._enroll(students)
         return self._count(name, students, before)
 
-    def _enroll(self, students: list[Any], course_id: str = "", ago: timedelta = timedelta(0)) -> str:
-        from chalicelib.core import clock
+    def _enroll(self, students: list[Any], course_id: str = "") -> str:
         from chalicelib.services import enrollments
 
         course_id = course_id or course(teacher()).id
-        created_at = clock.now() - ago
-        in_parallel(lambda student: enrollments.enroll(student, course_id, created_at), students)
+        in_parallel(lambda student: enrollments.enroll(student, course_id), students)
         return course_id
 
     def _leave(self, students: list[Any], course_id: str) -> None:
@@ -191,7 +250,7 @@ class Emails:
 
 FAULTS = [
     "none", "thrice", "killed", "ses_fails", "ses_throttles", "ses_is_mute", "poison", "dynamodb_fails",
-    "sqs_refuses", "back_again", "back_after_mail",
+    "sqs_refuses", "outage", "indexes_lag", "back_again", "back_after_mail",
 ]  # fmt: skip
 
 

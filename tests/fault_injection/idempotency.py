@@ -13,7 +13,8 @@ from requests import Response
 
 from tests.clients import Actor, register, unique
 from tests.fault_injection.proxy import Call, Fault, Rule
-from tests.fault_injection.school import School, every, in_parallel
+from tests.fault_injection.rules import always, calls, every, healthy, some
+from tests.fault_injection.school import School, in_parallel
 
 DEADLINE_SECONDS = 240  # of one request, with all of its repetitions
 _WRITES = ("UpdateItem", "DeleteItem", "TransactWriteItems")
@@ -53,11 +54,6 @@ def _is_of_request(call: Call) -> bool:
     return call.operation in _WRITES and (call.operation == "TransactWriteItems" or call.table == "idempotency")
 
 
-def _some(*faults: Fault, each: int) -> Rule:
-    due, kinds = every(each), cycle(faults)
-    return lambda call: next(kinds) if _is_of_request(call) and next(due) else None
-
-
 def _killed_around(number: int) -> Rule:
     """Kill the process before and after each of its writes, as often as there are keys."""
     due, kinds, left = every(3), cycle((Fault.KILLED_BEFORE, Fault.KILLED_AFTER)), iter(range(number))
@@ -76,17 +72,15 @@ def _not_completed(number: int) -> Rule:
 
 
 FAULT_RULES: dict[str, Callable[[int], Rule]] = {
-    "none": lambda number: lambda call: None,
+    "none": lambda number: healthy,
     "killed": _killed_around,
     "killed_after_creation": _not_completed,
-    "every_third_response_lost": lambda number: _some(Fault.LOST, each=3),
-    "half_of_the_responses_lost": lambda number: _some(Fault.LOST, each=2),
-    "every_third_write_fails": lambda number: _some(Fault.REFUSED, each=3),
-    "every_second_write_throttled": lambda number: _some(Fault.TABLE_THROTTLED, each=2),
-    "transactions_repeated": lambda number: (
-        lambda call: Fault.THRICE if call.operation == "TransactWriteItems" else None
-    ),
-    "conflicts": lambda number: _some(Fault.CONFLICT, each=2),
+    "every_third_response_lost": lambda number: some(3, _is_of_request, Fault.LOST),
+    "half_of_the_responses_lost": lambda number: some(2, _is_of_request, Fault.LOST),
+    "every_third_write_fails": lambda number: some(3, _is_of_request, Fault.REFUSED),
+    "every_second_write_throttled": lambda number: some(2, _is_of_request, Fault.TABLE_THROTTLED),
+    "transactions_repeated": lambda number: always(Fault.THRICE, calls("TransactWriteItems")),
+    "conflicts": lambda number: some(2, _is_of_request, Fault.CONFLICT),
 }
 FAULTS = [*FAULT_RULES]
 

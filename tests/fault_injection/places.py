@@ -11,20 +11,30 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import requests
 
 from tests.clients import Actor
+from tests.fault_injection.email_faults import MAX_HOURS
 from tests.fault_injection.proxy import Call, Fault, Rule
-from tests.fault_injection.school import EMAILS, WAITLIST, School, every, in_parallel, joins, teacher
+from tests.fault_injection.rules import (
+    WRITES,
+    always,
+    calls,
+    healthy,
+    indexes_lag,
+    is_message,
+    of_services,
+    some,
+)
+from tests.fault_injection.school import EMAILS, WAITLIST, School, in_parallel, joins, teacher
 
 LONGEST = 300
 CLIENTS, STUDENTS_PER_CLIENT = 12, 2
 _MAX_CAPACITY = 6
-_WRITES = ("PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems")
+_is_write = calls(*WRITES)
 _LIMITS = dict.fromkeys(("ENROLLMENTS_PER_STUDENT", "REENROLLMENTS_PER_COURSE"), "1000000")
 
 
@@ -60,10 +70,6 @@ class Row:
         return not (self.over or self.free or self.doubled or self.missing or self.left_behind or self.wrong)
 
 
-def _is_write(call: Call) -> bool:
-    return call.operation in _WRITES and call.table != "cache-state"
-
-
 class _Kills:
     """A rule that kills the caller before and after each of its steps in turn, ``times`` times at most."""
 
@@ -84,30 +90,19 @@ class _Kills:
         return Fault.KILLED_AFTER if number % 2 else Fault.KILLED_BEFORE
 
 
-def _some(fault: Fault, each: int, selected: Callable[[Call], bool] = _is_write) -> Rule:
-    due = every(each)
-    return lambda call: fault if selected(call) and next(due) else None
-
-
-def _is_update(call: Call) -> bool:
-    return call.operation == "UpdateItem" and _is_write(call)
-
-
-def _is_message(call: Call) -> bool:
-    return call.operation in ("SendMessage", "SendMessageBatch")
-
-
 # What each fault does, and the statuses that it explains besides the usual ones.
 _UNKNOWN = {0, 500, 502, 504}  # the client does not know whether the request was carried out; 0: no response
 FAULT_RULES: dict[str, tuple[Callable[[int], Rule], set[int]]] = {
-    "none": (lambda number: lambda call: None, set()),
+    "none": (lambda number: healthy, set()),
     "killed": (lambda number: _Kills(number // 4), _UNKNOWN),
-    "conflicts": (lambda number: _some(Fault.CONFLICT, 5), {429}),
-    "updates_twice": (lambda number: _some(Fault.TWICE, 1, _is_update), set()),
-    "every_third_response_lost": (lambda number: _some(Fault.LOST, 3), _UNKNOWN),
-    "every_third_write_fails": (lambda number: _some(Fault.REFUSED, 3), _UNKNOWN),
-    "messages_thrice": (lambda number: _some(Fault.THRICE, 1, _is_message), set()),
-    "sqs_refuses": (lambda number: _some(Fault.REJECTED, 2, _is_message), set()),
+    "conflicts": (lambda number: some(5, _is_write, Fault.CONFLICT), {429}),
+    "updates_twice": (lambda number: always(Fault.TWICE, calls("UpdateItem")), set()),
+    "every_third_response_lost": (lambda number: some(3, _is_write, Fault.LOST), _UNKNOWN),
+    "every_third_write_fails": (lambda number: some(3, _is_write, Fault.REFUSED), _UNKNOWN),
+    "messages_thrice": (lambda number: always(Fault.THRICE, is_message), set()),
+    "sqs_refuses": (lambda number: some(2, is_message, Fault.REJECTED), set()),
+    "sqs_down": (lambda number: always(Fault.UNREACHABLE, of_services("sqs")), set()),
+    "indexes_lag": (lambda number: indexes_lag, set()),
 }
 FAULTS = [*FAULT_RULES]
 
@@ -118,6 +113,8 @@ def run(school: School, number: int, fault: str) -> list[Row]:
     with settled_school(school):
         clients = _Clients(school)
         before = school.emails()
+        if fault == "indexes_lag":
+            school.lag(hours=1)
         school.aws.rule = rule(number)
         with _Samples(clients.course) as samples:
             statuses = sum(in_parallel(partial(clients.work, number // CLIENTS), range(CLIENTS)), Counter[int]())
@@ -221,19 +218,17 @@ class _Samples:
 
 
 def _clean_up(school: School) -> None:
-    """Work off the queues, and do what the cleanup does in the next hours."""
-    from chalicelib.core import clock
+    """Work off the queues, and run the cleanups of the next hours."""
     from chalicelib.models.place_counters import PlaceCounter
-    from chalicelib.services import cleanup
 
     end = time.monotonic() + LONGEST
     school.comes_to_rest(WAITLIST, LONGEST)
     while PlaceCounter.find_unsettled() and time.monotonic() < end:
-        school.invoke("cleanup")
+        school.clean_up_an_hour_later()
         school.comes_to_rest(WAITLIST, LONGEST)
-    school.comes_to_rest(EMAILS, LONGEST)
-    for _ in cleanup.requeue_enrollment_emails(clock.now() + timedelta(hours=3)):
-        pass
+    for _ in range(MAX_HOURS):
+        school.comes_to_rest(EMAILS, LONGEST)
+        school.clean_up_an_hour_later()
     school.comes_to_rest(EMAILS, LONGEST)
 
 

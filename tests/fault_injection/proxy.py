@@ -1,4 +1,7 @@
-"""A proxy for the local AWS that can reject, lose or repeat calls, or kill their caller."""
+"""A proxy for the local AWS that can reject, lose, delay, redirect or repeat calls, or kill their caller.
+
+All faults of AWS are a `Fault`. Which calls have it is a rule: see ``rules``.
+"""
 
 import contextlib
 import json
@@ -16,20 +19,33 @@ from urllib.parse import parse_qsl
 
 import urllib3
 
+from tests.fault_injection.lagging_indexes import LaggingIndexes, touched_tables
+
 HOST = "127.0.0.1"
 
 
 @dataclass(frozen=True)
 class Call:
-    """One call to AWS: its operation and parameters."""
+    """One call to AWS: its service (``dynamodb``, ``sqs``, ``ses``), operation and parameters."""
 
+    service: str
     operation: str
     body: dict[str, Any]
 
     @property
     def table(self) -> str:
-        """Return the table of a call to DynamoDB, without project and stage."""
-        return str(self.body.get("TableName", "")).removeprefix("eduflow-").removesuffix("-local")
+        """Return the table of a call to DynamoDB, without project and stage; none of a transaction or batch."""
+        return _short_name(str(self.body.get("TableName", "")))
+
+    @property
+    def tables(self) -> set[str]:
+        """Return all tables of a call to DynamoDB, without project and stage."""
+        return {_short_name(name) for name in touched_tables(self.body)}
+
+    @property
+    def index(self) -> str:
+        """Return the index of a query that is not consistent, such as each of a global secondary index."""
+        return "" if self.body.get("ConsistentRead") else str(self.body.get("IndexName", ""))
 
 
 class Fault(Enum):
@@ -39,7 +55,11 @@ class Fault(Enum):
     THROTTLED = "refused with 429"
     REJECTED = "refused with 400"
     TABLE_THROTTLED = "refused because the table or index is throttled"
+    PART_THROTTLED = "as before, but a transaction is cancelled, and a batch unprocessed, for one of its tables"
     CONFLICT = "refused because of a conflicting transaction"
+    UNREACHABLE = "neither done nor answered"
+    STALE = "answered by an index that lags"
+    CUT = "accepted, but the message becomes a dead letter, as Lambda lets one of a recursive loop"
     LOST = "done, and its answer lost"
     TWICE = "done twice, and the second answer returned"
     THRICE = "done three times"
@@ -54,11 +74,17 @@ _ERRORS = {
     Fault.THROTTLED: (429, "TooManyRequestsException"),
     Fault.REJECTED: (400, "MessageRejected"),
     Fault.TABLE_THROTTLED: (400, "ProvisionedThroughputExceededException"),
+    Fault.PART_THROTTLED: (400, "ProvisionedThroughputExceededException"),
     Fault.CONFLICT: (400, "TransactionConflictException"),
 }
 
+_REASONS = {Fault.CONFLICT: "TransactionConflict", Fault.PART_THROTTLED: "ProvisionedThroughputExceeded"}
+_UNPROCESSED = {"BatchGetItem": "UnprocessedKeys", "BatchWriteItem": "UnprocessedItems"}
+_NOT_DONE = {Fault.KILLED_BEFORE, Fault.UNREACHABLE}
+_KILLED = {Fault.KILLED_BEFORE, Fault.KILLED_AFTER}
+_NOT_ANSWERED = _KILLED | {Fault.LOST, Fault.UNREACHABLE}
+_SERVICES = {"DynamoDB_20120810": "dynamodb", "AmazonSQS": "sqs"}
 _TIMES: dict[Fault | None, int] = {Fault.TWICE: 2, Fault.THRICE: 3}
-_SEND_EMAIL = "SendRawEmail"
 _SES_ERRORS = {Fault.THROTTLED: (400, "Throttling")}
 _XML_ERROR = (
     '<ErrorResponse xmlns="http://ses.amazonaws.com/doc/2010-12-01/"><Error><Type>Sender</Type>'
@@ -67,11 +93,15 @@ _XML_ERROR = (
 
 
 class FaultyAws:
-    """A proxy that applies its rule to each call; without a rule it forwards all calls."""
+    """A proxy that applies its rule to each call; without a rule it forwards all calls.
 
-    def __init__(self, aws_url: str) -> None:
+    Proxies that share ``indexes`` see the same lag of an index behind the writes through any of them.
+    """
+
+    def __init__(self, aws_url: str, indexes: LaggingIndexes | None = None) -> None:
         self.rule: Rule = lambda call: None
         self.met: list[tuple[Call, Fault]] = []
+        self._indexes = indexes
         self._aws = urllib3.PoolManager(maxsize=64, retries=False, timeout=60)
         self._aws_url = aws_url
         self._lock = threading.Lock()
@@ -112,23 +142,14 @@ class FaultyAws:
             if fault:
                 self.met.append((call, fault))
         if fault in _ERRORS:
-            status, code = _ERRORS[fault]
-            if call.operation == _SEND_EMAIL:
-                status, code = _SES_ERRORS.get(fault, (status, code))
-                _answer(request, status, _XML_ERROR.format(code=code, message=fault.value).encode(), code)
-            else:
-                code, details = _details(call, fault, code)
-                _answer(request, status, json.dumps({"__type": code, "message": fault.value} | details).encode(), code)
+            _refuse(request, call, fault)
             return
-        if fault is not Fault.KILLED_BEFORE:
-            headers = {k: v for k, v in request.headers.items() if k.lower() not in ("connection", "content-length")}
+        if fault not in _NOT_DONE:
             for _ in range(_TIMES.get(fault, 1)):
-                response = self._aws.request(
-                    request.command, self._aws_url + request.path, body=body, headers=headers, preload_content=True
-                )
-        if fault in (Fault.KILLED_BEFORE, Fault.KILLED_AFTER):
+                response = self._forward(request, body, call, fault)
+        if fault in _KILLED:
             _kill(request.client_address[1], self._server.server_port)
-        if fault in (Fault.KILLED_BEFORE, Fault.KILLED_AFTER, Fault.LOST):
+        if fault in _NOT_ANSWERED:
             request.close_connection = True
             request.connection.close()
             return
@@ -140,29 +161,63 @@ class FaultyAws:
         request.end_headers()
         request.wfile.write(response.data)
 
+    def _forward(self, request: BaseHTTPRequestHandler, body: bytes, call: Call, fault: Fault | None) -> Any:
+        headers = {k: v for k, v in request.headers.items() if k.lower() not in ("connection", "content-length")}
+        if fault is Fault.STALE and self._indexes:
+            body = json.dumps(self._indexes.query(call.body)).encode()
+        elif fault is Fault.CUT:
+            body = json.dumps(call.body | {"QueueUrl": _dead_letters(call.body["QueueUrl"])}).encode()
+        response = self._aws.request(
+            request.command, self._aws_url + request.path, body=body, headers=headers, preload_content=True
+        )
+        if self._indexes:
+            self._indexes.record(call.operation, call.body)
+        return response
+
 
 def _call(request: BaseHTTPRequestHandler, body: bytes) -> Call:
-    operation = request.headers.get("X-Amz-Target", "").rpartition(".")[2]
+    target, _, operation = request.headers.get("X-Amz-Target", "").rpartition(".")
     if not operation:  # the query protocol
         form = dict(parse_qsl(body.decode("latin-1")))
-        return Call(form.get("Action", ""), form)
+        return Call("ses" if "Action" in form else "", form.get("Action", ""), form)
+    parameters: dict[str, Any] = {}
     with contextlib.suppress(ValueError):
-        return Call(operation, json.loads(body))
-    return Call(operation, {})
+        parameters = json.loads(body)
+    return Call(_SERVICES.get(target, target), operation, parameters)
 
 
-def _details(call: Call, fault: Fault, code: str) -> tuple[str, dict[str, Any]]:
-    """Return error code and further members of a response: a transaction has the reasons of its cancellation."""
-    if call.operation != "TransactWriteItems" or fault is not Fault.CONFLICT:
-        return code, {}
-    reasons = [{"Code": "TransactionConflict"}, *[{"Code": "None"}] * (len(call.body["TransactItems"]) - 1)]
-    return "TransactionCanceledException", {"CancellationReasons": reasons}
+def _short_name(table: str) -> str:
+    return table.removeprefix("eduflow-").removesuffix("-local")
 
 
-def _answer(request: BaseHTTPRequestHandler, status: int, body: bytes, code: str) -> None:
+def _dead_letters(queue_url: str) -> str:
+    return f"{queue_url.removesuffix('-local')}-dead-local"
+
+
+def _refuse(request: BaseHTTPRequestHandler, call: Call, fault: Fault) -> None:
+    """Respond with the error of a fault, in the form that the service gives it."""
+    status, code = _ERRORS[fault]
+    if call.service == "ses":
+        status, code = _SES_ERRORS.get(fault, (status, code))
+        _answer(request, status, _XML_ERROR.format(code=code, message=fault.value).encode(), code)
+        return
+    if fault is Fault.PART_THROTTLED and call.operation in _UNPROCESSED:
+        batch = {"Responses": {}, _UNPROCESSED[call.operation]: call.body["RequestItems"]}
+        _answer(request, 200, json.dumps(batch).encode())
+        return
+    details: dict[str, Any] = {}
+    if call.operation == "TransactWriteItems" and fault in _REASONS:
+        code = "TransactionCanceledException"
+        others = [{"Code": "None"}] * (len(call.body["TransactItems"]) - 1)
+        details["CancellationReasons"] = [{"Code": _REASONS[fault]}, *others]
+    _answer(request, status, json.dumps({"__type": code, "message": fault.value} | details).encode(), code)
+
+
+def _answer(request: BaseHTTPRequestHandler, status: int, body: bytes, code: str = "") -> None:
     request.send_response_only(status)
     request.send_header("Content-Type", "application/json")
-    request.send_header("X-Amzn-ErrorType", code)
+    if code:
+        request.send_header("X-Amzn-ErrorType", code)
     request.send_header("Content-Length", str(len(body)))
     request.end_headers()
     request.wfile.write(body)

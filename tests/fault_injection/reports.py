@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-from tests.fault_injection.proxy import Call, Fault
-from tests.fault_injection.school import EMAILS, School, every, in_parallel
+from tests.fault_injection.proxy import Fault
+from tests.fault_injection.rules import indexes_lag, of_services, some
+from tests.fault_injection.school import EMAILS, School, course, in_parallel, joins, teacher
 
 _LONGEST = 300
+_LATE_ENROLLMENTS = 10
 
 
 @dataclass
@@ -31,6 +33,7 @@ class Reports:
     def __init__(self, school: School) -> None:
         self.school = school
         self.school.invoke("daily_report")
+        self.school.comes_to_rest(EMAILS, _LONGEST)  # the worker reads the reports, which are deleted below
         self.right = self._stored()
 
     def missed(self) -> Row:
@@ -48,14 +51,12 @@ class Reports:
     def killed(self) -> Row:
         """Each run is killed before or after it stores a row, until all rows exist."""
         self._forget(10)
-        befores = every(2)
-
-        def rule(call: Call) -> Fault | None:
-            if call.operation != "UpdateItem" or call.table != "reports":
-                return None
-            return Fault.KILLED_BEFORE if next(befores) else Fault.KILLED_AFTER
-
-        self.school.aws.rule = rule
+        self.school.aws.rule = some(
+            1,
+            lambda call: (call.operation, call.table) == ("UpdateItem", "reports"),
+            Fault.KILLED_AFTER,
+            Fault.KILLED_BEFORE,
+        )
         for _ in range(30):
             self.school.invoke("daily_report")
         return self._compare("each run killed next to a write")
@@ -63,11 +64,33 @@ class Reports:
     def refused(self) -> Row:
         """DynamoDB rejects a third of the calls."""
         self._forget(10)
-        due = every(3)
-        self.school.aws.rule = lambda call: Fault.REFUSED if call.table and next(due) else None
+        self.school.aws.rule = some(3, of_services("dynamodb"), Fault.REFUSED)
         for _ in range(3):
             self.school.invoke("daily_report")
         return self._compare("DynamoDB fails for a third")
+
+    def indexes_lag(self) -> Row:
+        """The indexes lag by more than a day: a report is wrong until it is computed again.
+
+        Its first computation is an hour after its day, and the last one 49 hours after it.
+        """
+        from chalicelib.core import clock
+        from chalicelib.services import enrollments
+
+        self.school.lag(hours=26)
+        self.school.aws.rule = indexes_lag
+        today = clock.now()
+        students, course_id = joins(_LATE_ENROLLMENTS), course(teacher()).id
+        in_parallel(lambda student: enrollments.enroll(student, course_id), students)
+        counts = []
+        self.school.clock.advance(hours=25 - today.hour)  # until the hour after the one in which the day is reported
+        for _ in range(3):
+            self.school.invoke("daily_report")
+            counts.append(int(self._stored()[today.date().isoformat()]["new_enrollments"]["N"]))
+            self.school.clock.advance(hours=24)
+        row = self._compare("indexes lag by 26 hours")
+        row.wrong += counts[-1] - counts[0] != _LATE_ENROLLMENTS
+        return row
 
     def deleted(self) -> Row:
         """Half of the enrollments, a course and an account are deleted; then all days are regenerated."""
@@ -85,7 +108,7 @@ class Reports:
         student = next(iter(User.scan(User.role == Role.STUDENT.value)))
         users.erase(student.id)
         first = min(self.right)
-        done = self.school.stack.manage("run", "daily-report", "--date", first)
+        done = self.school.stack.manage("run", "daily-report", "--date", first, **self.school.clock.settings)
         assert done.returncode == 0, done.stderr
         return self._compare("half of it deleted, all days regenerated")
 
@@ -113,7 +136,7 @@ class Reports:
         return len(self.school.stack.emails("EduFlow:", subject=newest))
 
 
-FAULTS = ["missed", "twice", "killed", "refused", "deleted"]
+FAULTS = ["missed", "twice", "killed", "refused", "indexes_lag", "deleted"]
 
 
 def run(school: School, number: int, fault: str) -> list[Row]:

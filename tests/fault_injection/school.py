@@ -4,17 +4,22 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import requests
 
+from infra.functions import FUNCTIONS
 from infra.local_stage import aws_environment
+from tests.fault_injection.clock import Clock
+from tests.fault_injection.lagging_indexes import LaggingIndexes
 from tests.fault_injection.proxy import FaultyAws
+from tests.fault_injection.rules import healthy
 from tests.stack import RunningStack
 
-WORKERS = ("emails", "cascade_deletions", "place_settlement", "daily_report", "cleanup")
+FRONT = ("api_handler", "authorizer")
+"""The functions that answer requests. They call AWS without faults, unless a run lets them."""
 WORKER_SECONDS = 45
 """The timeout of the email worker, shorter than on a stage, so that the runs take less time."""
 EMAILS, DELETIONS, WAITLIST = "emails", "deletions", "waitlist"
@@ -26,13 +31,16 @@ class School:
 
     def __init__(self, stack: RunningStack) -> None:
         self.stack = stack
-        self.aws = FaultyAws(stack.aws_url)
+        self.clock = Clock(stack.folder / "clock")
+        """The clock of this process and of the functions."""
+        self._indexes = LaggingIndexes(stack.aws("dynamodb"))
+        self.aws = FaultyAws(stack.aws_url, self._indexes)
         """The proxy between the functions and AWS."""
-        self.front = FaultyAws(stack.aws_url)
+        self.front = FaultyAws(stack.aws_url, self._indexes)
         """The proxy between this process, which acts as the API, and AWS."""
         os.environ.update(aws_environment(self.front.url), STAGE="local", MAIL_FROM="eduflow@example.org")
-        for worker in WORKERS:
-            self.lead(worker)
+        for function in FUNCTIONS:
+            self.lead(function.name, self.front if function.name in FRONT else self.aws)
 
     def close(self) -> None:
         self.aws.close()
@@ -40,16 +48,21 @@ class School:
 
     def works_well(self) -> None:
         """End all faults."""
-        self.aws.rule = self.front.rule = lambda call: None
+        self.aws.rule = self.front.rule = healthy
         self.aws.met, self.front.met = [], []
+        self._indexes.end()
 
-    def lead(self, worker: str, proxy: FaultyAws | None = None, settings: dict[str, str] | None = None) -> None:
+    def lead(self, function: str, proxy: FaultyAws | None = None, settings: dict[str, str] | None = None) -> None:
         """Let a function call AWS through a proxy, `aws` by default, with these settings."""
-        client, name = self.stack.aws("lambda"), "eduflow-local" + ("" if worker == "api_handler" else f"-{worker}")
+        client, name = self.stack.aws("lambda"), "eduflow-local" + ("" if function == "api_handler" else f"-{function}")
         variables = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
-        variables |= {"AWS_ENDPOINT_URL": (proxy or self.aws).url} | (settings or {})
-        timeout = {"Timeout": WORKER_SECONDS} if worker == "emails" else {}
+        variables |= {"AWS_ENDPOINT_URL": (proxy or self.aws).url} | self.clock.settings | (settings or {})
+        timeout = {"Timeout": WORKER_SECONDS} if function == "emails" else {}
         client.update_function_configuration(FunctionName=name, Environment={"Variables": variables}, **timeout)
+
+    def lag(self, hours: float) -> None:
+        """Let the global secondary indexes lag behind the tables, where a rule has `Fault.STALE`."""
+        self._indexes.begin(3600 * hours)
 
     def invoke(self, worker: str) -> dict[str, Any]:
         """Run a scheduled function and wait for its end."""
@@ -60,9 +73,15 @@ class School:
         found: dict[str, Any] = json.loads(response["Payload"].read() or "null") or {}
         return found
 
-    def again_after(self, queue: str, seconds: int) -> None:
-        """Set the visibility timeout, so that failed messages return sooner than in six minutes."""
-        attributes = {"VisibilityTimeout": str(seconds)}
+    def clean_up_an_hour_later(self) -> dict[str, Any]:
+        """Run the cleanup of the next hour, and return its numbers of messages; none if it failed."""
+        self.clock.advance(hours=1)
+        numbers = self.invoke("cleanup")
+        return numbers if "errorType" not in numbers else {}
+
+    def again_after(self, queue: str, seconds: int, delay: int = 0) -> None:
+        """Set the visibility timeout, so that failed messages return sooner than in six minutes, and the delay."""
+        attributes = {"VisibilityTimeout": str(seconds), "DelaySeconds": str(delay)}
         sqs = self.stack.aws("sqs")
         sqs.set_queue_attributes(QueueUrl=self.url(queue), Attributes=attributes)
 
@@ -145,9 +164,3 @@ def course(owner: Any) -> Any:
     from chalicelib.services import courses
 
     return courses.create(owner, {"title": "Faults", "description": "", "price_cents": 0, "is_published": True})
-
-
-def every(number: int) -> Iterator[bool]:
-    """Return a function that is True at each n-th call."""
-    while True:
-        yield from [*[False] * (number - 1), True]
