@@ -3,6 +3,9 @@
 Each course has a version that only grows, and is on show or not. A read must show no version that is
 older than one that was acknowledged, or read, before the read began; and a course is found when it
 was on show from before the read began until after it had ended, and not found when it was hidden so long.
+
+After a failover of the cache, reads may miss the writes whose last invalidation the replica had not received, for as
+long as an entry lives (docs/caches.md): these writes alone, and no longer.
 """
 
 import threading
@@ -23,13 +26,22 @@ class _Event:
     looked_for: frozenset[str] = frozenset()
     """The courses that a read includes if they are published."""
     killed: bool = False
+    invalidated: float = 0.0
+    """When a writer began its last invalidation, before the write ended."""
 
 
 @dataclass
 class _Shown:
+    write: _Event
+    is_on_show: bool
+
+
+@dataclass
+class _Failover:
+    replicated: float
+    """Until when the replica has received all."""
     begun: float
     ended: float
-    is_on_show: bool
 
 
 @dataclass
@@ -38,9 +50,13 @@ class History:
 
     reads_agree: bool = True
     """Whether reads are compared with other reads, and not only with acknowledged writes."""
+    entry_seconds: float = 300
+    """How long an entry of the cache lives."""
     events: list[_Event] = field(default_factory=list)
+    failovers: list[_Failover] = field(default_factory=list)
     _shown: dict[str, list[_Shown]] = field(default_factory=lambda: defaultdict(list))
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _writer: threading.local = field(default_factory=threading.local)
 
     @contextmanager
     def write(self, show: Mapping[str, bool] | None = None) -> Iterator[dict[str, float]]:
@@ -49,16 +65,29 @@ class History:
         ``show`` are the courses that it publishes (True) or unpublishes (False).
         """
         begun, versions = time.monotonic(), dict[str, float]()
-        killed = True
+        killed, self._writer.invalidated = True, None
         try:
             yield versions
             killed = False
         finally:
             ended = time.monotonic()
+            invalidated = self._writer.invalidated or ended
+            event = _Event(begun, ended, versions, is_read=False, killed=killed, invalidated=invalidated)
             with self._lock:
-                self.events.append(_Event(begun, ended, versions, is_read=False, killed=killed))
+                self.events.append(event)
                 for course, is_on_show in (show or {}).items():
-                    self._shown[course].append(_Shown(begun, ended, is_on_show))
+                    self._shown[course].append(_Shown(event, is_on_show))
+
+    def invalidate(self) -> None:
+        """Record that the write of this thread begins its last invalidation."""
+        self._writer.invalidated = time.monotonic()
+
+    @contextmanager
+    def failover(self, replicated: float) -> Iterator[None]:
+        """Record that a replica takes over that has received everything until ``replicated``."""
+        begun = time.monotonic()
+        yield
+        self.failovers.append(_Failover(replicated, begun, time.monotonic()))
 
     @contextmanager
     def read(self, looked_for: frozenset[str]) -> Iterator[dict[str, float]]:
@@ -76,7 +105,10 @@ class History:
         """Return the numbers of reads and writes."""
         reads = sum(event.is_read for event in self.events)
         killed = sum(event.killed for event in self.events)
-        return f"{reads} reads and {len(self.events) - reads} writes ({killed} killed), {len(self.faults())} faults"
+        writes = [event for event in self.events if not event.is_read]
+        lost = sum(self._failover_of(event) is not None for event in writes)
+        failovers = f"{len(self.failovers)} failovers, which may have lost {lost} invalidations"
+        return f"{reads} reads and {len(writes)} writes ({killed} killed), {failovers}, {len(self.faults())} faults"
 
     def durations(self, begun: float, ended: float) -> tuple[list[float], list[float]]:
         """Return the durations of reads and writes that began in a period, in seconds."""
@@ -89,15 +121,22 @@ class History:
         acknowledged = [event for event in self.events if not event.killed and (self.reads_agree or not event.is_read)]
         acknowledged.sort(key=lambda event: event.ended)
         known: dict[str, float] = {}
+        losable: dict[str, list[_Event]] = defaultdict(list)
         at = 0
         for read in by_begin:
             while at < len(acknowledged) and acknowledged[at].ended < read.begun:
-                for course, version in acknowledged[at].versions.items():
-                    known[course] = max(version, known.get(course, 0))
+                event = acknowledged[at]
+                for course, version in event.versions.items():
+                    if self._failover_of(event):
+                        losable[course].append(event)
+                    else:
+                        known[course] = max(version, known.get(course, 0))
                 at += 1
             for course, version in read.versions.items():
-                if version < known.get(course, 0):
-                    yield f"{course}: version {version} at {read.begun:.3f}, after {known[course]} was known"
+                kept = [event.versions[course] for event in losable[course] if not self._may_miss(read, event)]
+                expected = max([known.get(course, 0), *kept])
+                if version < expected:
+                    yield f"{course}: version {version} at {read.begun:.3f}, after {expected} was known"
 
     def _wrongly_shown(self) -> Iterator[str]:
         for read in (event for event in self.events if event.is_read):
@@ -110,8 +149,18 @@ class History:
         """Return whether a course was published during a whole read; None if that changed or is unknown."""
         last = None
         for change in self._shown[course]:  # one writer each: in their order
-            if change.ended < read.begun:
-                last = change.is_on_show
-            elif change.begun < read.ended:
+            if change.write.ended < read.begun:
+                last = None if self._may_miss(read, change.write) else change.is_on_show
+            elif change.write.begun < read.ended:
                 return None
         return last
+
+    def _may_miss(self, read: _Event, write: _Event) -> bool:
+        """Return whether a failover lost the invalidation of a write, and entries of before may still live."""
+        failover = self._failover_of(write)
+        return failover is not None and failover.begun < read.ended and read.begun < failover.ended + self.entry_seconds
+
+    def _failover_of(self, write: _Event) -> _Failover | None:
+        """Return the last failover whose replica may not have received the last invalidation of a write."""
+        lost = (one for one in self.failovers if one.replicated < write.ended and write.invalidated < one.ended)
+        return None if write.is_read else max(lost, key=lambda one: one.ended, default=None)

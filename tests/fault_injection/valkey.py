@@ -25,6 +25,20 @@ from chalicelib.core.config import settings
 from devstack.stack import free_ports
 
 HOST = "127.0.0.1"
+_OWN_NAME = "test"
+# All keys with their values and remaining lifetimes; and their replacement by such a copy.
+_COPY = """
+local copy = {}
+for _, key in ipairs(redis.call('KEYS', '*')) do
+  local milliseconds = math.max(redis.call('PTTL', key), 0)
+  for _, part in ipairs({key, redis.call('DUMP', key), milliseconds}) do copy[#copy + 1] = part end
+end
+return copy
+"""
+_REPLACE = """
+redis.call('FLUSHALL')
+for at = 1, #ARGV, 3 do redis.call('RESTORE', ARGV[at], ARGV[at + 2], ARGV[at + 1]) end
+"""
 FAULTS = ["killed", "hung", "slow", "full", "random bytes", "another protocol", "errors", "other types", "lies"]
 
 
@@ -36,7 +50,7 @@ class Valkey:
         self._server = ValkeyServer(host=HOST, port=free_ports(1)[0], data_dir=folder)
         self._server.start()
         self.port = int(self._server.port or 0)
-        self.client: Any = valkey.Valkey(host=HOST, port=self.port)
+        self.client: Any = valkey.Valkey(host=HOST, port=self.port, client_name=_OWN_NAME)
         """A client that bypasses the proxy."""
         self.straight_url = f"valkey://{HOST}:{self.port}"
         self._proxy = Proxy(self.port)
@@ -65,6 +79,20 @@ class Valkey:
 
     def make_room(self) -> None:
         self.client.config_set("maxmemory", 0)
+
+    def replicate(self) -> list[Any]:
+        """Return what a replica has that received everything until now, and nothing later."""
+        return list(self.client.eval(_COPY, 0))
+
+    def fail_over(self, replica: list[Any]) -> None:
+        """Let a replica take over: what it has not received is lost."""
+        self.client.eval(_REPLACE, 0, *replica)
+
+    def drop_connections(self) -> None:
+        """End the connections of all others, whatever they wait for."""
+        for one in self.client.client_list():
+            if one["name"] != _OWN_NAME:
+                self.client.client_kill_filter(_id=one["id"])
 
     def slow_down(self, seconds: float) -> None:
         self._proxy.delay = seconds
