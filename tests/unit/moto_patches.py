@@ -14,7 +14,6 @@ from botocore.awsrequest import AWSResponse
 from botocore.client import BaseClient
 from botocore.loaders import create_loader
 from botocore.model import OperationModel, StructureShape
-from botocore.parsers import create_parser
 from moto.cloudformation.models import Stack
 from moto.core import models, responses
 from moto.core.botocore_stubber import BotocoreStubber
@@ -76,7 +75,7 @@ def _make_request_to_items(client: BaseClient, operation: OperationModel, reques
             result = getattr(handler, camelcase_to_underscores(operation.name))().result
         except HTTPException as error:
             http: dict[str, Any] = {"body": str(error.description).encode(), "headers": {}, "status_code": error.code}
-            parser = create_parser("json")
+            parser = client._endpoint._response_parser_factory.create_parser("json")
             response = parser.parse(http, operation.output_shape)
             client._endpoint._add_modeled_error_fields(http, response, operation, parser)
         else:

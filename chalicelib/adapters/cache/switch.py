@@ -66,22 +66,27 @@ def state() -> State:
 def turn_off() -> State:
     """Switch the cache off for OFF_SECONDS, or prolong that, and return the new state.
 
+    Other processes learn it COPY_SECONDS after the row was stored. If that took longer than the margin, they could use
+    the cache for longer than the row says, and the row is stored again, with a new epoch.
+
     Raises:
         Throttled, WriteContention, VerboseClientError, HTTPClientError: The database did not store it.
     """
     global _copy
-    backoff = Backoff()
+    backoff, was_late = Backoff(), False
     while True:
         now, old = time.time(), _read()
-        if old.can_be_prolonged(now):
+        if old.can_be_prolonged(now) and not was_late:
             new = old._replace(off_until=now + OFF_SECONDS)
         else:
             new = State(old.epoch + 1, off_since=now, off_until=now + OFF_SECONDS)
         if _write(old, new):
-            _copy = (now, new)
-            error_log.warning("The cache is switched off", epoch=new.epoch, seconds=OFF_SECONDS)
-            metrics.increment("CacheSwitchedOff")
-            return new
+            was_late = time.time() - now > _MARGIN_SECONDS
+            if not was_late:
+                _copy = (now, new)
+                error_log.warning("The cache is switched off", epoch=new.epoch, seconds=OFF_SECONDS)
+                metrics.increment("CacheSwitchedOff")
+                return new
         backoff.wait(WriteContention())
 
 

@@ -9,6 +9,7 @@ After its last delivery, a message becomes a dead letter only if the email is at
 is malformed. Otherwise, such as during an outage, the email stays pending, and the cleanup requeues it.
 """
 
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -29,6 +30,9 @@ from chalicelib.services import emails as service
 
 BATCH_SIZE = 5
 MAX_CONCURRENCY = 5  # SES allows an account some 10 to 100 emails a second, and throttles beyond
+
+# Of what an email is about, before it is read again: the record can be written late, and users unsubscribe meanwhile.
+_MAX_AGE_SECONDS = 1
 
 logs.configure()
 run_in_init_phase(dynamodb.prepare)
@@ -68,8 +72,13 @@ def _process_record(record: SQSRecord, lambda_context: Any) -> None:
     try:
         if lambda_context.get_remaining_time_in_millis() < 1000 * service.MAX_SEND_SECONDS:
             raise InsufficientTimeError
-        with concurrency.started(partial(service.find, kind, email_id, message["request_id"])) as result:
-            _send_once(message=message, kind=kind, result=result)
+        find, started_at = partial(service.find, kind, email_id, message["request_id"]), time.monotonic()
+        with concurrency.started(find) as result:
+            _send_once(
+                message=message,
+                kind=kind,
+                find=lambda: result() if time.monotonic() - started_at < _MAX_AGE_SECONDS else find(),
+            )
         # Outside of the idempotent function: when only this write fails, the email must not be sent again.
         service.mark_sent(kind, email_id)
     except ses.RejectedEmail as error:
@@ -107,5 +116,5 @@ def _log_failure(record: SQSRecord, message: dict[str, str]) -> bool:
 
 
 @idempotency.idempotent("message", _config, name="email")
-def _send_once(message: dict[str, str], kind: EmailKind, result: Callable[[], service.Found | None]) -> None:
-    service.send(kind, message["id"], result())
+def _send_once(message: dict[str, str], kind: EmailKind, find: Callable[[], service.Found | None]) -> None:
+    service.send(kind, message["id"], find())

@@ -42,3 +42,26 @@ def test_state_is_read_consistently(clock: FakeClock, dynamodb_requests: list[ob
 
     [request] = dynamodb_requests
     assert request.operation == "GetItem" and request.body["ConsistentRead"] is True  # type: ignore[attr-defined]
+
+
+def test_row_that_is_stored_late_is_stored_again_with_a_new_epoch(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Readers use the cache for a second after the row was stored, and not after the time that it has."""
+    delays, write = list[float](), switch._write
+
+    def write_late(old: State, new: State) -> bool:
+        is_stored = write(old, new)
+        clock.now += delays.pop() if delays else 0
+        return is_stored
+
+    monkeypatch.setattr(switch, "_write", write_late)
+
+    delays.append(0.6)
+    assert switch.turn_off() == State(2, clock.now, clock.now + 60)
+    clock.now += 58  # it could be prolonged
+    delays.append(0.6)
+    assert switch.turn_off() == State(3, clock.now, clock.now + 60)
+    delays.append(0.5)
+    assert switch.turn_off() == State(3, clock.now - 0.5, clock.now + 59.5), "within the margin"
+    assert switch._read() == switch.state()

@@ -1,6 +1,7 @@
 """The emails' worker dies around any of its calls to AWS, and the message is delivered again."""
 
 import json
+from threading import Event
 from typing import Any
 
 import boto3
@@ -12,10 +13,12 @@ from moto.ses.models import ses_backends
 from chalicelib.adapters import sqs
 from chalicelib.core.email_kinds import EmailKind
 from chalicelib.core.roles import Role
+from chalicelib.handlers.workers import emails
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.services import enrollments
 from tests.factories import create_course, create_user
 from tests.unit.email_worker import receive
+from tests.unit.fake_clock import FakeClock
 from tests.unit.handlers.api.idempotency import Killed
 
 RECORDS = "eduflow-idempotency-test"
@@ -107,3 +110,27 @@ def test_email_of_a_killed_worker_is_sent_and_not_pending(
     assert [receive(message) for _ in range(2)] == [[], []]
     assert _sent() == 1 + CALLS[call][is_killed_after]
     assert not _is_pending(enrollment)
+
+
+def test_enrollment_is_read_again_if_it_ended_while_the_record_was_written_slowly(
+    enrollment: Enrollment, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, was_read, make = FakeClock(), Event(), BaseClient._make_api_call
+    monkeypatch.setattr(emails, "time", clock)
+
+    def call(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
+        if (operation, parameters.get("TableName")) == ("PutItem", RECORDS):
+            assert was_read.wait(30)
+            row = Enrollment.find(enrollment.id)
+            assert row is not None
+            row.delete()
+            clock.now += 1
+        result = make(client, operation, parameters)
+        if operation == "BatchGetItem":
+            was_read.set()
+        return result
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", call)
+
+    assert receive(message) == []
+    assert _sent() == 0
