@@ -24,12 +24,10 @@ def test_faults_lose_and_double_nothing() -> None:
     """
     workers = ["emails.killed", "emails.poison", "emails.outage", "emails.indexes_lag", "reports.killed"]
     workers += [f"account_emails.{fault}" for fault in ("ses_is_mute", "sqs_refuses", "poison")]
-    workers += ["deletions.indexes_lag", "deletions.chain_cut"]
+    workers += ["deletions.chain_cut"]
     requests = ["places.killed", "places.conflicts", "opening"]  # first: they wait until the queues are empty
     requests += ["idempotency.killed", "idempotency.every_third_response_lost"]
-    requests += [
-        f"api.{fault}" for fault in ("reads_throttled", "writes_throttled", "indexes_lag", "every_third_response_lost")
-    ]
+    requests += [f"api.{fault}" for fault in ("reads_throttled", "writes_throttled", "every_third_response_lost")]
     with ThreadPoolExecutor(2) as pool:
         runs = [pool.submit(_run, *faults, "--short") for faults in (workers, requests)]
     for run in runs:

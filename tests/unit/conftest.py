@@ -36,7 +36,7 @@ _client = cache(boto3.client)  # of one default session for all tests, because a
 def aws() -> Iterator[None]:
     """An empty stage ``test``: the resources of data.yaml, created without a request, because every test does."""
     data, *_ = stacks.stage_stacks(TEST_STAGE)
-    with mock_aws(config={"core": {"reset_boto3_session": False}}):
+    with mock_aws(config={"core": {"reset_boto3_session": False}}), moto_patches.short_path_for_items():
         with warnings.catch_warnings():  # moto does not create secrets from a template
             warnings.filterwarnings("ignore", "Tried to parse AWS::SecretsManager")
             region = _client("dynamodb").meta.region_name
