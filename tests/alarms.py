@@ -5,11 +5,11 @@ are aggregated by period, and an alarm is raised when M of the last N of them br
 TreatMissingData says.
 """
 
+import functools
 import json
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,6 +45,8 @@ class Metrics:
     def _raises(self, alarm: dict[str, Any], minutes: int) -> bool:
         dimensions = frozenset(f"{one['Name']}={one['Value']}" for one in alarm.get("Dimensions", []))
         values = self.values.get((alarm["Namespace"], alarm["MetricName"], dimensions), {})
+        if not values and alarm["TreatMissingData"] != "breaching":
+            return False
         period, evaluated = alarm["Period"] // 60, alarm["EvaluationPeriods"]
         breaching = [
             _is_breaching(alarm, [value for minute in range(start, start + period) for value in values.get(minute, [])])
@@ -55,13 +57,13 @@ class Metrics:
         return any(sum(window) >= needed for window in windows)
 
 
-def alarms() -> Iterator[dict[str, Any]]:
+@functools.cache
+def alarms() -> list[dict[str, Any]]:
     """Return the properties of all alarms, for a stage with a cache."""
     template = cfnlint.decode.cfn_yaml.load(str(TEMPLATES / "monitoring.yaml"))
     _, expanded = language_extension(Template("monitoring.yaml", template, ["us-east-1"]))
-    for resource in json.loads(json.dumps(expanded))["Resources"].values():
-        if resource["Type"] == "AWS::CloudWatch::Alarm":
-            yield {name: _resolve(value) for name, value in resource["Properties"].items()}
+    resources = json.loads(json.dumps(expanded))["Resources"].values()
+    return [_resolve(one["Properties"]) for one in resources if one["Type"] == "AWS::CloudWatch::Alarm"]
 
 
 def _is_breaching(alarm: dict[str, Any], values: list[float]) -> bool:

@@ -24,6 +24,7 @@ from infra import config
 from infra.chalice import packager, plugin
 from infra.functions import API, FUNCTIONS
 from tests import moto_stage
+from tests.unit import moto_patches
 
 STAGE = "dev"
 
@@ -57,6 +58,7 @@ def planned() -> list[list[str]]:
 
 def main() -> None:
     """Print the plans."""
+    moto_patches.apply()
     os.environ.update(config.load_stage(STAGE).variables, AWS_CHALICE_CLI_MODE="true", AWS_DEFAULT_REGION="eu-west-1")
     plans = {}
     with TemporaryDirectory() as folder:

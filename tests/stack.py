@@ -169,14 +169,14 @@ def copy_project(folder: Path, has_package: bool = True) -> Path:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(PROJECT / name, folder / name)
     if has_package:
-        package = _package()
-        (folder / package.relative_to(PROJECT)).parent.mkdir()
-        shutil.copy2(package, folder / package.relative_to(PROJECT))
+        built = package()
+        (folder / built.relative_to(PROJECT)).parent.mkdir()
+        shutil.copy2(built, folder / built.relative_to(PROJECT))
     return folder
 
 
 @functools.cache
-def _package() -> Path:
+def package() -> Path:
     """Build the package for this machine once for all stacks and workers, because it takes seconds."""
     lock = PROJECT / ".chalice" / "deployments" / "lock"
     lock.parent.mkdir(exist_ok=True)

@@ -1,6 +1,8 @@
 """AWS in memory: the stage's template in moto."""
 
 import json
+import os
+import pickle
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,7 +14,12 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 from moto.cloudformation.models import cloudformation_backends
+from moto.core.base_backend import BackendDict
 from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.dynamodb.models import dynamodb_backends
+from moto.secretsmanager.models import secretsmanager_backends
+from moto.ses.models import ses_backends
+from moto.sqs.models import sqs_backends
 
 from chalicelib.adapters import sqs
 from chalicelib.adapters.dynamodb import connection
@@ -27,29 +34,38 @@ from tests.unit.fake_clock import FakeClock
 moto_patches.apply()
 
 FIRST_KEY = "1970-01-01T00:00:00Z"
+_REGION = os.environ["AWS_DEFAULT_REGION"]
 
 
-_client = cache(boto3.client)  # of one default session for all tests, because a new client takes milliseconds
+BACKENDS: tuple[BackendDict[Any], ...] = (dynamodb_backends, secretsmanager_backends, ses_backends, sqs_backends)
 
 
 @pytest.fixture
 def aws() -> Iterator[None]:
-    """An empty stage ``test``: the resources of data.yaml, created without a request, because every test does."""
-    data, *_ = stacks.stage_stacks(TEST_STAGE)
+    """An empty stage ``test``: the resources of data.yaml."""
+    stage = _resources()
     with mock_aws(config={"core": {"reset_boto3_session": False}}), moto_patches.short_path_for_items():
-        with warnings.catch_warnings():  # moto does not create secrets from a template
-            warnings.filterwarnings("ignore", "Tried to parse AWS::SecretsManager")
-            region = _client("dynamodb").meta.region_name
-            cloudformation_backends[DEFAULT_ACCOUNT_ID][region].create_stack(
-                name=data.name, template=data.template.read_text("utf-8"), parameters=data.parameters
-            )
-        _client("secretsmanager").create_secret(
-            Name=settings().signing_keys_secret, SecretString=json.dumps({FIRST_KEY: "x" * 64})
-        )
-        _client("ses").verify_email_identity(EmailAddress="eduflow@example.org")
+        for backends, resources in zip(BACKENDS, pickle.loads(stage), strict=True):  # noqa: S301  own data
+            backends[DEFAULT_ACCOUNT_ID][_REGION] = resources
         signing_keys.reset()
         sqs.queue_url.cache_clear()
         yield
+
+
+@cache
+def _resources() -> bytes:
+    """Create the resources once for all tests, because that takes much longer than to copy them."""
+    data, *_ = stacks.stage_stacks(TEST_STAGE)
+    with mock_aws(), warnings.catch_warnings():  # moto does not create secrets from a template
+        warnings.filterwarnings("ignore", "Tried to parse AWS::SecretsManager")
+        cloudformation_backends[DEFAULT_ACCOUNT_ID][_REGION].create_stack(
+            name=data.name, template=data.template.read_text("utf-8"), parameters=data.parameters
+        )
+        boto3.client("secretsmanager").create_secret(
+            Name=settings().signing_keys_secret, SecretString=json.dumps({FIRST_KEY: "x" * 64})
+        )
+        boto3.client("ses").verify_email_identity(EmailAddress="eduflow@example.org")
+        return pickle.dumps([backends[DEFAULT_ACCOUNT_ID][_REGION] for backends in BACKENDS])
 
 
 @pytest.fixture

@@ -1,12 +1,13 @@
 """moto without what makes it slow in many small tests, and with transactions that are safe among threads."""
 
 import copy
+import copyreg
 import json
 import pickle
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from threading import RLock
 from typing import Any
 
@@ -16,21 +17,24 @@ from botocore.awsrequest import AWSResponse
 from botocore.client import BaseClient
 from botocore.loaders import create_loader
 from botocore.model import OperationModel, StructureShape
-from moto.cloudformation.models import Stack
 from moto.core import models, responses
 from moto.core.botocore_stubber import BotocoreStubber
 from moto.core.serialize import JSONSerializer
 from moto.core.utils import camelcase_to_underscores, method_names_from_class
+from moto.dynamodb.comparisons import ConditionExpressionParser
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import DynamoType
 from moto.dynamodb.models.table import Table
+from moto.dynamodb.parsing.expressions import UpdateExpressionParser  # type: ignore[attr-defined]
 from moto.dynamodb.responses import DynamoHandler
 from moto.sqs import models as sqs
 from werkzeug.exceptions import HTTPException
 
-_parse_template = Stack.parse_template
 _respond, _transact = BotocoreStubber.__call__, DynamoDBBackend.transact_write_items
-_make_request = BaseClient._make_request
+_make_request, _resolve_endpoint = BaseClient._make_request, BaseClient._resolve_endpoint_ruleset
+_parse_condition, _parse_update = ConditionExpressionParser.parse, UpdateExpressionParser.make
+_cast_value: property = DynamoType.cast_value  # type: ignore[assignment]
+_receive = sqs.SQSBackend.receive_message
 _serialize_structure = JSONSerializer._serialize_type_structure
 _one_at_a_time = RLock()
 
@@ -43,12 +47,16 @@ _ITEM_OPERATIONS = {
 def apply() -> None:
     """Patch moto and botocore in this process."""
     botocore.session.create_loader = cache(create_loader)  # all clients read the same descriptions of AWS from disk
-    Stack.parse_template = staticmethod(lambda template: pickle.loads(_parse_once(template)))  # type: ignore[method-assign]  # noqa: S301  own data
     BotocoreStubber.__call__ = _respond_alone  # type: ignore[assignment, method-assign]
     DynamoDBBackend.transact_write_items = _transact_with_small_copies  # type: ignore[assignment, method-assign]
+    ConditionExpressionParser.parse = _parse_condition_once  # type: ignore[assignment, method-assign]
+    UpdateExpressionParser.make = cache(_parse_update)
+    DynamoType.cast_value = property(_cast_value_of_most)  # type: ignore[assignment]
     JSONSerializer._serialize_type_structure = _serialize_members_present  # type: ignore[assignment, method-assign]
     responses.method_names_from_class = cache(method_names_from_class)  # type: ignore[attr-defined]
+    sqs.SQSBackend.receive_message = _receive_without_waiting  # type: ignore[assignment, method-assign]
     sqs.camelcase_to_underscores = cache(camelcase_to_underscores)  # type: ignore[attr-defined]
+    copyreg.pickle(type(RLock()), lambda _: (RLock, ()))  # of a queue
     models.RESPONSES_METHODS.clear()  # the tests call AWS by botocore, never by requests
 
 
@@ -57,13 +65,8 @@ def short_path_for_items() -> Iterator[None]:
     """Hand requests for items to moto without HTTP, which takes three quarters of the time, and without IAM."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(BaseClient, "_make_request", _make_request_to_items)
+        patch.setattr(BaseClient, "_resolve_endpoint_ruleset", _resolve_no_endpoint_for_items)
         yield
-
-
-@cache
-def _parse_once(template: str) -> bytes:
-    """Every test creates the same stack. Loading a pickle takes less time than a deep copy."""
-    return pickle.dumps(_parse_template(template))
 
 
 def _respond_alone(stubber: BotocoreStubber, *arguments: Any, **named: Any) -> Any:
@@ -72,12 +75,18 @@ def _respond_alone(stubber: BotocoreStubber, *arguments: Any, **named: Any) -> A
         return _respond(stubber, *arguments, **named)
 
 
+def _receive_without_waiting(backend: sqs.SQSBackend, queue: str, count: int, _: int, *arguments: Any) -> Any:
+    """Long polling takes seconds for an empty queue, and moto has every message at once."""
+    return _receive(backend, queue, count, 0, *arguments)
+
+
 def _make_request_to_items(client: BaseClient, operation: OperationModel, request: dict[str, Any], context: Any) -> Any:
     if operation.name not in _ITEM_OPERATIONS:
         return _make_request(client, operation, request, context)
     handler = DynamoHandler()
     handler.body = handler.params = json.loads(request["body"])
     handler.current_account, handler.region = models.DEFAULT_ACCOUNT_ID, client.meta.region_name
+    response: dict[str, Any]
     with _one_at_a_time:
         try:
             result = getattr(handler, camelcase_to_underscores(operation.name))().result
@@ -87,9 +96,38 @@ def _make_request_to_items(client: BaseClient, operation: OperationModel, reques
             response = parser.parse(http, operation.output_shape)
             client._endpoint._add_modeled_error_fields(http, response, operation, parser)
         else:
-            response = {name: copy.deepcopy(member) for name, member in result.items() if member is not None}
+            found = {name: member for name, member in result.items() if member is not None}
+            response = pickle.loads(pickle.dumps(found))  # noqa: S301  own data
             response["ResponseMetadata"] = {"HTTPStatusCode": 200}
     return AWSResponse("", response["ResponseMetadata"]["HTTPStatusCode"], {}, None), response
+
+
+def _cast_value_of_most(value: DynamoType) -> Any:
+    """A query compares the keys of all items, which are strings."""
+    return value.value if value.type == "S" else _cast_value.__get__(value)
+
+
+def _parse_condition_once(parser: ConditionExpressionParser) -> Any:
+    """Parse a condition once for each set of values: moto does so three times for each item of a transaction."""
+    if not parser.condition_expression:
+        return _parse_condition(parser)
+    names, values = parser.expression_attribute_names, parser.expression_attribute_values
+    parsed, operation = _parsed_condition(parser.condition_expression, json.dumps(names), json.dumps(values))
+    parser.expr_attr_names_found += parsed.expr_attr_names_found
+    parser.expr_attr_values_found += parsed.expr_attr_values_found
+    return operation
+
+
+@lru_cache(1000)
+def _parsed_condition(expression: str, names: str, values: str) -> tuple[ConditionExpressionParser, Any]:
+    parser = ConditionExpressionParser(expression, json.loads(names), json.loads(values))
+    return parser, _parse_condition(parser)
+
+
+def _resolve_no_endpoint_for_items(client: BaseClient, operation: OperationModel, *arguments: Any) -> Any:
+    if operation.name in _ITEM_OPERATIONS:
+        return "http://dynamodb.test", {}, {}
+    return _resolve_endpoint(client, operation, *arguments)
 
 
 def _serialize_members_present(

@@ -1,6 +1,7 @@
 """The URL of the API in the email worker's settings: links in emails begin with it."""
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import boto3
@@ -26,6 +27,7 @@ def moto(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     monkeypatch.delenv("EDUFLOW_API_URL", raising=False)
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    monkeypatch.setattr(boto3, "client", cache(boto3.Session().client))
     with mock_aws():
         yield
 

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import functools
 import json
 import time
 from collections.abc import Iterator
@@ -38,7 +39,7 @@ def moto(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """moto, with a success for each of the calls that it does not implement."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     session = boto3.Session()
-    monkeypatch.setattr(boto3, "client", session.client)
+    monkeypatch.setattr(boto3, "client", functools.cache(session.client))
     for call, answer in UNIMPLEMENTED.items():
         session.events.register(
             f"before-call.{call}", lambda answer=answer, **_: (AWSResponse("", 200, {}, None), answer)

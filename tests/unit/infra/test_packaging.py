@@ -30,7 +30,7 @@ from infra.chalice import api_definition, packager, plugin
 from infra.config import PROJECT
 from infra.platforms import SUPPORTED_REGIONS
 from infra.stacks import DATA
-from tests.stack import copy_project
+from tests.stack import copy_project, package
 
 RESOURCES = cfnlint.decode.cfn_yaml.load(str(DATA))["Resources"]
 RUNTIME = f"python3.{sys.version_info.minor}"
@@ -91,7 +91,13 @@ def test_locked_requirements_are_the_direct_ones_of_pyproject() -> None:
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return copy_project(tmp_path_factory.mktemp("project"), has_package=False)
+    """A copy of the project without its package, with the dependencies that ship."""
+    folder = copy_project(tmp_path_factory.mktemp("project"), has_package=False)
+    deployments = folder / ".chalice" / "deployments"
+    deployments.mkdir()
+    for dependencies in package().parent.glob("dependencies-*"):
+        (deployments / dependencies.name).symlink_to(dependencies)
+    return folder
 
 
 @pytest.fixture

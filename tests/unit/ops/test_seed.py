@@ -73,8 +73,8 @@ def test_demo_of_past_days_corrects_their_reports(aws: None, monkeypatch: pytest
     assert latest is not None and latest.courses == 10
 
 
-def test_demo_has_a_full_course_and_one_that_opens_tomorrow(aws: None) -> None:
-    seed.seed(PASSWORD, lambda step: None)
+def test_demo_has_a_full_course_one_that_opens_tomorrow_and_students_who_differ_in_their_emails(aws: None) -> None:
+    create_demo()
 
     courses = {course.title: course for course in Course.scan()}
     full, later = courses["Algebra in a small group"], courses["A week of combinatorics"]
@@ -82,6 +82,9 @@ def test_demo_has_a_full_course_and_one_that_opens_tomorrow(aws: None) -> None:
     assert counter is not None and counter.places == Places(capacity=3, taken=3, left=0, waiting=1)
     assert clock.timestamp() < later.opens_at < clock.format_timestamp(clock.now() + timedelta(days=1))
     assert [row.course for row in Enrollment.scan() if row.email_pending] == []
+    students = [user for user in User.scan() if user.role == "student"]
+    assert len([user for user in students if not user.email_verified]) == 1
+    assert [len(user.unwanted_emails) for user in students if user.unwanted_emails] == [4]
 
 
 def test_interrupted_enrollments_are_completed(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,11 +99,3 @@ def test_interrupted_enrollments_are_completed(aws: None, monkeypatch: pytest.Mo
     create_demo()
 
     assert counts()[1:] == before[1:]
-
-
-def test_demo_students_differ_in_their_emails(aws: None) -> None:
-    seed.seed(PASSWORD, lambda step: None)
-
-    students = [user for user in User.scan() if user.role == "student"]
-    assert len([user for user in students if not user.email_verified]) == 1
-    assert [len(user.unwanted_emails) for user in students if user.unwanted_emails] == [4]
