@@ -23,7 +23,7 @@ from moto.sqs.models import sqs_backends
 
 from chalicelib.adapters import sqs
 from chalicelib.adapters.dynamodb import connection
-from chalicelib.core import retries
+from chalicelib.core import concurrency, retries
 from chalicelib.core.config import settings
 from chalicelib.security import signing_keys
 from infra import stacks
@@ -32,6 +32,9 @@ from tests.unit import moto_patches
 from tests.unit.fake_clock import FakeClock
 
 moto_patches.apply()
+# mutmut tests each mutant in a fork of a process that has run tests. Without this, a mutant would wait forever for the
+# threads of the pool, which a fork does not have, and count as killed.
+os.register_at_fork(after_in_child=concurrency._pool.cache_clear)
 
 FIRST_KEY = "1970-01-01T00:00:00Z"
 _REGION = os.environ["AWS_DEFAULT_REGION"]
