@@ -4,23 +4,30 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.Read
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from chalicelib.models import waitlist
+from chalicelib.models.audit import AuditEntry
 from chalicelib.models.course_listings import CourseListing
 from chalicelib.models.courses import Course
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.identities import Identity
 from chalicelib.models.ledger import Event, LedgerEntry
 from chalicelib.models.lessons import Lesson
+from chalicelib.models.place_counters import PlaceCounter
+from chalicelib.models.places import Place
 from chalicelib.models.reports import Report
 from chalicelib.models.sessions import Session
 from chalicelib.models.throttles import Throttle
+from chalicelib.models.tickets import Ticket
 from chalicelib.models.users import User
 from tests.unit.conftest import DynamoDbRequest
 
 ID = "0" * 16
 DAY = "2026-11-22"
+EVERYTHING: Any = {"actor": None, "root": None, "first": "0", "end": "~", "after": None, "backward": False, "limit": 1}
 
 CONSISTENT: dict[str, Callable[[], object]] = {
     "user": lambda: User.find(ID),
@@ -48,6 +55,13 @@ CONSISTENT: dict[str, Callable[[], object]] = {
     "list of reports": lambda: Report.page(DAY, DAY, after=None, backward=False, limit=1),
     "events of a day": lambda: LedgerEntry.count_of(Event.USER_DELETED, DAY),
     "entities of a day": lambda: [*LedgerEntry.entities_between(Event.USER_DELETED, DAY, DAY)],
+    "places": lambda: Place.between(ID, 1, 2),
+    "places of waiting students": lambda: Place.page_of_waiting(ID, after=0, backward_from=None, limit=1),
+    "number of waiting students": lambda: Place.count_waiting(ID, 0, 9),
+    "counters of places": lambda: PlaceCounter.find(ID),
+    "waiting entries": lambda: waitlist.entries_of_student(ID, after=None, backward=False, limit=1),
+    "audit log": lambda: AuditEntry.page(**EVERYTHING),
+    "tickets": lambda: [*Ticket.all_of_user(ID)],
 }
 
 

@@ -172,6 +172,23 @@ def test_empty_pages_lead_both_ways(aws: None, monkeypatch: pytest.MonkeyPatch) 
     assert visit(filters, 1, backward.previous_cursor) == [ids[-1]]
 
 
+def test_page_that_is_not_full_leads_on(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has fewer results than its limit, because as many entries were read as one page may read."""
+    monkeypatch.setattr(audit_listing, "READ_SIZE", 3)
+    monkeypatch.setattr(audit_listing, "MAX_READS", 1)
+    other, rare = (GRACE, Action.COURSE_CHANGED, COURSE), (ALAN, Action.USER_ERASED, ADA)
+    ids = record(monkeypatch, [rare, other, rare, *[other] * 20, rare, other, other, rare], timedelta(minutes=1))
+    filters = AuditFilter(action=Action.USER_ERASED)
+    oldest = Cursor(min(str(entry.sort_key) for entry in AuditEntry.scan()), backward=True)
+
+    newest = audit_listing.find(PageRequest(2), filters)
+    backward = audit_listing.find(PageRequest(2, oldest), filters)
+
+    assert [entry.id for page in (newest, backward) for entry in page.items] == [ids[-1], ids[2]]
+    assert visit(filters, 2, newest.next_cursor) == [ids[-4], ids[2], ids[0]]
+    assert visit(filters, 2, backward.previous_cursor) == [ids[-1], ids[-4]]
+
+
 def test_page_makes_one_query_per_shard_or_index(log: list[str], dynamodb_calls: list[str]) -> None:
     for filters, queries in ((AuditFilter(), 4), (AuditFilter(actor=GRACE.id), 1), (AuditFilter(subject=ADA), 1)):
         dynamodb_calls.clear()

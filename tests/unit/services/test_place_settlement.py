@@ -239,3 +239,25 @@ def test_failed_give_back_requests_settlement(owner: Caller, students: list[Call
         enrollments.enroll(students[0], course.id)
 
     assert [message["course"] for message in messages("waitlist")] == [course.id]
+
+
+def test_numbers_are_checked_in_batches(
+    owner: Caller, monkeypatch: pytest.MonkeyPatch, dynamodb_calls: list[str]
+) -> None:
+    """Of numbers 3 to 5, number 4 is unused; no later one is looked at."""
+    monkeypatch.setattr(place_settlement, "BATCH_SIZE", 3)
+    counter = PlaceCounter("c" * 16, drawn=9, limit=2, last=9, settled=2)
+    counter.save()
+    for number in (3, 5):
+        Place(counter.course, f"{number:010d}", state="waiting").save()
+
+    assert place_settlement._check_batch(counter, void_through=3)
+    assert (counter.checked, Place.between(counter.course, 1, 9).keys()) == (0, {3, 5})
+
+    dynamodb_calls.clear()
+    assert not place_settlement._check_batch(counter, void_through=9)
+    assert dynamodb_calls.count("TransactWriteItems") == 1
+    places = Place.between(counter.course, 1, 9)
+    assert {number: place.state for number, place in places.items()} == {3: "waiting", 4: "left", 5: "waiting"}
+    counter.refresh()
+    assert (counter.checked, counter.left) == (5, 1)

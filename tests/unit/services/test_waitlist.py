@@ -7,6 +7,7 @@ from chalicelib.core.errors import Forbidden, InvalidInput, NotFound
 from chalicelib.core.pagination import Cursor, PageRequest
 from chalicelib.core.roles import Role
 from chalicelib.models.courses import Course
+from chalicelib.models.place_counters import PlaceCounter
 from chalicelib.services import courses, enrollments, place_settlement, waitlist
 from tests.factories import create_course, create_user
 from tests.unit.services.places import entry_id
@@ -183,13 +184,21 @@ def test_entry_of_a_hidden_course_is_not_found_by_strangers(
     own = entry_id(waiting[0], course)
     courses.update(owner, course.id, {"is_published": False}, None)
 
-    assert waitlist.get(waiting[0], own).position == 1
+    assert [waitlist.get(caller, own).position for caller in (waiting[0], owner)] == [1, 1]
+    assert [*positions(owner, course)] == [student.id for student in waiting]
     with pytest.raises(NotFound) as hidden:
         waitlist.get(waiting[1], own)
     with pytest.raises(NotFound) as unknown:
         waitlist.get(waiting[1], "0" * 40)
 
     assert str(hidden.value) == str(unknown.value)
+
+
+def test_entry_of_a_course_that_is_being_deleted_is_the_first(course: Course, waiting: list[Caller]) -> None:
+    """Its counters are deleted before the entries."""
+    PlaceCounter(course.id).delete()
+
+    assert waitlist.get(waiting[2], entry_id(waiting[2], course)).position == 1
 
 
 def test_enrollment_is_no_waiting_entry(owner: Caller, course: Course) -> None:
