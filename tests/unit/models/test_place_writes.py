@@ -114,6 +114,20 @@ def test_entry_of_a_student_who_came_back_is_not_deleted(counter: PlaceCounter) 
     assert entry_of(STUDENT) is None
 
 
+def test_places_of_a_deleted_course_are_deleted_with_its_entries(
+    counter: PlaceCounter, dynamodb_requests: list[DynamoDbRequest]
+) -> None:
+    wait(1)
+    Place.void(COURSE, 2)
+    dynamodb_requests.clear()
+
+    assert [*places.delete_all_of_course(COURSE)] == [1, 1]
+
+    assert (PlaceCounter.find(COURSE), Place.between(COURSE, 1, 2), entry_of(STUDENT)) == (None, {}, None)
+    assert dynamodb_requests[0].operation == "DeleteItem", "no student joins any more"
+    assert dynamodb_requests[1].body["ConsistentRead"]
+
+
 @pytest.fixture
 def waiting(counter: PlaceCounter) -> Iterator[list[int]]:
     """The numbers of those who wait: all from 3 to 9 but one, whose student left."""

@@ -135,9 +135,12 @@ def test_used_and_refused_ticket(aws: None, caplog: pytest.LogCaptureFixture, ki
     caplog.clear()
 
     use()
-    with pytest.raises(InvalidInput):
+    with pytest.raises(InvalidInput) as refused:
         use()
 
+    [field] = refused.value.fields
+    assert (field.field, field.code) == ("token", "invalid_token")
+    assert field.message == "The link is invalid, was used before or has expired."
     message, event = {
         TicketKind.RESET: ("Password reset", "password.reset"),
         TicketKind.VERIFY: ("Email address verified", "email.verified"),

@@ -22,7 +22,7 @@ from chalicelib.services import (
     place_settlement,
 )
 from tests.factories import create_course, create_user
-from tests.unit.conftest import cancelled
+from tests.unit.conftest import cancelled, log_lines
 from tests.unit.services.places import enrolled, entry_id, messages, numbers, settle
 
 MINUTE = timedelta(minutes=1)
@@ -115,6 +115,24 @@ def test_waitlist_stands_still_while_enrollment_is_closed(
     assert enrolled(full_course) == {students[1].id}
 
 
+@pytest.mark.parametrize(("seconds", "admitted"), [(-1, 1), (0, 0), (1, 0)])
+def test_waitlist_stands_still_from_the_time_at_which_enrollment_closes(
+    owner: Caller,
+    full_course: Course,
+    students: list[Caller],
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: int,
+    admitted: int,
+) -> None:
+    closes = clock.now() + timedelta(hours=1)
+    courses.update(owner, full_course.id, {"closes_at": clock.format_timestamp(closes)}, None)
+    enrollments.withdraw(students[0], entry_id(students[0], full_course))
+    now = clock.format_timestamp(closes + timedelta(seconds=seconds))
+    monkeypatch.setattr(clock, "timestamp", lambda: now)
+
+    assert settle(full_course) == admitted
+
+
 def test_numbers_of_a_closed_course_are_settled(owner: Caller, students: list[Caller]) -> None:
     """So that its capacity can decrease by the places that students left."""
     course = create_course(owner, capacity=2)
@@ -156,8 +174,14 @@ def test_number_without_its_entry_does_not_block_others(full_course: Course, stu
 
 @pytest.mark.parametrize("change", ["inactive", "instructor", "unverified"])
 def test_student_who_may_not_enroll_any_more_is_skipped(
-    full_course: Course, students: list[Caller], monkeypatch: pytest.MonkeyPatch, change: str
+    full_course: Course,
+    students: list[Caller],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    change: str,
 ) -> None:
+    caplog.set_level("INFO")
+    skipped = entry_id(students[1], full_course)
     user = User(students[1].id)
     if change == "inactive":
         user.update([User.is_active.set(False)])
@@ -173,6 +197,9 @@ def test_student_who_may_not_enroll_any_more_is_skipped(
     assert enrolled(full_course) == {students[2].id}
     assert Enrollment.find_by_student_and_course(students[1].id, full_course.id) is None
     assert numbers(full_course) == (1, 1, 0, 0)
+    assert log_lines(caplog, "app.event") == [
+        ("Waiting entry deleted: the student may not enroll any more", {"entry": skipped})
+    ]
 
 
 def test_second_worker_leaves_the_rest_to_the_first(
