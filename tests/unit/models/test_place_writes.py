@@ -171,10 +171,21 @@ def test_number_of_waiting_students(waiting: list[int], after: int, before: int,
     assert Place.count_waiting(COURSE, after, before) == expected
 
 
+def test_empty_range_of_numbers_is_not_queried(counter: PlaceCounter, dynamodb_requests: list[DynamoDbRequest]) -> None:
+    """DynamoDB refuses a condition BETWEEN whose first value is greater than the second one."""
+    dynamodb_requests.clear()
+    for after, before in ((4, 5), (5, 5), (6, 5)):
+        assert Place.page_of_waiting(COURSE, after=after, backward_from=before, limit=4) == []
+        assert Place.count_waiting(COURSE, after, before) == 0
+
+    assert dynamodb_requests == []
+
+
 def test_page_of_waiting_students_reads_at_least_200_rows(
     counter: PlaceCounter, dynamodb_requests: list[DynamoDbRequest]
 ) -> None:
     """Those who left are among them."""
+    dynamodb_requests.clear()
     for limit in (1, 200, 201):
         Place.page_of_waiting(COURSE, after=0, backward_from=None, limit=limit)
 
@@ -192,6 +203,10 @@ def test_entries_of_a_student_are_no_more_than_asked_for(counter: PlaceCounter) 
     assert courses(None, backward=False) == ["0", "1"]
     assert courses("1" * 16, backward=False) == ["2", "3"]
     assert courses("3" * 16, backward=True) == ["2", "1"]
+
+
+def test_places_between_two_numbers(waiting: list[int]) -> None:
+    assert [*Place.between(COURSE, 4, 8)] == [4, 5, 6, 7, 8]
 
 
 def test_numbers_stay_checked(counter: PlaceCounter) -> None:

@@ -258,7 +258,9 @@ def test_request_that_died_takes_room_of_the_waitlist_until_the_cleanup(
     assert sum(cleanup.request_settlements(clock.now())) == 0
 
 
-def test_failed_give_back_requests_settlement(owner: Caller, students: list[Caller], fail_calls: Any) -> None:
+def test_failed_give_back_requests_settlement(
+    owner: Caller, students: list[Caller], fail_calls: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     course = create_course(owner, capacity=1)
     fail_calls("TransactWriteItems", *[cancelled("ThrottlingError")] * 10_000)
 
@@ -266,6 +268,7 @@ def test_failed_give_back_requests_settlement(owner: Caller, students: list[Call
         enrollments.enroll(students[0], course.id)
 
     assert [message["course"] for message in messages("waitlist")] == [course.id]
+    assert log_lines(caplog, "app.error") == [("A place number is not given back", {"course": course.id, "number": 1})]
 
 
 def test_numbers_are_checked_in_batches(
