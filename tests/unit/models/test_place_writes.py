@@ -6,7 +6,7 @@ import pytest
 
 from chalicelib.core.caller import Caller
 from chalicelib.models import places, waitlist
-from chalicelib.models.base import Transaction, add_nothing
+from chalicelib.models.base import ConditionFailed, Transaction, add_nothing
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.place_counters import PlaceCounter
 from chalicelib.models.places import Place
@@ -223,7 +223,7 @@ def test_second_student_of_a_number_is_not_saved(counter: PlaceCounter, student:
     transaction = Transaction()
     Place.of(entry).add_to(transaction)
 
-    with pytest.raises(places.ConditionFailed):
+    with pytest.raises(ConditionFailed):
         transaction.run()
 
     assert place(1).student == STUDENT
