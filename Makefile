@@ -84,7 +84,7 @@ lock: .venv/.installed  ## resolve the requirements of pyproject.toml into the r
 	@$(UV) --python-version 3.11 --no-build tests/mutation/requirements.in -c requirements-dev.txt -o tests/mutation/requirements.txt
 	@$(UV) --no-deps --python-version 3.13 devstack/localstack/requirements.in -o devstack/localstack/requirements.txt
 
-bench: .venv/.installed  ## measure CPU times, hit ratios, growth and contention into benchmarks/RESULTS.md, 5 minutes
+bench: .venv/.installed  ## measure CPU times, hit ratios, growth and contention into benchmarks/RESULTS.md, 9 minutes
 	@$(BIN)/python -m benchmarks
 
 audit:  ## look up known vulnerabilities of requirements-dev.txt (needs pipx)
