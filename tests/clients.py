@@ -32,7 +32,7 @@ class Api:
             # Not every resolver knows the names below localhost.
             url = address._replace(netloc=f"127.0.0.1:{address.port}").geturl()
             headers = {"Host": address.netloc} | headers
-        return requests.request(method, url, headers=headers, timeout=60, **options)
+        return requests.request(method, url, headers=headers, timeout=120, **options)
 
 
 class Actor:
