@@ -40,7 +40,7 @@ FIRST_KEY = "1970-01-01T00:00:00Z"
 _REGION = os.environ["AWS_DEFAULT_REGION"]
 
 
-BACKENDS: tuple[BackendDict[Any], ...] = (dynamodb_backends, secretsmanager_backends, ses_backends, sqs_backends)
+_BACKENDS: tuple[BackendDict[Any], ...] = (dynamodb_backends, secretsmanager_backends, ses_backends, sqs_backends)
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def aws() -> Iterator[None]:
     """An empty stage ``test``: the resources of data.yaml."""
     stage = _resources()
     with mock_aws(config={"core": {"reset_boto3_session": False}}), moto_patches.short_path_for_items():
-        for backends, resources in zip(BACKENDS, pickle.loads(stage), strict=True):  # noqa: S301  own data
+        for backends, resources in zip(_BACKENDS, pickle.loads(stage), strict=True):  # noqa: S301  own data
             backends[DEFAULT_ACCOUNT_ID][_REGION] = resources
         signing_keys.reset()
         sqs.queue_url.cache_clear()
@@ -68,7 +68,7 @@ def _resources() -> bytes:
             Name=settings().signing_keys_secret, SecretString=json.dumps({FIRST_KEY: "x" * 64})
         )
         boto3.client("ses").verify_email_identity(EmailAddress="eduflow@example.org")
-        return pickle.dumps([backends[DEFAULT_ACCOUNT_ID][_REGION] for backends in BACKENDS])
+        return pickle.dumps([backends[DEFAULT_ACCOUNT_ID][_REGION] for backends in _BACKENDS])
 
 
 @pytest.fixture

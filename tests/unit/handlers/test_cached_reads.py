@@ -67,7 +67,7 @@ def client() -> Iterator[Any]:
         yield client
 
 
-# Everybody fills the cache, and all others follow; every order takes minutes.
+# Everybody fills the cache, and all others follow, each pair in both orders; every order takes minutes.
 _EVERY = [*permutations(WHO)]
 _EACH_FIRST = [(*WHO[first:], *WHO[:first]) for first in range(len(WHO))]
 

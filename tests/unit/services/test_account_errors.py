@@ -1,4 +1,4 @@
-"""The errors of accounts, sessions, users and reports, as clients get them."""
+"""The errors of accounts and their emails, sessions, users and reports, as clients get them."""
 
 from datetime import date
 from unittest.mock import Mock
@@ -22,10 +22,13 @@ from chalicelib.models.throttles import Throttle
 from chalicelib.models.users import IdentityTaken, LastAdmin, OwnsPublishedCourses, User
 from chalicelib.security import passwords
 from chalicelib.services import (
+    account_recovery,
     accounts,
     password_attempts,
+    rate_limits,
     reports,
     sessions,
+    unsubscription,
     users,
 )
 from tests.unit.services.error_cases import (
@@ -205,6 +208,27 @@ CASES: list[Case] = [
         Conflict,
         "The email address is already in use.",
         [("email", "unique", "A user with that email address already exists.")],
+    ),
+    (
+        {},
+        lambda: unsubscription.parse_token("x"),
+        InvalidInput,
+        "The input is invalid.",
+        [("token", "invalid_token", "The link is incomplete.")],
+    ),
+    (
+        {(Throttle, "reserve"): gives(Throttle("s", expires_at=2**40))},
+        lambda: rate_limits.count_email_change(STUDENT.id),
+        TooManyAttempts,
+        "Too many changes of the email address. Retry later.",
+        [],
+    ),
+    (
+        {(accounts, "get_profile"): gives(User(STUDENT.id, email_verified=True))},
+        lambda: account_recovery.request_verification(STUDENT),
+        Conflict,
+        "The email address is verified already.",
+        [],
     ),
     (
         {(User, "first_joined"): gives("2026-11-20T09:30:00.000000Z")},

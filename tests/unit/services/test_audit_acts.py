@@ -199,7 +199,7 @@ def test_entries_equal_acts_when_a_fifth_of_the_calls_fails(
         return response
 
     outcomes = set[bool]()
-    while len(targets) < 6 or len(outcomes) < 2:  # until at least one act has happened and one has failed
+    while len(targets) < 10 or len(outcomes) < 2:  # until at least one act has happened and one has failed
         targets.append(act.prepare())
         intercept(fail_sometimes)
         with suppress(DomainError, PynamoDBException, VerboseClientError):

@@ -1,19 +1,21 @@
 """Log lines of authentication: who did what from where, and why it was refused (ASVS 5.0 16.3)."""
 
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from chalicelib.core.caller import Caller
-from chalicelib.core.errors import DomainError
+from chalicelib.core.errors import DomainError, InvalidInput
 from chalicelib.core.roles import Role
 from chalicelib.models.sessions import Session
+from chalicelib.models.tickets import TicketKind
 from chalicelib.models.users import User
 from chalicelib.observability import metrics
 from chalicelib.security import passwords
 from chalicelib.security.signing_keys import keyed_hash
-from chalicelib.services import accounts, sessions
+from chalicelib.services import account_recovery, accounts, sessions, tickets
 from tests.clients import PASSWORD
 from tests.factories import create_user
 from tests.unit.conftest import log_lines
@@ -115,3 +117,48 @@ def test_refused_tokens_logouts_and_passwords_are_logged(student: Caller, caplog
     assert lines(caplog)[2] == {"event": "token.refused", "reason": "malformed token", "type": "refresh"}
     for secret in (PASSWORD, NEW, pair.refresh, pair.access):
         assert secret not in str(lines(caplog))
+
+
+def test_requested_password_reset_names_the_user_or_no_name(student: Caller, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("ada", "My Password1"):
+        account_recovery.request_password_reset(name, HOME)
+
+    requested = {"event": "password.reset_requested", "address": HOME}
+    assert lines(caplog) == [
+        requested | {"user_id": student.id, "name_hmac": None},
+        requested | {"user_id": None, "name_hmac": keyed_hash("my password1")},
+    ]
+    assert "my password1" not in caplog.text.lower()
+
+
+@pytest.mark.parametrize(
+    ("kind", "use", "event"),
+    [
+        (TicketKind.RESET, lambda token: account_recovery.reset_password(token, NEW, HOME), "password.reset"),
+        (TicketKind.VERIFY, lambda token: account_recovery.verify_email(token, HOME), "email.verified"),
+    ],
+)
+def test_used_and_refused_tickets_are_logged(
+    student: Caller, caplog: pytest.LogCaptureFixture, kind: TicketKind, use: Callable[[str], None], event: str
+) -> None:
+    user = User.find(student.id)
+    assert user is not None
+    token = tickets.issue_link(kind, user).partition("=")[2]
+
+    use(token)
+    with pytest.raises(InvalidInput) as refused:
+        use(token)
+
+    [field] = refused.value.fields
+    assert (field.code, field.message) == (
+        "invalid_token",
+        "The link is invalid, was used before or has expired.",
+    )
+    assert log_lines(caplog, "app.audit") == [
+        (
+            {"password.reset": "Password reset", "email.verified": "Email address verified"}[event],
+            {"event": event, "user_id": student.id, "address": HOME},
+        ),
+        ("Ticket refused", {"event": "ticket.refused", "kind": kind.value, "address": HOME}),
+    ]
+    assert token not in caplog.text

@@ -1,26 +1,19 @@
-"""The log lines of deferred work and of accounts: operators find them by their fields."""
+"""The log lines of deferred work: operators find an email, a cleanup or a report by their fields."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
 from chalicelib.adapters import ses
-from chalicelib.core.errors import InvalidInput
 from chalicelib.core.roles import Role
 from chalicelib.models.enrollments import Enrollment
-from chalicelib.models.tickets import TicketKind
-from chalicelib.models.users import User
 from chalicelib.observability import metrics
-from chalicelib.security import signing_keys
-from chalicelib.services import account_recovery, cleanup, enrollments, reports, tickets
+from chalicelib.services import cleanup, enrollments, reports
 from tests.factories import create_course, create_user
 from tests.unit.conftest import log_lines
 from tests.unit.email_worker import send_email
 
 DAY = datetime(2026, 11, 20, 12, tzinfo=UTC)
-ADDRESS = "192.0.2.7"
 
 
 @pytest.fixture(autouse=True)
@@ -101,52 +94,3 @@ def test_stored_reports(aws: None, caplog: pytest.LogCaptureFixture) -> None:
 
     numbers = {"courses": 0, "published_courses": 0, "users": 1, "enrollments": 0, "new_enrollments": 0, "new_users": 1}
     assert log_lines(caplog, "app.event") == [("Daily report stored", {"date": "2026-11-20"} | numbers)]
-
-
-def account_events(caplog: pytest.LogCaptureFixture) -> list[tuple[str, dict[str, Any]]]:
-    """Return the events of accounts."""
-    return log_lines(caplog, "app.audit")
-
-
-def test_requested_password_reset(aws: None, caplog: pytest.LogCaptureFixture) -> None:
-    """An unknown name is not logged: people enter their password as the name."""
-    student, unknown = create_user(Role.STUDENT), "Unknown"
-    caplog.clear()
-
-    for name in (student.username, unknown):
-        account_recovery.request_password_reset(name, ADDRESS)
-
-    event = {"event": "password.reset_requested", "address": ADDRESS}
-    assert account_events(caplog) == [
-        ("Password reset requested", event | {"user_id": student.id, "name_hmac": None}),
-        ("Password reset requested", event | {"user_id": None, "name_hmac": signing_keys.keyed_hash("unknown")}),
-    ]
-
-
-@pytest.mark.parametrize("kind", TicketKind)
-def test_used_and_refused_ticket(aws: None, caplog: pytest.LogCaptureFixture, kind: TicketKind) -> None:
-    student = User.find(create_user(Role.STUDENT).id)
-    assert student is not None
-    token = tickets.issue_link(kind, student).partition("=")[2]
-    use: Callable[[], None] = {
-        TicketKind.RESET: lambda: account_recovery.reset_password(token, "jackdaws love my sphinx", ADDRESS),
-        TicketKind.VERIFY: lambda: account_recovery.verify_email(token, ADDRESS),
-    }[kind]
-    caplog.clear()
-
-    use()
-    with pytest.raises(InvalidInput) as refused:
-        use()
-
-    [field] = refused.value.fields
-    assert (field.field, field.code) == ("token", "invalid_token")
-    assert field.message == "The link is invalid, was used before or has expired."
-    message, event = {
-        TicketKind.RESET: ("Password reset", "password.reset"),
-        TicketKind.VERIFY: ("Email address verified", "email.verified"),
-    }[kind]
-    assert account_events(caplog) == [
-        (message, {"event": event, "user_id": student.id, "address": ADDRESS}),
-        ("Ticket refused", {"event": "ticket.refused", "kind": kind.value, "address": ADDRESS}),
-    ]
-    assert token not in caplog.text

@@ -18,7 +18,7 @@ FAULTS = {
     "responses lost": Faults(lost_updates=0.1, lost_writes=0.03),
     "killed": Faults(killed=0.02, lost_updates=0.1, lost_writes=0.03, refused_messages=0.1),
 }
-SEEDS = 150  # of each kind of faults
+SEEDS = 350  # of each kind of faults
 LONG_SEEDS = 20_000
 SEEDS_OF_VARIANT = 1000
 

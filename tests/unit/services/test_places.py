@@ -102,8 +102,9 @@ def test_refused_student_draws_no_number(
         enrollments.enroll(inactive, course.id)
     User(unverified.id).update([User.email_verified.set(False)])
     monkeypatch.setitem(settings().__dict__, "is_email_verification_required", True)
-    with pytest.raises(Forbidden):
+    with pytest.raises(Forbidden, match=r"^Verify your email address before you enroll\.$") as refused:
         enrollments.enroll(unverified, course.id)
+    assert codes(refused) == ["email: email_unverified"]
     monkeypatch.setitem(settings().__dict__, "is_email_verification_required", False)
     monkeypatch.setitem(settings().__dict__, "enrollments_per_student", 1)
     enrollments.enroll(frequent, create_course(owner).id)
