@@ -1,5 +1,6 @@
 """The API under bad conditions of Lambda: all processes killed, Valkey killed, ten concurrent executions."""
 
+import json
 import random
 import signal
 import threading
@@ -7,10 +8,12 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from requests import Response
 
+from chalicelib.core import ids
 from tests.clients import Actor, register
 from tests.stack import RunningStack
 from tests.waiting import eventually
@@ -103,7 +106,42 @@ def test_ten_concurrent_executions_are_429s_only(running: RunningStack) -> None:
             assert response.headers["Content-Type"] == "application/problem+json"
             assert response.json()["detail"] == "The service is at its limit. Retry later."
     assert set(retried) == {201}
-    eventually(lambda: len(running.emails(course["title"])) == len(students), 60)
+    end = time.monotonic() + 30
+    eventually(lambda: not pending_emails(running, course["id"]) or time.monotonic() > end, 60)
+    pending = pending_emails(running, course["id"])
+    print(f"{len(pending)} emails are requested again")
+    for enrollment in pending:
+        request_email(running, enrollment)
+    eventually(lambda: not pending_emails(running, course["id"]), 60)
+    assert len(running.emails(course["title"])) == len(students)
+
+
+def pending_emails(stack: RunningStack, course: str) -> list[dict[str, Any]]:
+    """Return the enrollments whose email is not sent yet."""
+    rows = (
+        stack.aws("dynamodb")
+        .get_paginator("scan")
+        .paginate(
+            TableName=f"eduflow-enrollments-{stack.stage}",
+            FilterExpression="course = :course AND attribute_exists(email_pending)",
+            ExpressionAttributeValues={":course": {"S": course}},
+            ConsistentRead=True,
+        )
+    )
+    return [row for page in rows for row in page["Items"]]
+
+
+def request_email(stack: RunningStack, row: dict[str, Any]) -> None:
+    """Request an email again, as the cleanup does after 45 minutes.
+
+    An overloaded SQS may not have accepted the message, and a failed message is delivered again after six minutes.
+    """
+    email_id = ids.enrollment_id(row["student"]["S"], row["course"]["S"], row["suffix"]["S"])
+    sqs = stack.aws("sqs")
+    sqs.send_message(
+        QueueUrl=sqs.get_queue_url(QueueName=f"eduflow-emails-{stack.stage}")["QueueUrl"],
+        MessageBody=json.dumps({"kind": "enrollment", "id": email_id, "request_id": row["request_id"]["S"]}),
+    )
 
 
 def enroll_with_retries(student: Actor, course: str) -> int:
