@@ -21,7 +21,7 @@ def course_to_text(course: RenderedCourse) -> str:
 
 def course_from_text(text: str) -> RenderedCourse:
     """Return the course of a text. Raises ValueError or TypeError if it is malformed."""
-    [course] = _split(text, RenderedCourse)[1]
+    [course] = _split(text, RenderedCourse._make)[1]
     return course
 
 
@@ -32,7 +32,7 @@ def page_to_text(page: Page[RenderedCourse]) -> str:
 
 def page_from_text(text: str) -> Page[RenderedCourse]:
     """Return the page of a text. Raises ValueError or TypeError if it is malformed."""
-    cursors, courses = _split(text, RenderedCourse)
+    cursors, courses = _split(text, RenderedCourse._make)
     return _page(courses, cursors)
 
 
@@ -43,7 +43,7 @@ def lessons_to_text(lessons: LessonsOfCourse) -> str:
 
 def lessons_from_text(text: str) -> LessonsOfCourse:
     """Return the lessons of a text. Raises ValueError or TypeError if it is malformed."""
-    (owner_id, is_published, lessons_for, *cursors), lessons = _split(text, RenderedLesson)
+    (owner_id, is_published, lessons_for, *cursors), lessons = _split(text, RenderedLesson._make)
     return LessonsOfCourse(owner_id, is_published, lessons_for, _page(lessons, cursors))
 
 
@@ -62,13 +62,15 @@ def _join(head: list[Any], items: Sequence[Item]) -> str:
     return f"{json.dumps([head, fields])}\n{''.join(item.json for item in items)}"
 
 
-def _split(text: str, create: Callable[..., Item]) -> tuple[list[Any], list[Item]]:
+def _split(text: str, make: Callable[[list[Any]], Item]) -> tuple[list[Any], list[Item]]:
     line, bodies = text.split("\n", 1)
     head, rows = json.loads(line)
     items, start = [], 0
-    for *fields, length in rows:
-        items.append(create(*fields, bodies[start : start + length]))
-        start += length
+    for row in rows:
+        end = start + row[-1]
+        row[-1] = bodies[start:end]
+        items.append(make(row))
+        start = end
     if start != len(bodies):
         raise ValueError("the lengths of the items are wrong")
     return head, items

@@ -5,6 +5,7 @@ Chalice keeps the request on the app, where the threads of ``chalice local`` wou
 
 import re
 from contextvars import ContextVar
+from functools import lru_cache
 from urllib.parse import quote, unquote, urlsplit
 
 from chalice.app import Request
@@ -37,9 +38,7 @@ def base_path(of: Request) -> str:
     """
     if settings().public_base_url:
         return urlsplit(settings().public_base_url).path
-    sent, route = _segments(request_path(of)), _route_segments(of)
-    before = sent[: -len(route)] if sent[-len(route) :] == route else []
-    return "".join(f"/{_quoted(segment)}" for segment in before)
+    return _before_route(request_path(of), _route_segments(of))
 
 
 def base_url(of: Request) -> str:
@@ -52,15 +51,22 @@ def base_url(of: Request) -> str:
     return f"{scheme}://{host if _HOST.fullmatch(host) else 'localhost'}{base_path(of)}"
 
 
-def _route_segments(of: Request) -> list[str]:
+@lru_cache(maxsize=128)  # clients of one process use few paths, and each link of a list needs it
+def _before_route(path: str, route: tuple[str, ...]) -> str:
+    sent = _segments(path)
+    before = sent[: -len(route)] if sent[-len(route) :] == route else ()
+    return "".join(f"/{_quoted(segment)}" for segment in before)
+
+
+def _route_segments(of: Request) -> tuple[str, ...]:
     """Return the segments of the route. The values of its parameters are decoded already."""
     parameters = of.uri_params or {}
     path = "/".join(parameters.get(part[1:-1], part) for part in of.path.split("/"))
-    return [segment for segment in path.split("/") if segment]
+    return tuple(segment for segment in path.split("/") if segment)
 
 
-def _segments(path: str) -> list[str]:
-    return [segment for segment in unquote(path).split("/") if segment]
+def _segments(path: str) -> tuple[str, ...]:
+    return tuple(segment for segment in unquote(path).split("/") if segment)
 
 
 def _quoted(segment: str) -> str:
