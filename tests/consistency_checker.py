@@ -10,7 +10,8 @@ long as an entry lives (docs/caches.md): these writes alone, and no longer.
 
 import threading
 import time
-from collections import defaultdict
+from bisect import bisect_left
+from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -54,6 +55,7 @@ class History:
     """How long an entry of the cache lives."""
     events: list[_Event] = field(default_factory=list)
     failovers: list[_Failover] = field(default_factory=list)
+    """In their order."""
     _shown: dict[str, list[_Shown]] = field(default_factory=lambda: defaultdict(list))
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _writer: threading.local = field(default_factory=threading.local)
@@ -101,14 +103,14 @@ class History:
         """Return all reads that no order of events explains."""
         return [*self._old_versions(), *self._wrongly_shown()]
 
-    def verdict(self) -> str:
-        """Return the numbers of reads and writes."""
+    def summary(self) -> str:
+        """Return the numbers of reads, writes and failovers."""
         reads = sum(event.is_read for event in self.events)
         killed = sum(event.killed for event in self.events)
         writes = [event for event in self.events if not event.is_read]
         lost = sum(self._failover_of(event) is not None for event in writes)
         failovers = f"{len(self.failovers)} failovers, which may have lost {lost} invalidations"
-        return f"{reads} reads and {len(writes)} writes ({killed} killed), {failovers}, {len(self.faults())} faults"
+        return f"{reads} reads and {len(writes)} writes ({killed} killed), {failovers}"
 
     def durations(self, begun: float, ended: float) -> tuple[list[float], list[float]]:
         """Return the durations of reads and writes that began in a period, in seconds."""
@@ -121,20 +123,22 @@ class History:
         acknowledged = [event for event in self.events if not event.killed and (self.reads_agree or not event.is_read)]
         acknowledged.sort(key=lambda event: event.ended)
         known: dict[str, float] = {}
-        losable: dict[str, list[_Event]] = defaultdict(list)
+        losable: dict[str, deque[tuple[_Failover, float]]] = defaultdict(deque)
         at = 0
         for read in by_begin:
             while at < len(acknowledged) and acknowledged[at].ended < read.begun:
-                event = acknowledged[at]
-                for course, version in event.versions.items():
-                    if self._failover_of(event):
-                        losable[course].append(event)
+                failover = self._failover_of(acknowledged[at])
+                for course, version in acknowledged[at].versions.items():
+                    if failover:
+                        losable[course].append((failover, version))
                     else:
                         known[course] = max(version, known.get(course, 0))
                 at += 1
             for course, version in read.versions.items():
-                kept = [event.versions[course] for event in losable[course] if not self._may_miss(read, event)]
-                expected = max([known.get(course, 0), *kept])
+                lost = losable[course]
+                while lost and lost[0][0].ended + self.entry_seconds <= read.begun:  # no older entry lives any more
+                    known[course] = max(lost.popleft()[1], known.get(course, 0))
+                expected = max([known.get(course, 0), *_not_lost_before(read.ended, lost)])
                 if version < expected:
                     yield f"{course}: version {version} at {read.begun:.3f}, after {expected} was known"
 
@@ -147,13 +151,13 @@ class History:
 
     def _certainly(self, course: str, read: _Event) -> bool | None:
         """Return whether a course was published during a whole read; None if that changed or is unknown."""
-        last = None
-        for change in self._shown[course]:  # one writer each: in their order
-            if change.write.ended < read.begun:
-                last = None if self._may_miss(read, change.write) else change.is_on_show
-            elif change.write.begun < read.ended:
-                return None
-        return last
+        changes = self._shown[course]  # one writer each: in their order
+        following = bisect_left(changes, read.begun, key=lambda change: change.write.ended)
+        if any(change.write.begun < read.ended for change in changes[following : following + 1]):
+            return None
+        if following == 0 or self._may_miss(read, changes[following - 1].write):
+            return None
+        return changes[following - 1].is_on_show
 
     def _may_miss(self, read: _Event, write: _Event) -> bool:
         """Return whether a failover lost the invalidation of a write, and entries of before may still live."""
@@ -162,5 +166,16 @@ class History:
 
     def _failover_of(self, write: _Event) -> _Failover | None:
         """Return the last failover whose replica may not have received the last invalidation of a write."""
-        lost = (one for one in self.failovers if one.replicated < write.ended and write.invalidated < one.ended)
-        return None if write.is_read else max(lost, key=lambda one: one.ended, default=None)
+        following = bisect_left(self.failovers, write.ended, key=lambda failover: failover.replicated)
+        if write.is_read or following == 0:
+            return None
+        last = self.failovers[following - 1]
+        return last if write.invalidated < last.ended else None
+
+
+def _not_lost_before(end: float, lost: deque[tuple[_Failover, float]]) -> Iterator[float]:
+    """Return the versions that failovers lost later only: the last ones, as failovers follow one another."""
+    for failover, version in reversed(lost):
+        if failover.begun < end:
+            return
+        yield version

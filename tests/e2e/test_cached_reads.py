@@ -166,7 +166,7 @@ def test_api_is_correct_during_cache_faults(
 
     times = sorted(history.durations(0, float("inf"))[0])
     p50, p99 = (1000 * times[int(share * len(times))] for share in (0.5, 0.99))
-    print(f"\n{history.verdict()}; {dict(statuses)}; {dict(served)}; p50 {p50:.0f} ms, p99 {p99:.0f} ms")
+    print(f"\n{history.summary()}; {dict(statuses)}; {dict(served)}; p50 {p50:.0f} ms, p99 {p99:.0f} ms")
     assert set(statuses) == {200}
     assert history.faults() == []
     assert p99 < 2000

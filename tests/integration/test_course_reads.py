@@ -198,7 +198,7 @@ def test_reads_are_never_older_than_an_acknowledged_write(
         for future in [pool.submit(task) for task in work]:
             future.result()
 
-    print(f"\n{history.verdict()}; {school.served}")
+    print(f"\n{history.summary()}; {school.served}")
     assert history.faults() == []
     assert inconsistent_reads == []
     assert len(history.events) > 20 * seconds
@@ -230,7 +230,7 @@ def test_pages_are_never_older_than_an_acknowledged_write(
         for future in [pool.submit(task) for task in work]:
             future.result()
 
-    print(f"\n{history.verdict()}; pages: {school.served}")
+    print(f"\n{history.summary()}; pages: {school.served}")
     assert history.faults() == []
     assert school.served["hit"] > seconds
 
@@ -276,7 +276,7 @@ def test_cache_faults_cause_no_error_and_no_stale_read(
             school.reads_one(None)
     valkey.close()
 
-    print(f"\n{history.verdict()}; {school.served}")
+    print(f"\n{history.summary()}; {school.served}")
     print(f"{'fault':<18}{'reads':>6}{'p50 ms':>8}{'p99 ms':>8}{'slowest write s':>17}")
     for how, begun, ended in phases:
         reads, writes = history.durations(begun, ended)
