@@ -29,7 +29,7 @@ def decode(text: str, scope: str) -> Cursor:
         InvalidInput: The text is not a cursor that was issued for this scope.
     """
     try:
-        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        data = base64.urlsafe_b64decode(text + "==")  # it ignores padding that is not needed
     except (binascii.Error, ValueError):
         data = b""
     if base64.urlsafe_b64encode(data).decode().rstrip("=") != text:  # accept one spelling only

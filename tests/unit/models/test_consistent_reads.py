@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 
+from chalicelib.core.email_kinds import EmailKind
 from chalicelib.models import waitlist
+from chalicelib.models.account_emails import AccountEmail
 from chalicelib.models.audit import AuditEntry
 from chalicelib.models.course_listings import CourseListing
 from chalicelib.models.courses import Course
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.identities import Identity
+from chalicelib.models.known_addresses import KnownAddress
 from chalicelib.models.ledger import Event, LedgerEntry
 from chalicelib.models.lessons import Lesson
 from chalicelib.models.place_counters import PlaceCounter
@@ -36,6 +39,10 @@ CONSISTENT: dict[str, Callable[[], object]] = {
     "session and user": lambda: Session.find_with_user(ID, "s"),
     "session": lambda: Session.find(ID, "s"),
     "sessions of a user": lambda: [*Session.all_of_user(ID)],
+    "sessions to delete": lambda: [*Session.delete_all_of_user(ID)],
+    "known addresses": lambda: [*KnownAddress.all_of_user(ID)],
+    "emails of a user": lambda: [*AccountEmail.all_of_user(ID)],
+    "emails to delete": lambda: [*AccountEmail.delete_all_of_user(ID)],
     "throttle": lambda: Throttle.find("s"),
     "course": lambda: Course.find(ID),
     "courses": lambda: Course.find_all([ID]),
@@ -75,15 +82,40 @@ def test_read_is_consistent(dynamodb_requests: list[DynamoDbRequest], name: str)
         assert all(table.get("ConsistentRead") is True for table in tables), request
 
 
+@pytest.mark.parametrize("table", [AccountEmail, Enrollment])
 def test_pending_emails_are_read_consistently_after_the_index(
-    dynamodb_requests: list[DynamoDbRequest], monkeypatch: pytest.MonkeyPatch
+    dynamodb_requests: list[DynamoDbRequest], table: type[AccountEmail] | type[Enrollment]
 ) -> None:
-    row = Enrollment.new(ID, ID, f"{DAY}T00:00:00.000000Z", "r")
-    row.insert()
+    row = new_row(table)
+    row.save()
     dynamodb_requests.clear()
 
-    [(position, [found])] = Enrollment.pending_emails("0", "", "9999")
+    [(position, [found])] = table.pending_emails("0", "", "9999")
     assert (position, found.id) == (row.sort_key, row.id)
 
-    [read] = [request for request in dynamodb_requests if request.operation == "BatchGetItem"]
-    assert [table["ConsistentRead"] for table in read.body["RequestItems"].values()] == [True]
+    assert has_one_consistent_batch(dynamodb_requests)
+
+
+def test_failed_enrollment_emails_are_read_consistently_after_the_index(
+    dynamodb_requests: list[DynamoDbRequest],
+) -> None:
+    row = new_row(Enrollment)
+    row.save()
+    row.mark_email_failed(f"{DAY}T00:00:00.000000Z", "MessageRejected")
+    dynamodb_requests.clear()
+
+    assert [found.id for found in Enrollment.failed_emails()] == [row.id]
+
+    assert has_one_consistent_batch(dynamodb_requests)
+
+
+def new_row(table: type[AccountEmail] | type[Enrollment]) -> AccountEmail | Enrollment:
+    requested_at = f"{DAY}T00:00:00.000000Z"
+    if table is AccountEmail:
+        return AccountEmail.new(ID, EmailKind.VERIFICATION, requested_at, "r")
+    return Enrollment.new(ID, ID, requested_at, "r")
+
+
+def has_one_consistent_batch(requests: list[DynamoDbRequest]) -> bool:
+    [read] = [request for request in requests if request.operation == "BatchGetItem"]
+    return [table["ConsistentRead"] for table in read.body["RequestItems"].values()] == [True]

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from chalicelib.core.config import settings
+from chalicelib.core.email_kinds import EmailKind
 from chalicelib.core.roles import Role
+from chalicelib.models.account_emails import AccountEmail
 from chalicelib.models.course_listings import CourseListing, by_date, by_price
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.lessons import Lesson
@@ -93,6 +95,20 @@ def test_pending_emails_in_all_shards(rows: list[Enrollment]) -> None:
     assert pending(before=at(4)) == {rows[number].id for number in (0, 1, 3)}
     assert pending(before=at(0)) == set()
     assert pending(after=str(rows[1].sort_key), before=at(4)) == {rows[3].id}
+
+
+def test_pending_emails_about_accounts_in_all_shards(aws: None) -> None:
+    emails = [AccountEmail.new(f"{number}" * 16, EmailKind.VERIFICATION, at(number), "r") for number in range(5)]
+    for email in emails:
+        email.save()
+
+    def found(after: str, before: str) -> set[str]:
+        batches = [AccountEmail.pending_emails(shard, after, before) for shard in all_shards()]
+        return {row.id for batch in batches for _, rows in batch for row in rows}
+
+    assert found("", at(4)) == {email.id for email in emails[:4]}
+    assert found("", at(0)) == set()
+    assert found(str(emails[1].sort_key), at(4)) == {email.id for email in emails[2:4]}
 
 
 def pending(before: str, after: str = "") -> set[str]:

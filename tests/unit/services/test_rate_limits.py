@@ -207,7 +207,8 @@ def test_failed_release_raises_the_first_error(
 
     with pytest.raises(RuntimeError, match="first"):
         sessions.login(student.username, PASSWORD, HOME)
-    assert [record.message for record in caplog.records] == ["A login attempt stays reserved"] * 3
+    lines = [(record.message, record.__dict__["extra"]) for record in caplog.records]
+    assert lines == [("A login attempt stays reserved", {"seconds": 30})] * 3
 
 
 def test_unknown_user_costs_as_much_as_a_wrong_password(

@@ -86,6 +86,7 @@ def test_invalid_body(body: bytes, detail: str, errors: list[tuple[str, str, str
 
 
 def test_message_of_an_own_rule_is_a_sentence() -> None:
+    from chalicelib.schemas.accounts import ProfilePatch
     from chalicelib.schemas.courses import CoursePatch
     from chalicelib.schemas.lessons import LessonPatch
     from chalicelib.schemas.reports import DailyReportQuery
@@ -94,6 +95,8 @@ def test_message_of_an_own_rule_is_a_sentence() -> None:
     calls: list[Callable[[], object]] = [
         lambda: parse_body(CoursePatch, request(b'{"price": "x"}')),
         lambda: parse_body(LessonPatch, request(b'{"duration_min": "5"}')),
+        lambda: parse_body(CoursePatch, request(b'{"title": "a\\u0007b"}')),
+        lambda: parse_body(ProfilePatch, request(b'{"email": "ada"}')),
         lambda: parse_query(DailyReportQuery, request(query={"from": ["5"]})),
     ]
     for parse in calls:
@@ -104,6 +107,8 @@ def test_message_of_an_own_rule_is_a_sentence() -> None:
     assert messages == [
         ("price", "value_error", 'Input should be an amount with at most two decimals, such as "49.90".'),
         ("duration_min", "value_error", "Input should be a valid integer."),
+        ("title", "value_error", "Input should have no control characters."),
+        ("email", "string_pattern_mismatch", "Input does not have the required format."),
         ("from", "value_error", "Input should be a date of the form YYYY-MM-DD."),
     ]
 
