@@ -54,8 +54,7 @@ class History:
     entry_seconds: float = 300
     """How long an entry of the cache lives."""
     events: list[_Event] = field(default_factory=list)
-    failovers: list[_Failover] = field(default_factory=list)
-    """In their order."""
+    failovers: list[_Failover] = field(default_factory=list)  # one after the other
     _shown: dict[str, list[_Shown]] = field(default_factory=lambda: defaultdict(list))
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _writer: threading.local = field(default_factory=threading.local)
@@ -88,6 +87,7 @@ class History:
     def failover(self, replicated: float) -> Iterator[None]:
         """Record that a replica takes over that has received everything until ``replicated``."""
         begun = time.monotonic()
+        assert not self.failovers or self.failovers[-1].ended <= begun
         yield
         self.failovers.append(_Failover(replicated, begun, time.monotonic()))
 

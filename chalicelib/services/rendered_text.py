@@ -66,11 +66,10 @@ def _split(text: str, make: Callable[[list[Any]], Item]) -> tuple[list[Any], lis
     line, bodies = text.split("\n", 1)
     head, rows = json.loads(line)
     items, start = [], 0
-    for row in rows:
-        end = start + row[-1]
-        row[-1] = bodies[start:end]
-        items.append(make(row))
-        start = end
+    for *fields, length in rows:
+        fields.append(bodies[start : start + length])
+        items.append(make(fields))
+        start += length
     if start != len(bodies):
         raise ValueError("the lengths of the items are wrong")
     return head, items

@@ -11,7 +11,7 @@ from chalicelib.core import retries
 from chalicelib.observability import logs, metrics
 from chalicelib.observability.logs import access_log, error_log
 from chalicelib.web import problems, request_context
-from chalicelib.web.responses import ALL_RESPONSES, CONTENT_POLICY, HSTS, NO_STORE
+from chalicelib.web.responses import COMMON_HEADERS, CONTENT_POLICY, HSTS, NO_STORE
 
 
 def middleware(request: Request, get_response: Callable[[Request], Response]) -> Response:
@@ -29,7 +29,7 @@ def middleware(request: Request, get_response: Callable[[Request], Response]) ->
         response.headers |= NO_STORE
     milliseconds = round((time.perf_counter() - started) * 1000, 1)
     is_https = request.headers.get("x-forwarded-proto", "http").lower() == "https"
-    response.headers |= ALL_RESPONSES | (HSTS if is_https else {})
+    response.headers |= COMMON_HEADERS | (HSTS if is_https else {})
     response.headers.setdefault("Content-Security-Policy", CONTENT_POLICY)
     response.headers |= {"X-Request-ID": logs.request_id.get(), "X-Response-Time-ms": str(milliseconds)}
     _log_access(request, response.status_code, milliseconds)

@@ -51,7 +51,7 @@ def base_url(of: Request) -> str:
     return f"{scheme}://{host if _HOST.fullmatch(host) else 'localhost'}{base_path(of)}"
 
 
-@lru_cache(maxsize=128)  # clients of one process use few paths, and each link of a list needs it
+@lru_cache(maxsize=16)  # each link of a response needs the same one
 def _before_route(path: str, route: tuple[str, ...]) -> str:
     sent = _segments(path)
     before = sent[: -len(route)] if sent[-len(route) :] == route else ()

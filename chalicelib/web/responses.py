@@ -29,7 +29,7 @@ CORS = CORSConfig(
 SECURITY_HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}  # ASVS 5.0 3.4
 CONTENT_POLICY = "default-src 'none'; frame-ancestors 'none'"  # of all responses but pages, which have their own
 HSTS = {"Strict-Transport-Security": "max-age=31536000"}  # RFC 6797: a year, and over HTTPS only
-ALL_RESPONSES = SECURITY_HEADERS | CORS.get_access_control_headers()
+COMMON_HEADERS = SECURITY_HEADERS | CORS.get_access_control_headers()
 NO_STORE = {"Cache-Control": "no-store"}
 # Of pages with scripts: everything is of this origin, and nothing is inline.
 _PAGE_POLICY = (

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chalicelib.web import problems
-from chalicelib.web.responses import CORS, HSTS, NO_STORE, SECURITY_HEADERS
+from chalicelib.web.responses import COMMON_HEADERS, HSTS, NO_STORE, SECURITY_HEADERS
 
 # API Gateway has no response type for a function that Lambda throttles, because the account or the function is at its
 # limit of concurrent executions. The types for a function that it cannot invoke cover it (docs/decisions.md).
@@ -119,8 +119,7 @@ def _gateway_response(status: int, detail: str) -> dict[str, Any]:
         "instance": "$context.path",
         "request_id": "$context.requestId",
     }
-    headers = {"Content-Type": problems.CONTENT_TYPE} | CORS.get_access_control_headers()
-    headers |= SECURITY_HEADERS | HSTS | NO_STORE
+    headers = {"Content-Type": problems.CONTENT_TYPE} | COMMON_HEADERS | HSTS | NO_STORE
     if status == 401:
         headers |= problems.WWW_AUTHENTICATE
     if status == 429:

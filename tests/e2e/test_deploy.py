@@ -22,6 +22,7 @@ from infra.local_stage import aws_environment
 from tests.stack import copy_project
 
 pytestmark = pytest.mark.timeout(600)
+MAX_SKIPPED_STEPS = 3  # of ten
 
 
 class Empty:
@@ -101,12 +102,13 @@ def test_deploy_without_terminal_and_yes_is_refused(empty: Empty) -> None:
 
 
 def test_killed_deploy_is_completed_by_the_next(empty: Empty) -> None:
-    steps, kills = _steps(empty), 0
-    for is_reached in steps:
-        if not is_reached():  # on a busy machine, a deploy reaches two steps before the signal
+    skipped = []
+    for number, is_reached in enumerate(_steps(empty)):
+        if is_reached():  # on a busy machine, a deploy reaches two steps before the signal
+            skipped.append(number)
+        else:
             empty.killed_once(is_reached, *DEPLOY)
-            kills += 1
-    assert kills >= len(steps) - 3
+    assert len(skipped) <= MAX_SKIPPED_STEPS, skipped
 
     done = empty.run(*DEPLOY)
 

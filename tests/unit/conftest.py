@@ -1,5 +1,6 @@
 """AWS in memory: the stage's template in moto."""
 
+import copyreg
 import json
 import os
 import pickle
@@ -7,6 +8,8 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from io import BytesIO
+from threading import RLock
 from typing import Any
 
 import boto3
@@ -68,7 +71,16 @@ def _resources() -> bytes:
             Name=settings().signing_keys_secret, SecretString=json.dumps({FIRST_KEY: "x" * 64})
         )
         boto3.client("ses").verify_email_identity(EmailAddress="eduflow@example.org")
-        return pickle.dumps([backends[DEFAULT_ACCOUNT_ID][_REGION] for backends in _BACKENDS])
+        return _pickled([backends[DEFAULT_ACCOUNT_ID][_REGION] for backends in _BACKENDS])
+
+
+def _pickled(backends: list[Any]) -> bytes:
+    """Pickle resources of moto. Its queues have a lock, which only this pickler accepts: each copy gets its own."""
+    copied = BytesIO()
+    pickler = pickle.Pickler(copied)
+    pickler.dispatch_table = copyreg.dispatch_table | {type(RLock()): lambda _: (RLock, ())}
+    pickler.dump(backends)
+    return copied.getvalue()
 
 
 @pytest.fixture

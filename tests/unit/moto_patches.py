@@ -1,7 +1,6 @@
 """moto without what makes it slow in many small tests, and with transactions that are safe among threads."""
 
 import copy
-import copyreg
 import json
 import pickle
 from collections import defaultdict
@@ -55,12 +54,11 @@ def apply() -> None:
     UpdateExpressionParser.make = cache(_parse_update)
     validators.deepcopy = _copy_parsed_update  # type: ignore[assignment, attr-defined]
     DepthFirstTraverser.traverse = _traverse_with_one_map
-    DynamoType.cast_value = property(_cast_value_of_most)  # type: ignore[assignment]
+    DynamoType.cast_value = property(_cast_value_of_strings_first)  # type: ignore[assignment]
     JSONSerializer._serialize_type_structure = _serialize_members_present  # type: ignore[assignment, method-assign]
     responses.method_names_from_class = cache(method_names_from_class)  # type: ignore[attr-defined]
     sqs.SQSBackend.receive_message = _receive_without_waiting  # type: ignore[assignment, method-assign]
     sqs.camelcase_to_underscores = cache(camelcase_to_underscores)  # type: ignore[attr-defined]
-    copyreg.pickle(type(RLock()), lambda _: (RLock, ()))  # of a queue
     models.RESPONSES_METHODS.clear()  # the tests call AWS by botocore, never by requests
 
 
@@ -80,7 +78,7 @@ def _respond_alone(stubber: BotocoreStubber, *arguments: Any, **named: Any) -> A
 
 
 def _receive_without_waiting(backend: sqs.SQSBackend, queue: str, count: int, _: int, *arguments: Any) -> Any:
-    """Long polling takes seconds for an empty queue, and moto has every message at once."""
+    """Receive without long polling, which takes seconds for an empty queue."""
     return _receive(backend, queue, count, 0, *arguments)
 
 
@@ -106,7 +104,7 @@ def _make_request_to_items(client: BaseClient, operation: OperationModel, reques
     return AWSResponse("", response["ResponseMetadata"]["HTTPStatusCode"], {}, None), response
 
 
-def _cast_value_of_most(value: DynamoType) -> Any:
+def _cast_value_of_strings_first(value: DynamoType) -> Any:
     """A query compares the keys of all items, which are strings."""
     return value.value if value.type == "S" else _cast_value.__get__(value)
 

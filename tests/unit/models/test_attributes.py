@@ -130,7 +130,18 @@ def test_locked_lesson_is_that_of_the_schema() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", "[]\nx", "{}\n", '[[], [["id", "owner", true, 1, 2]]]\nx', '[[], [["id"]]]\nx', "null\n", "[[], []]\n"],
+    [
+        "",
+        "[]",
+        "[]\nx",
+        "{}\n",
+        '[[], [["id", "owner", true, 1, 2]]]\nx',
+        '[[], [["id"]]]\nx',
+        "[[], [[]]]\nx",
+        "[[], [{}]]\nx",
+        "null\n",
+        "[[], []]\n",
+    ],
 )
 def test_malformed_cache_entry_is_an_error(text: str) -> None:
     """Which the cache treats as a miss."""

@@ -55,6 +55,7 @@ CONSISTENT: dict[str, Callable[[], object]] = {
     "list of lessons": lambda: Lesson.page_keys(ID, after=None, backward=False, limit=1),
     "lessons of a course": lambda: [*Lesson.all_of_course(ID)],
     "enrollment": lambda: Enrollment.find(ID + ID + "0" * 8),
+    "enrolled courses": lambda: Enrollment.filter_enrolled(ID, [ID]),
     "list of own enrollments": lambda: Enrollment.list_of_student(ID, after=None, backward=False, limit=1),
     "enrollments of a student": lambda: [*Enrollment.all_of_student(ID)],
     "latest report": lambda: Report.latest(DAY),
@@ -96,7 +97,7 @@ def test_pending_emails_are_read_consistently_after_the_index(
     assert has_one_consistent_batch(dynamodb_requests)
 
 
-def test_failed_enrollment_emails_are_read_consistently_after_the_index(
+def test_failed_emails_are_read_consistently_after_the_index(
     dynamodb_requests: list[DynamoDbRequest],
 ) -> None:
     row = new_row(Enrollment)

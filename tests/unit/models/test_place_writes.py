@@ -1,4 +1,4 @@
-"""Writes of places and waiting entries that meet another write after their read, and the pages of who waits."""
+"""Writes of places and waiting entries that meet another write after their read, and pages of waiting students."""
 
 from collections.abc import Iterator
 
@@ -85,7 +85,7 @@ def test_number_of_another_student_is_not_void(counter: PlaceCounter) -> None:
 
 
 def test_number_without_entry_is_void(counter: PlaceCounter) -> None:
-    wait(1)
+    wait(1).delete()
 
     place(1).void_without_entry()
 

@@ -1,4 +1,4 @@
-"""Events and attempts that are counted within limits, in transactions and alone, also if others are meanwhile."""
+"""Rate limits: conditional writes, alone and in transactions, including concurrent ones."""
 
 from collections.abc import Callable
 from typing import Any
@@ -32,7 +32,7 @@ def window() -> tuple[float, float, float, float]:
     return row.reserved, row.failed, row.reserved_at, row.expires_at
 
 
-def test_reservation_is_refused_at_its_limit_and_after_its_window() -> None:
+def test_reservation_at_its_limit_or_after_its_window_is_refused() -> None:
     assert is_carried_out(Throttle.add_reservation, 1000)
     assert is_carried_out(Throttle.add_reservation, 1899)
     assert window() == (2, 0, 1899, 1900)
@@ -52,7 +52,7 @@ def test_window_is_started_once_the_last_one_is_over() -> None:
     assert window() == (1, 0, 1900, 2800)
 
 
-def test_event_is_counted_beyond_the_limit_until_its_window_is_over() -> None:
+def test_event_beyond_the_limit_is_counted_in_its_window() -> None:
     assert all(is_carried_out(Throttle.add_event, now) for now in (1000, 1001, 1899))
 
     assert not is_carried_out(Throttle.add_event, 1900)
@@ -71,7 +71,7 @@ def test_check_fails_at_the_limit_until_the_window_is_over() -> None:
     assert is_carried_out(Throttle.add_check, 1900)
 
 
-def test_attempt_of_an_old_window_is_not_counted_in_the_new_one() -> None:
+def test_attempt_of_an_old_window_is_not_counted_in_a_new_one() -> None:
     old = Throttle.reserve(Quota("s", 3, 900), 1000)
     assert old == Reservation("s", 1900, is_only_event=True)
     stale = Throttle.find("s")

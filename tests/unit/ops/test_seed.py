@@ -73,7 +73,7 @@ def test_demo_of_past_days_corrects_their_reports(aws: None, monkeypatch: pytest
     assert latest is not None and latest.courses == 10
 
 
-def test_demo_has_a_full_course_one_that_opens_tomorrow_and_students_who_differ_in_their_emails(aws: None) -> None:
+def test_demo_has_the_documented_courses_and_students(aws: None) -> None:
     create_demo()
 
     courses = {course.title: course for course in Course.scan()}

@@ -189,7 +189,7 @@ def test_page_that_is_not_full_leads_on(aws: None, monkeypatch: pytest.MonkeyPat
     assert visit(filters, 2, backward.previous_cursor) == [ids[-1], ids[-4]]
 
 
-def test_period_begins_with_its_first_sort_key_and_ends_before_its_last(log: list[str]) -> None:
+def test_period_has_its_first_sort_key_and_not_its_last(log: list[str]) -> None:
     keys = sorted(str(entry.sort_key) for entry in AuditEntry.scan())
     every: Any = {"actor": None, "root": None, "limit": 100}
 

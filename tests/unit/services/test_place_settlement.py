@@ -116,7 +116,7 @@ def test_waitlist_stands_still_while_enrollment_is_closed(
 
 
 @pytest.mark.parametrize(("seconds", "admitted"), [(-1, 1), (0, 0), (1, 0)])
-def test_waitlist_stands_still_from_the_time_at_which_enrollment_closes(
+def test_waitlist_is_paused_once_enrollment_closes(
     owner: Caller,
     full_course: Course,
     students: list[Caller],
