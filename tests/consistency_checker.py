@@ -140,7 +140,15 @@ class History:
                     known[course] = max(lost.popleft()[1], known.get(course, 0))
                 expected = max([known.get(course, 0), *_not_lost_before(read.ended, lost)])
                 if version < expected:
-                    yield f"{course}: version {version} at {read.begun:.3f}, after {expected} was known"
+                    yield f"{course}: version {version} at {read.begun:.3f}, after {self._origin(course, expected)}"
+
+    def _origin(self, course: str, version: float) -> str:
+        """Return where a version comes from: the times of its write, unless the write was killed."""
+        for event in self.events:
+            if not event.is_read and event.versions.get(course) == version:
+                times = f"from {event.begun:.3f} to {event.ended:.3f}, invalidated at {event.invalidated:.3f}"
+                return f"{version} was written {times}"
+        return f"{version} was read"
 
     def _wrongly_shown(self) -> Iterator[str]:
         for read in (event for event in self.events if event.is_read):

@@ -86,8 +86,8 @@ def faults(valkey: Valkey, history: History, monkeypatch: pytest.MonkeyPatch) ->
     """
     monkeypatch.setattr(client, "READ_TIMEOUT_SECONDS", 0.15)  # a busy machine is no ill cache
     monkeypatch.setattr(client, "CIRCUIT_OPEN_SECONDS", 0.2)
-    monkeypatch.setattr(switch, "OFF_SECONDS", 3)
-    monkeypatch.setattr(invalidation, "_LONGEST_WRITE_SECONDS", 0.5)
+    monkeypatch.setattr(switch, "OFF_SECONDS", 4)
+    monkeypatch.setattr(invalidation, "_LONGEST_WRITE_SECONDS", 2)  # on a busy machine, too
     store, run, execute = read_through._store_and_release, invalidation._run_script, Transaction.run
 
     def pause() -> None:
