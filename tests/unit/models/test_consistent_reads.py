@@ -44,6 +44,7 @@ CONSISTENT: dict[str, Callable[[], object]] = {
     "emails of a user": lambda: [*AccountEmail.all_of_user(ID)],
     "emails to delete": lambda: [*AccountEmail.delete_all_of_user(ID)],
     "throttle": lambda: Throttle.find("s"),
+    "throttles": lambda: Throttle.find_all(["s", "t"]),
     "course": lambda: Course.find(ID),
     "courses": lambda: Course.find_all([ID]),
     "list of courses": lambda: CourseListing.page(["all#date"], ascending=True, after=None, limit=1),
