@@ -16,11 +16,14 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-r
 # records the level, and what has none ran in imports.
 COVERAGE := $(if $(CI),--cov --cov-report=term-missing:skip-covered)
 UNIT_COVERAGE_PERCENT := 98
+# Of the functions in the local AWS. A process that a test kills by SIGKILL stores no results.
+E2E_COVERAGE_PERCENT := 88
+FUNCTION_COVERAGE := $(CURDIR)/build/coverage
 
 WHEELS_BY_HASH := --require-hashes --only-binary=:all: --no-deps
 UV := $(BIN)/uv pip compile --quiet --universal --generate-hashes --custom-compile-command "make lock"
 
-.PHONY: help run local test unit integration e2e test-localstack test-long mutants pr audit lock format lint schema bench deploy destroy package clean
+.PHONY: help run local test unit integration e2e coverage-e2e test-localstack test-long mutants pr audit lock format lint schema bench deploy destroy package clean
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -60,6 +63,12 @@ integration: .venv/.installed  ## run the integration tests, on a local AWS and 
 
 e2e: .venv/.installed  ## run the end-to-end tests, through the URL of the deployed API
 	@$(PYTEST) tests/e2e -m "not long"
+
+coverage-e2e: .venv/.installed  ## measure the branch coverage of the functions by the end-to-end tests alone
+	@rm -rf "$(FUNCTION_COVERAGE)" && mkdir -p "$(FUNCTION_COVERAGE)"
+	@FUNCTION_COVERAGE="$(FUNCTION_COVERAGE)" PYTHONPATH="$(CURDIR)/tests/e2e/function_coverage" $(PYTEST) tests/e2e -m "not long"
+	@export FUNCTION_COVERAGE="$(FUNCTION_COVERAGE)" COVERAGE_RCFILE=tests/e2e/function_coverage/coverage.ini; \
+	  $(BIN)/coverage combine --quiet && $(BIN)/coverage report --skip-covered --show-missing --fail-under=$(E2E_COVERAGE_PERCENT)
 
 test-localstack: .venv/.installed  ## run the contract tests on LocalStack without Docker (needs Python 3.13)
 	@$(BIN)/python -m pytest --backend localstack tests/e2e -m "not long"
