@@ -63,6 +63,12 @@ if redis.call('HSETNX', KEYS[1], '#token', ARGV[1]) == 1 then redis.call('PEXPIR
 local generation = redis.call('HMGET', KEYS[1], '#token', '#sequence')
 return generation[1] .. ' ' .. (generation[2] or '0')
 """
+# Stores an entry while its lease lasts. A replica that took over and does not have the lease may count invalidations on
+# from a smaller number than the one under which the value was loaded, and would take it for the newer one.
+_STORE = """#!lua
+if redis.call('GET', KEYS[2]) == ARGV[1] then redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
+return 1
+"""
 _RELEASE = """#!lua flags=allow-oom
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return 1
@@ -174,12 +180,12 @@ def _acquire_lease(entry: Entry[Any]) -> _Lease | bytes:
 
 
 def _store_and_release(entry: Entry[Value], lease: _Lease, value: Value | None) -> None:
-    """Store the entry and release the lease."""
+    """Store the entry, unless the lease is lost, and release the lease."""
     text, has_value = entry.encode(lease.generation, value)
     seconds = (TTL_SECONDS if has_value else NEGATIVE_TTL_SECONDS) * random.uniform(0.8, 1)
     with connection.circuit_breaker():
         pipeline = connection.client().pipeline(transaction=False)
-        pipeline.set(entry.key, text, px=int(1000 * seconds))
+        pipeline.eval(_STORE, 2, entry.key, entry.lease_key, lease.id, text, int(1000 * seconds))
         pipeline.eval(_RELEASE, 1, entry.lease_key, lease.id)
         connection.execute(pipeline)  # all commands run, even if the first fails because the memory is full
 

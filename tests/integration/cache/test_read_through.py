@@ -58,6 +58,23 @@ def test_slow_fill_does_not_store_what_a_write_of_its_tag_changed(valkey: Valkey
     assert resource.read() == (2, "miss")
 
 
+def test_fill_from_before_a_failover_is_not_stored(valkey: Valkey, resource: Resource) -> None:
+    """The replica counts invalidations on from a smaller number than the one under which the value was loaded."""
+    resource.read()
+    replica = valkey.replicate()
+    for _ in range(2):
+        resource.raise_to(1, "others")
+    valkey.client.delete(*valkey.client.keys("*:entry:*"))
+    lease = read_through._acquire_lease(resource.entry_in_epoch)
+    assert isinstance(lease, read_through._Lease)
+    valkey.fail_over(replica)
+    resource.raise_to(2, "number")
+
+    read_through._store_and_release(resource.entry_in_epoch, lease, 1)
+
+    assert resource.read() == (2, "miss")
+
+
 def test_hash_of_too_many_tags_is_deleted(valkey: Valkey, resource: Resource) -> None:
     """A script that edits courses all day does not fill the cache with tags."""
     resource.read()
