@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,12 @@ class RunningStack:
         mails = [mail for account in response["messages"].values() for mail in account]
         found = [mail for mail in mails if words in mail["To"] or words in mail["Subject"]]
         return [mail for mail in found if subject in mail["Subject"]]
+
+    def send_message(self, queue: str, message: Mapping[str, object]) -> None:
+        """Send a message to a queue, such as ``emails`` or ``emails-dead``, without the delay of the queue."""
+        sqs = self.aws("sqs")
+        url = sqs.get_queue_url(QueueName=f"eduflow-{queue}-{self.stage}")["QueueUrl"]
+        sqs.send_message(QueueUrl=url, MessageBody=json.dumps(message), DelaySeconds=0)
 
     def tokens(self, kind: str, address: str) -> list[str]:
         """Return the tokens of the links in the emails to an address, in their order."""

@@ -108,7 +108,7 @@ class PlaceCounter(Table):
 
     def add_to(self, transaction: Transaction) -> None:
         """Save the counters of a course that has none, in a transaction."""
-        transaction.put(self, PlaceCounter.course.does_not_exist(), label=COUNTER)
+        transaction.put(self, PlaceCounter.course.does_not_exist())
 
     def mark_checked(self, end: int) -> None:
         """Record that the numbers up to ``end`` that are not settled have rows, unless later ones are checked."""

@@ -143,10 +143,7 @@ def _draw_number(stack: RunningStack, course: dict[str, Any]) -> None:
 
 
 def _request_settlement(stack: RunningStack, course: dict[str, Any]) -> None:
-    sqs = stack.aws("sqs")
-    url = sqs.get_queue_url(QueueName="eduflow-waitlist-local")["QueueUrl"]
-    message = {"course": course["id"], "void_through": "0", "request_id": "tour"}
-    sqs.send_message(QueueUrl=url, MessageBody=json.dumps(message))
+    stack.send_message("waitlist", {"course": course["id"], "void_through": "0", "request_id": "tour"})
 
 
 def _delete_row(stack: RunningStack, course: dict[str, Any], student: Actor) -> None:

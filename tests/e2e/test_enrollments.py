@@ -1,5 +1,3 @@
-import json
-
 import pytest
 
 from tests.clients import Actor
@@ -76,8 +74,8 @@ def test_repeated_message_sends_no_second_email(teacher: Actor, student: Actor, 
     eventually(lambda: stack.emails(address, "You are enrolled"))
 
     for _ in range(3):
-        _send(stack, {"kind": "enrollment", "id": enrollment["id"], "request_id": "again"})
-    _send(stack, {"kind": "enrollment", "id": "unknown", "request_id": "the last one"})
+        stack.send_message("emails", {"kind": "enrollment", "id": enrollment["id"], "request_id": "again"})
+    stack.send_message("emails", {"kind": "enrollment", "id": "unknown", "request_id": "the last one"})
 
     eventually(lambda: stack.has_logged('"request_id": "the last one"'))
     assert len(stack.emails(address, "You are enrolled")) == 1
@@ -85,9 +83,3 @@ def test_repeated_message_sends_no_second_email(teacher: Actor, student: Actor, 
 
 def test_only_failed_messages_of_a_batch_are_redelivered(stack: RunningStack) -> None:
     assert stack.has_batch_item_failures()
-
-
-def _send(stack: RunningStack, message: dict[str, str]) -> None:
-    queue = stack.aws("sqs")
-    url = queue.get_queue_url(QueueName=f"eduflow-emails-{stack.stage}")["QueueUrl"]
-    queue.send_message(QueueUrl=url, MessageBody=json.dumps(message))

@@ -79,10 +79,7 @@ def test_schedules_are_enabled_and_jobs_run(stack: RunningStack) -> None:
 
 
 def test_dead_letters_are_redriven(stack: RunningStack) -> None:
-    sqs = stack.aws("sqs")
-    dead = sqs.get_queue_url(QueueName="eduflow-deletions-dead-localstack")["QueueUrl"]
-    message = {"target": "user", "id": "0" * 16, "request_id": "redriven"}
-    sqs.send_message(QueueUrl=dead, MessageBody=json.dumps(message))
+    stack.send_message("deletions-dead", {"target": "user", "id": "0" * 16, "request_id": "redriven"})
 
     redriven = stack.manage("redrive")
 

@@ -186,7 +186,7 @@ def _lose_and_leave(stack: RunningStack, admin: Actor) -> None:
         _change(dynamodb, "users", {"id": user}, deleted_at=LONG_AGO, lifecycle_at=LONG_AGO)
     email_tour.owe_email(stack, names[teacher], LONG_AGO)
     email_tour.owe_email(stack, leaving)
-    _ask(stack, "deletions", {"target": "user", "id": "0" * 16, "request_id": "tour"})
+    stack.send_message("deletions", {"target": "user", "id": "0" * 16, "request_id": "tour"})
 
 
 def _lose_the_cache(stack: RunningStack) -> None:
@@ -210,7 +210,7 @@ def _lose_the_cache(stack: RunningStack) -> None:
     writes("eduflow-local", teacher.create_course)
     assert owner.call("DELETE", "/auth/me/").status_code == 204
     message = {"target": "user", "id": user, "request_id": "tour"}
-    writes("eduflow-local-cascade_deletions", lambda: _ask(stack, "deletions", message))
+    writes("eduflow-local-cascade_deletions", lambda: stack.send_message("deletions", message))
 
 
 def _count_last_day_in_part(stack: RunningStack) -> None:
@@ -233,12 +233,6 @@ def _change(dynamodb: Any, table: str, key: dict[str, str], **values: str) -> No
         ExpressionAttributeNames=names,
         ExpressionAttributeValues={f":{number}": {"S": value} for number, value in enumerate(values.values())},
     )
-
-
-def _ask(stack: RunningStack, queue: str, message: dict[str, Any]) -> None:
-    sqs = stack.aws("sqs")
-    url = sqs.get_queue_url(QueueName=f"eduflow-{queue}-local")["QueueUrl"]
-    sqs.send_message(QueueUrl=url, MessageBody=json.dumps(message), DelaySeconds=0)
 
 
 def _forget_last_report(stack: RunningStack) -> None:

@@ -1,6 +1,5 @@
 """The API under bad conditions of Lambda: all processes killed, Valkey killed, ten concurrent executions."""
 
-import json
 import random
 import signal
 import threading
@@ -117,15 +116,12 @@ def test_ten_concurrent_executions_are_429s_only(running: RunningStack) -> None:
 
 def pending_emails(stack: RunningStack, course: str) -> list[Enrollment]:
     """Return the enrollments whose email is not sent yet."""
-    pages = (
-        stack.aws("dynamodb")
-        .get_paginator("scan")
-        .paginate(
-            TableName=f"eduflow-enrollments-{stack.stage}",
-            FilterExpression="course = :course AND attribute_exists(email_pending)",
-            ExpressionAttributeValues={":course": {"S": course}},
-            ConsistentRead=True,
-        )
+    scan = stack.aws("dynamodb").get_paginator("scan")
+    pages = scan.paginate(
+        TableName=f"eduflow-enrollments-{stack.stage}",
+        FilterExpression="course = :course AND attribute_exists(email_pending)",
+        ExpressionAttributeValues={":course": {"S": course}},
+        ConsistentRead=True,
     )
     return [Enrollment.from_raw_data(row) for page in pages for row in page["Items"]]
 
@@ -141,11 +137,7 @@ def request_email(stack: RunningStack, email: Enrollment) -> None:
 
     An overloaded SQS may not have accepted the message, and a failed message is delivered again after six minutes.
     """
-    queue = stack.aws("sqs")
-    queue.send_message(
-        QueueUrl=queue.get_queue_url(QueueName=f"eduflow-emails-{stack.stage}")["QueueUrl"],
-        MessageBody=json.dumps(sqs.email_message(email.email_kind, email.id, email.request_id)),
-    )
+    stack.send_message("emails", sqs.email_message(email.email_kind, email.id, email.request_id))
 
 
 def enroll_with_retries(student: Actor, course: str) -> int:

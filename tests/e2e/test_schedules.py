@@ -66,10 +66,7 @@ def test_manual_cleanup_reports_its_messages(stack: RunningStack) -> None:
 
 
 def test_queue_status_and_redrive(stack: RunningStack) -> None:
-    sqs = stack.aws("sqs")
-    dead = sqs.get_queue_url(QueueName="eduflow-emails-dead-local")["QueueUrl"]
-    message = {"kind": "enrollment", "id": "a dead one", "request_id": "redriven"}
-    sqs.send_message(QueueUrl=dead, MessageBody=json.dumps(message))
+    stack.send_message("emails-dead", {"kind": "enrollment", "id": "a dead one", "request_id": "redriven"})
 
     def held() -> dict[str, int]:
         lines = stack.manage("queue", "status").stdout.splitlines()
