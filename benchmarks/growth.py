@@ -25,7 +25,7 @@ from chalicelib.models import course_listings
 from chalicelib.models.course_listings import CourseListing
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.services import courses, enrollments, reports
-from tests.factories import create_course, create_user
+from tests.factories import course_ids, create_course, create_user
 
 SIZES = (1_000, 10_000, 100_000)
 EVENTS_OF_DAY = 50  # courses, and enrollments, on the day of the report
@@ -100,7 +100,7 @@ class _School:
 
         def list_courses(request: PageRequest) -> None:
             page = courses.list_courses(self._admin, request, ordering="-created_at", own=False)
-            assert len(page.items) == _PAGE_SIZE
+            assert len(course_ids(page)) == _PAGE_SIZE
 
         def list_enrollments(course: str | None) -> None:
             page = enrollments.list_enrollments(self._admin, first, course=course, student=None)
@@ -108,7 +108,7 @@ class _School:
 
         def search() -> None:
             _clear_cache()
-            assert len(courses.search(first, "word").items) == _PAGE_SIZE
+            assert len(course_ids(courses.search(first, "word"))) == _PAGE_SIZE
 
         student = create_user(Role.STUDENT)
 

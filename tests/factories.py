@@ -1,5 +1,6 @@
 """Factories of users and courses for unit tests. They do not hash passwords, which is slow."""
 
+import json
 import time
 from datetime import datetime
 from typing import Any
@@ -16,6 +17,7 @@ from chalicelib.models.sessions import Session
 from chalicelib.security import passwords, tokens
 from chalicelib.security.tokens import TokenType
 from chalicelib.services import accounts, courses
+from chalicelib.services.rendering import RenderedCoursePage
 from tests.clients import PASSWORD, unique
 
 
@@ -50,6 +52,17 @@ def create_course(owner: Caller, now: datetime | None = None, **fields: Any) -> 
     """Create a course, published and free of charge by default."""
     values = {"title": "A title", "description": "", "price_cents": 0, "is_published": True} | fields
     return courses.create(owner, values, now or clock.now())
+
+
+def course_ids(page: RenderedCoursePage) -> list[str]:
+    """Return the IDs of the courses of a page."""
+    return [course["id"] for course in courses_of(page)]
+
+
+def courses_of(page: RenderedCoursePage) -> list[dict[str, Any]]:
+    """Return the courses of a page, as clients get them."""
+    found: list[dict[str, Any]] = json.loads(f"[{page.json}]")
+    return found
 
 
 def remove_enrollment(enrollment: Enrollment) -> bool:

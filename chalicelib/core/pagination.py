@@ -44,7 +44,7 @@ class Page(NamedTuple, Generic[Item]):
     items: list[Item]
     next_cursor: Cursor | None
     previous_cursor: Cursor | None
-    # The last sort key that was read for the page, or None if that was the list's end, or the page was cached.
+    # The last sort key that was read for the page, or None if that was the list's end.
     read_up_to: str | None = None
 
 

@@ -7,9 +7,9 @@ from __future__ import annotations  # those of inner functions would be evaluate
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from functools import partial
+from functools import lru_cache, partial
 
 from chalicelib.adapters.cache import invalidation, read_through
 from chalicelib.adapters.cache.entries import Entry
@@ -20,7 +20,13 @@ from chalicelib.models.base import ConditionFailed
 from chalicelib.models.courses import Course
 from chalicelib.services import rendered_text
 from chalicelib.services.course_list_tags import changed_tags
-from chalicelib.services.rendering import LessonsOfCourse, RenderedCourse, render_course
+from chalicelib.services.rendering import (
+    LessonsOfCourse,
+    RenderedCourse,
+    RenderedCoursePage,
+    render_course,
+    render_course_page,
+)
 
 _LISTS = "courses"
 _LESSONS = "lessons"  # the tag of all lessons in the scope of their course
@@ -38,18 +44,23 @@ def get(course_id: str) -> RenderedCourse | None:
 
 
 def get_page(
-    name: str,
-    request: PageRequest,
-    load: Callable[[], Page[RenderedCourse]],
-    tags: Callable[[Page[RenderedCourse]], Sequence[str]],
-) -> Page[RenderedCourse]:
+    name: str, request: PageRequest, load: Callable[[], Page[Course]], tags: Callable[[Page[Course]], list[str]]
+) -> RenderedCoursePage:
     """Return a page of published courses, read by ``load``.
 
     ``name`` identifies the list and its order, and ``tags`` returns the tags of the page (see `course_list_tags`).
     """
+    tags_of_loaded: list[str] = []
+
+    def load_rendered() -> RenderedCoursePage:
+        page = load()
+        tags_of_loaded[:] = tags(page)
+        return render_course_page(page)
+
     to_text, from_text = rendered_text.page_to_text, rendered_text.page_from_text
-    entry = Entry(_LISTS, _page_name(name, request), to_text, from_text, lambda page: tags(page) if page else ())
-    return read_through.get_or_load(entry, load) or load()  # a page is never None, whatever the cache returns
+    entry = Entry(_LISTS, _page_name(name, request), to_text, from_text, lambda _: tags_of_loaded)
+    # A page is never None, whatever the cache returns.
+    return read_through.get_or_load(entry, load_rendered) or load_rendered()
 
 
 def get_lesson(course_id: str, suffix: str, load: Callable[[], LessonsOfCourse | None]) -> LessonsOfCourse | None:
@@ -89,6 +100,7 @@ def _get_lessons(course_id: str, name: str, load: Callable[[], LessonsOfCourse |
     return read_through.get_or_load(entry, load)
 
 
+@lru_cache(maxsize=256)
 def _page_name(name: str, request: PageRequest) -> str:
     cursor = request.cursor
     text = json.dumps([name, request.limit, cursor and [cursor.sort_key, cursor.backward]])

@@ -13,14 +13,13 @@ from chalicelib.core import clock
 from chalicelib.core.pagination import Page, PageRequest
 from chalicelib.models.course_listings import date_sort_key, keywords, price_sort_key
 from chalicelib.models.courses import Course
-from chalicelib.services.rendering import RenderedCourse
 
 # Decimal digits of the positions: the seconds of Unix time, and the cents of the price in front of them.
 _SECONDS_DIGITS = 10
 _DIGITS = {"created_at": _SECONDS_DIGITS, "price": 10 + _SECONDS_DIGITS}
 
 
-def tags_of_page(ordering: str, request: PageRequest, page: Page[RenderedCourse]) -> list[str]:
+def tags_of_page(ordering: str, request: PageRequest, page: Page[Course]) -> list[str]:
     """Return the tags of a page in an ordering, which is descending if it begins with a minus."""
     name = ordering.lstrip("-")
     start, end = request.cursor and request.cursor.sort_key, page.read_up_to
@@ -33,7 +32,7 @@ def tags_of_page(ordering: str, request: PageRequest, page: Page[RenderedCourse]
     return [*_ids(page), *(_bucket_tag(name, magnitude, bucket) for bucket in buckets)]
 
 
-def tags_of_search(words: Sequence[str], page: Page[RenderedCourse]) -> list[str]:
+def tags_of_search(words: Sequence[str], page: Page[Course]) -> list[str]:
     """Return the tags of a page of a search."""
     return [*_ids(page), *map(_word_tag, words)]
 
@@ -64,7 +63,7 @@ def _position(sort_key: str) -> int:
     return int("".join(price) + f"{seconds:0{_SECONDS_DIGITS}}")
 
 
-def _ids(page: Page[RenderedCourse]) -> list[str]:
+def _ids(page: Page[Course]) -> list[str]:
     return [course.id for course in page.items]
 
 

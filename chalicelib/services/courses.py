@@ -21,7 +21,13 @@ from chalicelib.models.base import adding, retry_stale_reads
 from chalicelib.models.course_listings import CourseListing
 from chalicelib.models.courses import Course, OwnerDeleted, WriterOutdated
 from chalicelib.services import audit, capacity, course_cache, course_list_tags, course_search
-from chalicelib.services.rendering import LessonsOfCourse, RenderedCourse, render_course, text_size
+from chalicelib.services.rendering import (
+    LessonsOfCourse,
+    RenderedCourse,
+    RenderedCoursePage,
+    render_course_page,
+    text_size,
+)
 
 ORDERINGS = {"created_at": course_listings.by_date, "price": course_listings.by_price}
 
@@ -139,7 +145,7 @@ def delete(caller: Caller, course_id: str, versions: ExpectedVersions) -> None:
     sqs.send(sqs.DELETIONS, sqs.deletion_message(CascadeTarget.COURSE, course_id))
 
 
-def list_courses(caller: Caller | None, request: PageRequest, *, ordering: str, own: bool) -> Page[RenderedCourse]:
+def list_courses(caller: Caller | None, request: PageRequest, *, ordering: str, own: bool) -> RenderedCoursePage:
     """Return a page of the courses that the caller may view, or of the caller's own.
 
     Raises:
@@ -150,24 +156,20 @@ def list_courses(caller: Caller | None, request: PageRequest, *, ordering: str, 
     names = [course_listings.owned_by(caller.id)] if own and caller else visible_listings(caller)
     partitions = [ORDERINGS[ordering.lstrip("-")](name) for name in names]
 
-    def load() -> Page[RenderedCourse]:
-        return _rendered(_load_page(caller, request, partitions, ascending=not ordering.startswith("-")))
-
+    load = partial(_load_page, caller, request, partitions, ascending=not ordering.startswith("-"))
     if names != [course_listings.PUBLISHED]:
-        return load()
+        return render_course_page(load())
     tags = partial(course_list_tags.tags_of_page, ordering, request)
     return course_cache.get_page(ordering, request, load, tags)
 
 
-def search(request: PageRequest, text: str) -> Page[RenderedCourse]:
+def search(request: PageRequest, text: str) -> RenderedCoursePage:
     """Return a page of the published courses that have all words of the text, newest first."""
     tokens = sorted(course_listings.tokenize(text))  # the order of the words makes no difference
     if not tokens or len(tokens) > course_listings.MAX_KEYWORDS:
-        return Page([], None, None)
+        return RenderedCoursePage("", None, None)
 
-    def load() -> Page[RenderedCourse]:
-        return _rendered(course_search.load_page(request, tokens))
-
+    load = partial(course_search.load_page, request, tokens)
     tags = partial(course_list_tags.tags_of_search, tokens)
     return course_cache.get_page(f"search {' '.join(tokens)}", request, load, tags)
 
@@ -202,11 +204,6 @@ def _load_page(caller: Caller | None, request: PageRequest, partitions: list[str
     page = [courses[row.course_id] for row in rows.items if row.course_id in courses]
     visible = [course for course in page if can_view(caller, course)]
     return Page(visible, rows.next_cursor, rows.previous_cursor, rows.read_up_to)
-
-
-def _rendered(page: Page[Course]) -> Page[RenderedCourse]:
-    items = [render_course(course) for course in page.items]
-    return Page(items, page.next_cursor, page.previous_cursor, page.read_up_to)
 
 
 def _load_for_update(caller: Caller, course_id: str, versions: ExpectedVersions) -> Course:

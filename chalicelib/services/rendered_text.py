@@ -1,7 +1,6 @@
 """The text as which rendered courses and lessons are cached.
 
-The JSON of the items follows a line of JSON with their other fields, so that a reader copies it and parses only that
-line.
+The JSON of the items follows a line of JSON with all else, so that a reader copies it and parses only that line.
 """
 
 import json
@@ -9,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from chalicelib.core.pagination import Cursor, Page
-from chalicelib.services.rendering import LessonsOfCourse, RenderedCourse, RenderedLesson
+from chalicelib.services.rendering import LessonsOfCourse, RenderedCourse, RenderedCoursePage, RenderedLesson
 
 Item = TypeVar("Item", bound=RenderedCourse | RenderedLesson)
 
@@ -25,35 +24,38 @@ def course_from_text(text: str) -> RenderedCourse:
     return course
 
 
-def page_to_text(page: Page[RenderedCourse]) -> str:
+def page_to_text(page: RenderedCoursePage) -> str:
     """Return a page of courses as text."""
-    return _join(_cursors(page), page.items)
+    return f"{json.dumps([_cursor_fields(page), len(page.json)])}\n{page.json}"
 
 
-def page_from_text(text: str) -> Page[RenderedCourse]:
+def page_from_text(text: str) -> RenderedCoursePage:
     """Return the page of a text. Raises ValueError or TypeError if it is malformed."""
-    cursors, courses = _split(text, RenderedCourse._make)
-    return _page(courses, cursors)
+    line, courses = text.split("\n", 1)
+    cursors, length = json.loads(line)
+    if length != len(courses):
+        raise ValueError("the length of the courses is wrong")
+    return RenderedCoursePage(courses, *_cursors(cursors))
 
 
 def lessons_to_text(lessons: LessonsOfCourse) -> str:
     """Return lessons of a course as text."""
-    return _join([*lessons[:-1], *_cursors(lessons.page)], lessons.page.items)
+    return _join([*lessons[:-1], *_cursor_fields(lessons.page)], lessons.page.items)
 
 
 def lessons_from_text(text: str) -> LessonsOfCourse:
     """Return the lessons of a text. Raises ValueError or TypeError if it is malformed."""
     (owner_id, is_published, lessons_for, *cursors), lessons = _split(text, RenderedLesson._make)
-    return LessonsOfCourse(owner_id, is_published, lessons_for, _page(lessons, cursors))
+    return LessonsOfCourse(owner_id, is_published, lessons_for, Page(lessons, *_cursors(cursors)))
 
 
-def _cursors(page: Page[Any]) -> list[Any]:
+def _cursor_fields(page: RenderedCoursePage | Page[RenderedLesson]) -> list[Any]:
     return [cursor and [cursor.sort_key, cursor.backward] for cursor in (page.next_cursor, page.previous_cursor)]
 
 
-def _page(items: list[Item], cursors: list[Any]) -> Page[Item]:
-    next_cursor, previous_cursor = (Cursor(*cursor) if cursor else None for cursor in cursors)
-    return Page(items, next_cursor, previous_cursor)
+def _cursors(fields: list[Any]) -> tuple[Cursor | None, Cursor | None]:
+    next_cursor, previous_cursor = (Cursor(*cursor) if cursor else None for cursor in fields)
+    return next_cursor, previous_cursor
 
 
 def _join(head: list[Any], items: Sequence[Item]) -> str:

@@ -4,7 +4,7 @@ import json
 from typing import NamedTuple
 
 from chalicelib.core.audiences import LessonAudience
-from chalicelib.core.pagination import Page
+from chalicelib.core.pagination import Cursor, Page
 from chalicelib.models.courses import Course
 from chalicelib.models.lessons import Lesson
 
@@ -20,6 +20,14 @@ class RenderedCourse(NamedTuple):
     closes_at: str | None
     has_place_counter: bool
     json: str
+
+
+class RenderedCoursePage(NamedTuple):
+    """The JSON of the courses of a page, separated by commas, and the cursors of its neighbours."""
+
+    json: str
+    next_cursor: Cursor | None
+    previous_cursor: Cursor | None
 
 
 class RenderedLesson(NamedTuple):
@@ -64,6 +72,12 @@ def render_course(course: Course) -> RenderedCourse:
         course.has_place_counter,
         _json(fields | _optional_fields(course)),
     )
+
+
+def render_course_page(page: Page[Course]) -> RenderedCoursePage:
+    """Return a page of courses as its readers get it."""
+    text = ",".join(render_course(course).json for course in page.items)
+    return RenderedCoursePage(text, page.next_cursor, page.previous_cursor)
 
 
 def render_lesson(lesson: Lesson) -> RenderedLesson:

@@ -17,8 +17,13 @@ _MAC_BYTES = 16
 
 def encode(cursor: Cursor, scope: str) -> str:
     """Return a cursor as text. ``scope`` names everything it is bound to: path, query, role."""
-    payload = json.dumps([cursor.sort_key, cursor.backward], separators=(",", ":")).encode()
     _, key = signing_keys().active_key(time.time())
+    return _encode(cursor, scope, key)
+
+
+@lru_cache(maxsize=256)  # the cursors of the pages that are read most often
+def _encode(cursor: Cursor, scope: str, key: str) -> str:
+    payload = json.dumps([cursor.sort_key, cursor.backward], separators=(",", ":")).encode()
     return base64.urlsafe_b64encode(_mac(key, payload, scope) + payload).decode().rstrip("=")
 
 

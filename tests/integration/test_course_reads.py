@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import json
 import random
 import threading
 import time
@@ -24,10 +25,10 @@ from chalicelib.core.pagination import PageRequest
 from chalicelib.core.roles import Role
 from chalicelib.models.base import Transaction
 from chalicelib.models.courses import Course
-from chalicelib.services import courses, lessons
+from chalicelib.services import courses, lessons, rendering
 from tests.clients import unique
 from tests.consistency_checker import History
-from tests.factories import create_course, create_user
+from tests.factories import courses_of, create_course, create_user
 from tests.fault_injection.valkey import FAULTS, Valkey, cached_in
 
 ORDERINGS = ["-created_at", "created_at", "price", "-price"]
@@ -67,6 +68,18 @@ end
 def shorten_markers(valkey: Valkey) -> None:
     """Let the markers of writers that have died or ended expire soon, as they do in a minute."""
     valkey.client.eval(_SHORTEN_MARKERS, 0, *_living)
+
+
+@pytest.fixture(autouse=True)
+def versions_in_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Add the versions of courses to lists, for the checker."""
+    render = rendering.render_course
+
+    def render_with_version(course: Course) -> rendering.RenderedCourse:
+        rendered = render(course)
+        return rendered._replace(json=json.dumps(json.loads(rendered.json) | {"version": rendered.version}))
+
+    monkeypatch.setattr(rendering, "render_course", render_with_version)
 
 
 @pytest.fixture
@@ -373,7 +386,7 @@ class _School:
             looked_for = self.watched | self._passing
             with self.history.read(looked_for) as versions:
                 page = courses.list_courses(None, PageRequest(100), ordering=random.choice(ORDERINGS), own=False)
-                versions |= {course.id: course.version for course in page.items}
+                versions |= {course["id"]: course["version"] for course in courses_of(page)}
             self.served[read_through.cache_status.get()] += 1
 
     def reads_page_by_page(self) -> None:
@@ -385,7 +398,7 @@ class _School:
                 request: PageRequest | None = PageRequest(limit)
                 while request:
                     page = courses.list_courses(None, request, ordering=ordering, own=False)
-                    versions |= {course.id: course.version for course in page.items}
+                    versions |= {course["id"]: course["version"] for course in courses_of(page)}
                     self.served[read_through.cache_status.get()] += 1
                     request = PageRequest(limit, page.next_cursor) if page.next_cursor else None
 

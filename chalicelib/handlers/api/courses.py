@@ -104,7 +104,7 @@ def _list(request: ApiRequest[Any, Any], caller: Caller | None, *, own: bool) ->
         page = courses.search(page_request(request), query.search)
     else:
         page = courses.list_courses(caller, page_request(request), ordering=query.ordering, own=own)
-    return rendered_page_response(request, page, (course.json for course in page.items))
+    return rendered_page_response(request, page, page.json)
 
 
 def _update(request: ApiRequest[Any, None], course_id: str) -> Response:

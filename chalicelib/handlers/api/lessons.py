@@ -36,7 +36,7 @@ def list_lessons(request: ApiRequest[None, LessonQuery]) -> Response:
     `content` and with `locked` for callers who are not enrolled.
     """
     page = lesson_listing.list_lessons(request.caller_or_none, page_request(request), request.query.course)
-    return rendered_page_response(request, page, (lesson.json for lesson in page.items))
+    return rendered_page_response(request, page, ",".join(lesson.json for lesson in page.items))
 
 
 @blueprint.endpoint(

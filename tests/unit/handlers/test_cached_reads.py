@@ -20,12 +20,14 @@ from chalicelib.core.pagination import Page, PageRequest
 from chalicelib.core.roles import Role
 from chalicelib.models.courses import Course
 from chalicelib.services import course_cache, courses, enrollments, lesson_listing, lessons
+from chalicelib.services.rendering import RenderedCoursePage
 from tests.factories import create_course, create_token, create_user
 from tests.fault_injection.valkey import Valkey, forget
 
 ORDERINGS = ("created_at", "-created_at", "price", "-price")
 LESSON = {"title": "A lesson", "content": "", "duration_min": 5, "order_index": 1}
 WHO = ("owner", "rival", "student", "anonymous", "admin")
+AnyPage = Page[Any] | RenderedCoursePage
 
 
 class School:
@@ -234,7 +236,7 @@ def test_every_read_after_a_write_is_that_of_the_database(valkey: Valkey, monkey
     words = ["knots", "ropes", "sails"]
     made = [create_course(teacher, title="Knots", description="ropes") for _ in range(4)]
     taught = [lessons.create(teacher, course.id, LESSON) for course in made]
-    reads: list[Callable[..., Page[Any]]] = [
+    reads: list[Callable[..., AnyPage]] = [
         *map(list_of, ORDERINGS),
         *(partial(courses.search, text=text) for text in (*words, "knots sails")),
         *(partial(lesson_listing.list_lessons, None, course_id=course.id) for course in made),
@@ -281,7 +283,7 @@ def test_course_at_every_position_is_in_the_pages_of_the_database(
     reads = [*map(list_of, ORDERINGS)]
     made, served = list[str](), Counter[str]()
 
-    def all_pages(limit: int) -> list[Page[Any]]:
+    def all_pages(limit: int) -> list[AnyPage]:
         return [page for read in reads for page in pages_of(read, limit, served)]
 
     for number, limit in ((0, 2), (1, 1), (5, 2)):
@@ -298,19 +300,19 @@ def test_course_at_every_position_is_in_the_pages_of_the_database(
     assert served["hit"] > 0
 
 
-def list_of(ordering: str) -> Callable[..., Page[Any]]:
+def list_of(ordering: str) -> Callable[..., AnyPage]:
     """Return what reads a page of the published courses."""
     return partial(courses.list_courses, None, ordering=ordering, own=False)
 
 
-def pages_of(read: Callable[..., Page[Any]], limit: int = 2, served: Counter[str] | None = None) -> Iterator[Page[Any]]:
+def pages_of(read: Callable[..., AnyPage], limit: int = 2, served: Counter[str] | None = None) -> Iterator[AnyPage]:
     """Return the pages of a list from the first to the last, and back to the first."""
     backward, cursor = False, None
     while True:
         page = read(request=PageRequest(limit, cursor))
         if served is not None:
             served[read_through.cache_status.get()] += 1
-        yield page._replace(read_up_to=None)  # of loaded pages only
+        yield page._replace(read_up_to=None) if isinstance(page, Page) else page  # it has one only if it was loaded
         backward = backward or page.next_cursor is None
         cursor = page.previous_cursor if backward else page.next_cursor
         if cursor is None:

@@ -149,6 +149,27 @@ def test_malformed_cache_entry_is_an_error(text: str) -> None:
         rendered_text.course_from_text(text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]\n",
+        "null\n",
+        "[[null, null], 1]",
+        "[[null, null], 1]\n",
+        "[[null, null], 1]\nxx",
+        "[[null, null]]\n",
+        "[[null], 0]\n",
+        "[[null, null, null], 0]\n",
+        "[[null, 1], 0]\n",
+        '[[null, null], [["id", "owner", true, 1, null, null, false, 1]]]\nx',  # of an earlier release
+    ],
+)
+def test_malformed_page_of_courses_is_an_error(text: str) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        rendered_text.page_from_text(text)
+
+
 def test_cached_lessons_without_an_audience_are_an_error() -> None:
     """Which the cache treats as a miss: those of an earlier release, whose content would be for everyone."""
     with pytest.raises(ValueError, match="unpack"):

@@ -12,7 +12,6 @@ from chalicelib.core.pagination import Cursor, Page, PageRequest, paginate, trim
 from chalicelib.models.course_listings import date_sort_key, price_sort_key
 from chalicelib.models.courses import Course
 from chalicelib.services.course_list_tags import changed_tags, tags_of_page
-from chalicelib.services.rendering import RenderedCourse, render_course
 
 ORDERINGS = ["created_at", "-created_at", "price", "-price"]
 START = datetime(2026, 9, 1, tzinfo=UTC)
@@ -45,7 +44,7 @@ class Row:
     course: Course
 
 
-def read(courses: list[Course], ordering: str, request: PageRequest, bytes_of_each: int = 0) -> Page[RenderedCourse]:
+def read(courses: list[Course], ordering: str, request: PageRequest, bytes_of_each: int = 0) -> Page[Course]:
     """Return a page as the service does."""
     sort_key, is_descending = SORT_KEYS[ordering.lstrip("-")], ordering.startswith("-")
     rows = [Row(sort_key(course), course) for course in courses if course.is_published]
@@ -58,8 +57,7 @@ def read(courses: list[Course], ordering: str, request: PageRequest, bytes_of_ea
 
     page = paginate(request, fetch)
     page = trim_to_size(page, [bytes_of_each] * len(page.items), request)
-    items = [render_course(row.course) for row in page.items]
-    return Page(items, page.next_cursor, page.previous_cursor, page.read_up_to)
+    return Page([row.course for row in page.items], page.next_cursor, page.previous_cursor, page.read_up_to)
 
 
 @given(
@@ -120,7 +118,7 @@ def test_new_course_leaves_all_pages_but_the_first_and_the_last(ordering: str, g
     """These two have no bound on one side. The courses are of one price."""
     courses = [course_of(number, number * gap_seconds) for number in range(1, 201)]
     new = course_of(201, 201 * gap_seconds)
-    pages, request = list[tuple[PageRequest, Page[RenderedCourse]]](), PageRequest(20)
+    pages, request = list[tuple[PageRequest, Page[Course]]](), PageRequest(20)
     while not pages or request.cursor:
         page = read(courses, ordering, request)
         pages.append((request, page))

@@ -12,7 +12,7 @@ from chalicelib.core.roles import Role
 from chalicelib.models.course_listings import CourseListing, listing_rows
 from chalicelib.models.courses import Course
 from chalicelib.services import courses, keyword_join
-from tests.factories import create_course, create_user
+from tests.factories import course_ids, create_course, create_user
 from tests.unit.conftest import DynamoDbRequest
 
 START = datetime(2026, 11, 22, tzinfo=UTC)
@@ -44,8 +44,8 @@ def store(titles: list[str]) -> list[str]:
 
 def first_page(text: str, limit: int = 20) -> list[str]:
     page = courses.search(PageRequest(limit), text)
-    assert page.next_cursor is None or page.items
-    return [course.id for course in page.items]
+    assert page.next_cursor is None or page.json
+    return course_ids(page)
 
 
 def test_rare_word_is_found_among_two_thousand_courses(dynamodb_requests: list[DynamoDbRequest]) -> None:
@@ -123,9 +123,9 @@ def test_page_of_long_descriptions_leads_on(teacher: Caller, monkeypatch: pytest
     while pages[-1].next_cursor:
         pages.append(courses.search(PageRequest(100, pages[-1].next_cursor), "knots x"))
 
-    assert [[course.id for course in page.items] for page in pages] == [stored[:2:-1], stored[2:0:-1], stored[:1]]
+    assert [course_ids(page) for page in pages] == [stored[:2:-1], stored[2:0:-1], stored[:1]]
     back = courses.search(PageRequest(100, pages[-1].previous_cursor), "knots x")
-    assert [course.id for course in back.items] == stored[2:0:-1]
+    assert course_ids(back) == stored[2:0:-1]
 
 
 def test_empty_pages_lead_on_and_back(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,16 +138,16 @@ def test_empty_pages_lead_on_and_back(aws: None, monkeypatch: pytest.MonkeyPatch
     pages = [courses.search(PageRequest(1), "knots links")]
     while pages[-1].next_cursor:
         pages.append(courses.search(PageRequest(1, pages[-1].next_cursor), "knots links"))
-    assert [course.id for page in pages for course in page.items] == expected
-    assert not pages[0].items
+    assert [course_id for page in pages for course_id in course_ids(page)] == expected
+    assert not pages[0].json
 
     for number in range(1, len(pages)):
         page, backward = pages[number], list[str]()
         while page.previous_cursor:
             page = courses.search(PageRequest(1, page.previous_cursor), "knots links")
             assert page.next_cursor is not None
-            backward = [course.id for course in page.items] + backward
-        assert backward == [course.id for before in pages[:number] for course in before.items]
+            backward = course_ids(page) + backward
+        assert backward == [course_id for before in pages[:number] for course_id in course_ids(before)]
 
 
 def test_client_can_turn_around_at_both_ends(teacher: Caller) -> None:
@@ -161,7 +161,7 @@ def test_client_can_turn_around_at_both_ends(teacher: Caller) -> None:
     last = courses.search(PageRequest(1, second.next_cursor), "knots links")
     newest = courses.search(PageRequest(1, second.previous_cursor), "knots links")
 
-    assert (last.items, last.next_cursor) == ([], None)
-    assert (newest.items, newest.previous_cursor) == ([], None)
+    assert (last.json, last.next_cursor) == ("", None)
+    assert (newest.json, newest.previous_cursor) == ("", None)
     for cursor in (last.previous_cursor, newest.next_cursor):
-        assert [course.id for course in courses.search(PageRequest(9, cursor), "knots links").items] == [made[1]]
+        assert course_ids(courses.search(PageRequest(9, cursor), "knots links")) == [made[1]]

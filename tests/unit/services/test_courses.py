@@ -12,7 +12,7 @@ from chalicelib.models.course_listings import CourseListing
 from chalicelib.models.courses import Course
 from chalicelib.models.users import User
 from chalicelib.services import accounts, courses
-from tests.factories import create_course, create_user
+from tests.factories import course_ids, create_course, create_user
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def expected(course: Course) -> set[tuple[str, str]]:
 
 
 def found(text: str) -> list[str]:
-    return [course.id for course in courses.search(PageRequest(20), text).items]
+    return course_ids(courses.search(PageRequest(20), text))
 
 
 def published_courses(caller: Caller) -> int:
@@ -147,10 +147,10 @@ def test_instructor_lists_published_courses_and_own_drafts(teacher: Caller) -> N
 
     def seen(visitor: Caller | None, limit: int) -> list[str]:
         page = courses.list_courses(visitor, PageRequest(limit), ordering="created_at", own=False)
-        ids = [course.id for course in page.items]
+        ids = course_ids(page)
         while page.next_cursor:
             page = courses.list_courses(visitor, PageRequest(limit, page.next_cursor), ordering="created_at", own=False)
-            ids += [course.id for course in page.items]
+            ids += course_ids(page)
         return ids
 
     for limit in (1, 2, 20):
@@ -164,13 +164,13 @@ def test_page_of_long_descriptions_is_trimmed(teacher: Caller, monkeypatch: pyte
     ids = [create_course(teacher, description="x" * 1_000).id for _ in range(5)][::-1]
 
     page = courses.list_courses(None, PageRequest(100), ordering="-created_at", own=False)
-    assert [course.id for course in page.items] == ids[:2]
+    assert course_ids(page) == ids[:2]
     following = courses.list_courses(None, PageRequest(100, page.next_cursor), ordering="-created_at", own=False)
-    assert [course.id for course in following.items] == ids[2:4]
+    assert course_ids(following) == ids[2:4]
     backward = courses.list_courses(
         None, PageRequest(100, following.previous_cursor), ordering="-created_at", own=False
     )
-    assert [course.id for course in backward.items] == ids[:2]
+    assert course_ids(backward) == ids[:2]
 
 
 def test_draft_of_an_erased_owner_cannot_be_published(teacher: Caller) -> None:
@@ -216,7 +216,7 @@ def test_deleted_course_is_not_found(teacher: Caller) -> None:
     for _ in range(2):
         with pytest.raises(NotFound):
             courses.delete(teacher, course.id, None)
-    assert courses.list_courses(teacher, PageRequest(20), ordering="-created_at", own=True).items == []
+    assert course_ids(courses.list_courses(teacher, PageRequest(20), ordering="-created_at", own=True)) == []
 
 
 def test_keywords_are_the_first_60_distinct_words() -> None:
