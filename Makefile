@@ -66,8 +66,8 @@ e2e: .venv/.installed  ## run the end-to-end tests, through the URL of the deplo
 
 coverage-e2e: .venv/.installed  ## measure the branch coverage of the functions by the end-to-end tests alone
 	@rm -rf "$(FUNCTION_COVERAGE)" && mkdir -p "$(FUNCTION_COVERAGE)"
-	@FUNCTION_COVERAGE="$(FUNCTION_COVERAGE)" PYTHONPATH="$(CURDIR)/tests/e2e/function_coverage" $(PYTEST) tests/e2e -m "not long"
-	@export FUNCTION_COVERAGE="$(FUNCTION_COVERAGE)" COVERAGE_RCFILE=tests/e2e/function_coverage/coverage.ini; \
+	@FUNCTION_COVERAGE="$(FUNCTION_COVERAGE)" PYTHONPATH="$(CURDIR)/tests/function_startup" $(PYTEST) tests/e2e -m "not long"
+	@export FUNCTION_COVERAGE="$(FUNCTION_COVERAGE)" COVERAGE_RCFILE=tests/function_startup/coverage.ini; \
 	  $(BIN)/coverage combine --quiet && $(BIN)/coverage report --skip-covered --show-missing --fail-under=$(E2E_COVERAGE_PERCENT)
 
 test-localstack: .venv/.installed  ## run the contract tests on LocalStack without Docker (needs Python 3.13)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from chalicelib.core import clock
 
-_SITE = Path(__file__).parent / "function_clock"
+_STARTUP = Path(__file__).parents[1] / "function_startup"
 
 
 class Clock:
@@ -20,7 +20,7 @@ class Clock:
         real_time = time.time
         time.time = lambda: real_time() + self._shift
         clock.now = lambda: datetime.fromtimestamp(time.time(), UTC)
-        self.settings = {"PYTHONPATH": str(_SITE), "CLOCK_FILE": str(file)}
+        self.settings = {"PYTHONPATH": str(_STARTUP), "CLOCK_FILE": str(file)}
         """The environment variables that give a function this clock."""
         self.advance()
 

@@ -1,16 +1,11 @@
-"""Shifts the wall clock of a function by the seconds in the file that CLOCK_FILE names.
-
-Python imports a module of this name when it starts, if PYTHONPATH has its folder: see `tests.fault_injection.clock`.
-"""
+"""A wall clock that is shifted by the seconds in a file (see `tests.fault_injection.clock`)."""
 
 import datetime
-import os
 import time
 from pathlib import Path
 from typing import Any
 
-_file, _time = Path(os.environ["CLOCK_FILE"]), time.time
-_datetime = datetime.datetime
+_time, _datetime = time.time, datetime.datetime
 
 
 class _Type(type):
@@ -29,9 +24,7 @@ class _ShiftedDatetime(datetime.datetime, metaclass=_Type):
         return _datetime.fromtimestamp(time.time(), tz)
 
 
-def _shifted_time() -> float:
-    return _time() + float(_file.read_text())
-
-
-time.time = _shifted_time
-datetime.datetime = _ShiftedDatetime  # type: ignore[misc]
+def install(file: Path) -> None:
+    """Shift the clock of this process, as the file says at each reading of it."""
+    time.time = lambda: _time() + float(file.read_text())
+    datetime.datetime = _ShiftedDatetime  # type: ignore[misc]
