@@ -137,6 +137,8 @@ def test_locked_lesson_is_that_of_the_schema() -> None:
         "{}\n",
         '[[], [["id", "owner", true, 1, 2]]]\nx',
         '[[], [["id"]]]\nx',
+        '[[], [["id", "owner", true, 1, null, null, false, 2]]]\nx',
+        '[[], [["id", "owner", true, 1, null, null, false, 1]]]\nxx',
         "[[], [[]]]\nx",
         "[[], [{}]]\nx",
         "null\n",
