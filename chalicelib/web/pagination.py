@@ -2,28 +2,17 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from chalice.app import Response
 from pydantic import BaseModel
 
 from chalicelib.core.pagination import Cursor, Page, PageRequest
 from chalicelib.schemas.base import PageQuery, PageRead
+from chalicelib.services.rendering import RenderedCoursePage
 from chalicelib.web import cursors
 from chalicelib.web.endpoint import ApiRequest
 from chalicelib.web.responses import json_response, json_text_response
-
-
-class HasNeighbours(Protocol):
-    """A page that knows the cursors of its neighbours."""
-
-    @property
-    def next_cursor(self) -> Cursor | None:
-        """The cursor of the next page."""
-
-    @property
-    def previous_cursor(self) -> Cursor | None:
-        """The cursor of the previous page."""
 
 
 def page_request(request: ApiRequest[Any, Any]) -> PageRequest:
@@ -53,7 +42,9 @@ def page_response(
     return json_response(model(**links, results=[*results]))
 
 
-def rendered_page_response(request: ApiRequest[Any, Any], page: HasNeighbours, results: str) -> Response:
+def rendered_page_response(
+    request: ApiRequest[Any, Any], page: Page[Any] | RenderedCoursePage, results: str
+) -> Response:
     """Return a page with absolute links to its neighbours. ``results`` are JSON already, separated by commas."""
     links = [json.dumps(page_url(request, cursor)) for cursor in (page.next_cursor, page.previous_cursor)]
     return json_text_response(f'{{"next":{links[0]},"previous":{links[1]},"results":[{results}]}}')
