@@ -11,7 +11,7 @@ REQUIREMENTS ?= requirements-dev.txt
 RUN_embedded := devstack
 RUN_localstack := devstack.localstack
 $(if $(RUN_$(BACKEND)),,$(error BACKEND is embedded or localstack))
-PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # Branch coverage of what ships, measured in CI. The minimum of all levels together is in pyproject.toml. tests/conftest.py
 # records the level, and what has none ran in imports.
 COVERAGE := $(if $(CI),--cov --cov-report=term-missing:skip-covered)
@@ -55,7 +55,8 @@ test: .venv/.installed lint  ## run lint, then unit, integration and end-to-end 
 	@$(PYTEST) -m "not long" $(COVERAGE)
 	@$(if $(CI),echo "Coverage by the unit tests alone:"; $(BIN)/coverage report --contexts='^(unit)?$$' --skip-covered --fail-under=$(UNIT_COVERAGE_PERCENT))
 
-unit: .venv/.installed  ## run the unit tests
+unit: WORKERS := auto
+unit: .venv/.installed  ## run the unit tests, on all cores
 	@$(PYTEST) tests/unit -m "not long"
 
 integration: .venv/.installed  ## run the integration tests, on a local AWS and Valkey

@@ -25,8 +25,15 @@ from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import DynamoType
 from moto.dynamodb.models.table import Table
 from moto.dynamodb.parsing import validators
-from moto.dynamodb.parsing.ast_nodes import DepthFirstTraverser, Node, UpdateExpression  # type: ignore[attr-defined]
+from moto.dynamodb.parsing.ast_nodes import (  # type: ignore[attr-defined]
+    DepthFirstTraverser,
+    Expression,
+    Node,
+    UpdateExpression,
+    UpdateExpressionFunction,
+)
 from moto.dynamodb.parsing.expressions import UpdateExpressionParser  # type: ignore[attr-defined]
+from moto.dynamodb.parsing.validators import ActionCountValidator, UpdateExpressionValidator
 from moto.dynamodb.responses import DynamoHandler
 from moto.sqs import models as sqs
 from werkzeug.exceptions import HTTPException
@@ -34,6 +41,7 @@ from werkzeug.exceptions import HTTPException
 _respond, _transact = BotocoreStubber.__call__, DynamoDBBackend.transact_write_items
 _make_request, _resolve_endpoint = BaseClient._make_request, BaseClient._resolve_endpoint_ruleset
 _parse_condition, _parse_update = ConditionExpressionParser.parse, UpdateExpressionParser.make
+_validators_of_update = UpdateExpressionValidator.get_ast_processors
 _cast_value: property = DynamoType.cast_value  # type: ignore[assignment]
 _receive = sqs.SQSBackend.receive_message
 _serialize_structure = JSONSerializer._serialize_type_structure
@@ -53,6 +61,8 @@ def apply() -> None:
     ConditionExpressionParser.parse = _parse_condition_once  # type: ignore[assignment, method-assign]
     UpdateExpressionParser.make = cache(_parse_update)
     validators.deepcopy = _copy_parsed_update  # type: ignore[assignment, attr-defined]
+    UpdateExpressionValidator.get_ast_processors = _validators_of_values  # type: ignore[assignment, method-assign]
+    Node.find_clauses = _find_clauses
     DepthFirstTraverser.traverse = _traverse_with_one_map
     DynamoType.cast_value = property(_cast_value_of_strings_first)  # type: ignore[assignment]
     JSONSerializer._serialize_type_structure = _serialize_members_present  # type: ignore[assignment, method-assign]
@@ -126,12 +136,31 @@ def _parsed_condition(expression: str, names: str, values: str) -> tuple[Conditi
     return parser, _parse_condition(parser)
 
 
-_pickled = lru_cache(1000)(pickle.dumps)
-
-
 def _copy_parsed_update(value: Any) -> Any:
     """Copy a parsed update, which moto's validation changes, from its pickle: a deep copy takes ten times as long."""
     return pickle.loads(_pickled(value)) if isinstance(value, UpdateExpression) else copy.deepcopy(value)  # noqa: S301
+
+
+@lru_cache(1000)
+def _pickled(update: UpdateExpression) -> bytes:
+    """Count the clauses of a parsed update, which moto does in each call, and return its pickle."""
+    ActionCountValidator().traverse(update)
+    return pickle.dumps(update)
+
+
+def _validators_of_values(validator: UpdateExpressionValidator) -> list[DepthFirstTraverser]:
+    return [one for one in _validators_of_update(validator) if not isinstance(one, ActionCountValidator)]
+
+
+def _find_clauses(node: Node, kinds: list[type[Node]]) -> list[Node]:
+    """Find the clauses of a parsed update, without `isinstance`, which is slow for abstract classes."""
+    found: list[Node] = []
+    for child in node.children or ():
+        if type(child) in kinds:
+            found.append(child)
+        elif _is_one_of(child.__class__, (Expression, UpdateExpressionFunction)):
+            found += _find_clauses(child, kinds)
+    return found
 
 
 def _traverse_with_one_map(traverser: DepthFirstTraverser, root: Node) -> Node:
@@ -186,10 +215,12 @@ def _serialize_members_present(
 
 def _transact_with_small_copies(backend: DynamoDBBackend, items: list[dict[str, Any]]) -> None:
     """Copy the items of the transaction only: moto copies each table whole, once for each item."""
-    writes = [write for item in items for write in item.values()]
+    writes, copies = [write for item in items for write in item.values()], dict[str, Table]()
 
     def copy_items_of_transaction(table: Table, memo: dict[int, Any]) -> Table:
-        copied = copy.copy(table)
+        if table.name in copies:
+            return copies[table.name]
+        copied = copies[table.name] = copy.copy(table)
         copied.items = defaultdict(dict, table.items)
         for write in writes:
             if write["TableName"] == table.name:
