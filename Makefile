@@ -30,8 +30,8 @@ help:  ## list the targets
 
 # Also after a change of REQUIREMENTS, whose name the file has.
 .venv/.installed: requirements.txt requirements-deploy.txt requirements-dev.txt $(if $(filter $(REQUIREMENTS),$(shell cat .venv/.installed 2>/dev/null)),,.FORCE)
-	@command -v $(PYTHON) >/dev/null || { echo "EduFlow needs Python 3.11 or newer; '$(PYTHON)' was not found. Name yours: make $(or $(MAKECMDGOALS),run) PYTHON=/path/to/python3"; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "EduFlow needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1). Name another: make $(or $(MAKECMDGOALS),run) PYTHON=python3.12"; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { echo "EduFlow needs Python 3.11 to 3.14; '$(PYTHON)' was not found. Name yours: make $(or $(MAKECMDGOALS),run) PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' || { echo "EduFlow needs Python 3.11 to 3.14; $(PYTHON) is $$($(PYTHON) -V 2>&1). Name another: make $(or $(MAKECMDGOALS),run) PYTHON=python3.12"; exit 1; }
 	@REQUIREMENTS=$(REQUIREMENTS) $(PYTHON) -m devstack.install $(MAKECMDGOALS)
 	@echo $(REQUIREMENTS) > $@
 
@@ -84,7 +84,7 @@ test-long: .venv/.installed  ## run the long tests: soaks, 200 generated request
 mutants: .venv/.mutants  ## run the unit tests on mutants of the rules, an hour (SAMPLE=7: a sample)
 	@$(BIN)/python -m tests.mutation $(if $(SAMPLE),--sample $(SAMPLE))
 
-pr: test package  ## run everything that a pull request has to pass
+pr: test package  ## run what a pull request has to pass; CI checks more
 
 lock: .venv/.installed  ## resolve the requirements of pyproject.toml into the requirements*.txt, with hashes
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9

@@ -7,9 +7,9 @@ from infra.config import PROJECT
 from infra.local_stage import HOME, is_running
 
 _CREATED = (
-    *(".local", ".venv", "build", ".coverage", ".mypy_cache", ".ruff_cache", ".pytest_cache", "mutants"),
-    *(".chalice/deployed", ".chalice/deployments"),
-)
+    ".local", ".venv", "build", ".coverage", ".hypothesis", ".mypy_cache", ".ruff_cache", ".pytest_cache", "mutants",
+    ".chalice/deployed", ".chalice/deployments",
+)  # fmt: skip
 
 
 def main() -> int:

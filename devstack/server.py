@@ -20,7 +20,7 @@ from devstack.stack import cache_url
 from devstack.valkey import running_valkey
 from infra.local_stage import HOST
 
-MINISTACK = "1.5.33"  # devstack.apigateway, stage_cache, iam_recorder and lambda_patches depend on its internals
+MINISTACK = "1.5.33"  # devstack.apigateway, stage_cache, iam_recorder, lambda_patches and access_log use its internals
 _deployed = threading.Event()
 
 

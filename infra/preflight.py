@@ -12,7 +12,7 @@ from infra import config, email_sender
 from infra.functions import API
 from infra.platforms import AWS, SUPPORTED_REGIONS, platform_of
 
-MIN_CONCURRENCY = 100  # API, authorizer and seven workers share it; a new account may have 10
+MIN_CONCURRENCY = 100  # API, authorizer and workers share it; a new account may have 10
 _DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError")
 
 # One action of each service that a deploy uses, with a resource that it acts on.

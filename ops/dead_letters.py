@@ -8,8 +8,9 @@ from chalicelib.adapters import aws, sqs
 from chalicelib.core.audit import OPERATOR, Action
 from chalicelib.observability.logs import error_log
 from chalicelib.services import audit
+from infra.functions import FUNCTIONS
 
-QUEUES = (sqs.EMAILS, sqs.DELETIONS, sqs.WAITLIST)
+QUEUES = tuple(function.queue for function in FUNCTIONS if function.queue)
 _ATTRIBUTES = {
     "waiting": "ApproximateNumberOfMessages",
     "delayed": "ApproximateNumberOfMessagesDelayed",

@@ -8,9 +8,11 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
+from chalicelib.handlers.workers import deletions, emails, place_settlement
 from infra import cloudformation, config, email_sender, lambda_state, preflight, stacks, vpc
 from infra.chalice import stage_settings
 from infra.config import PROJECT
+from infra.functions import FUNCTIONS
 from infra.platforms import SUPPORTED_REGIONS
 
 FUNCTION = "eduflow-dev"
@@ -201,3 +203,11 @@ def test_stage_of_make_run_is_not_deployed_to_aws(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(config.OperatorError, match="make run"):
         config.require_local_endpoint("local")
     config.require_local_endpoint("dev")
+
+
+def test_each_worker_has_the_concurrency_of_its_queue_or_schedule() -> None:
+    modules = {"emails": emails, "deletions": deletions, "waitlist": place_settlement}
+    of_queues = {function.name: modules[function.queue].MAX_CONCURRENCY for function in FUNCTIONS if function.queue}
+    of_schedules = {function.name: 1 for function in FUNCTIONS if function.is_scheduled}
+
+    assert of_queues | of_schedules == stage_settings.WORKER_CONCURRENCY

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from typing import Any
 
 import cfnlint.decode.cfn_yaml
@@ -100,6 +101,16 @@ def test_every_alarm_is_in_the_runbook() -> None:
 
     assert len(chapters) == 12
     assert all(f"\n## {chapter}\n" in runbook for chapter in chapters)
+
+
+def test_errors_metrics_and_log_messages_of_the_runbook_exist() -> None:
+    runbook = " ".join((PROJECT / "docs" / "runbook.md").read_text().split())
+    names = {*re.findall(r"`([A-Z][a-z]+[A-Z]\w*)`", runbook), *re.findall(r'"([A-Z][^"]+ [^"]+)"', runbook)}
+    files = [path for folder in ("chalicelib", "ops", "infra") for path in (PROJECT / folder).rglob("*.*")]
+    sources = "".join(path.read_text() for path in files if path.suffix in (".py", ".yaml"))
+
+    assert {"CleanupError", "CacheErrors", "Email sent"} <= names
+    assert [name for name in names if name not in sources] == []
 
 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.name)
