@@ -61,6 +61,10 @@ class PlaceCounter(Table):
         """The first number that is not settled, and can be without a row."""
         return int(max(self.settled, self.checked)) + 1
 
+    def estimated_position(self, number: int) -> int:
+        """Return the position in the waitlist of the student with a number, as if all who left were before it."""
+        return max(1, int(number - self.limit - self.left))
+
     @classmethod
     def new(cls, course: str, capacity: float, waitlist: float) -> "PlaceCounter":
         """Return the counters of a course in which no student is enrolled, not yet saved."""

@@ -162,7 +162,7 @@ class User(EmailPreferences, Table):
     def apply(self, changes: Mapping[str, Any], at: str, extend: Extend = add_nothing) -> "User":
         """Change email, role or is_active, and return the new state. Changes of role and is_active revoke all sessions.
 
-        ``extend`` adds items to the transaction.
+        The value None removes an attribute. ``extend`` adds items to the transaction.
 
         Raises:
             StaleRead: The user changed after it was read.
@@ -178,7 +178,7 @@ class User(EmailPreferences, Table):
             transaction.delete(Identity.of_email(str(self.email)))
             identity = Identity.of_email(str(new.email), self.id)
             transaction.put(identity, Identity.name.does_not_exist(), label="email")
-        actions: list[Action] = [getattr(User, name).set(value) for name, value in changes.items()]
+        actions = [_action(name, value) for name, value in changes.items()]
         actions.append(User.auth_version.set(new.auth_version))
         if "is_active" in changes:
             actions += _lifecycle_actions(None if new.is_active else INACTIVE, at)
@@ -272,6 +272,12 @@ class User(EmailPreferences, Table):
             User.exists_condition() & (User.auth_version == self.auth_version) & (User.email == self.email)
         )
         return condition
+
+
+def _action(name: str, value: object) -> Action:
+    attribute = getattr(User, name)
+    action: Action = attribute.remove() if value is None else attribute.set(value)
+    return action
 
 
 def _lifecycle_actions(state: str | None, at: str) -> list[Action]:

@@ -129,7 +129,7 @@ class PublicCourseQuery(PageQuery):
         None,
         max_length=1000,
         description="Published courses whose title or description contains all of these words. Ignores case and "
-        "accents; matches whole words.",
+        "accents; matches whole words. A text without a word finds none.",
     )
 
     def validate_combination(self) -> None:

@@ -65,8 +65,6 @@ def get_profile(caller: Caller) -> User:
 def change_email(caller: Caller, email: str) -> User:
     """Change the email address of the caller's account. It has to be verified again.
 
-    For `account_emails.RESET_HOLD`, no password is reset: a stolen token must not suffice to take over the account.
-
     Raises:
         Conflict: The email address exists.
         TooManyAttempts: The caller has changed it too often.
@@ -75,8 +73,7 @@ def change_email(caller: Caller, email: str) -> User:
     user = get_profile(caller)
     if email == user.email:
         return user
-    rate_limits.count_email_change(user.id)
-    return users.apply_changes(user.id, {"email": email, "email_changed_at": clock.timestamp()}, by=None)
+    return users.apply_changes(user.id, users.own_email_change(user.id, email), by=None)
 
 
 def change_password(caller: Caller, current: str, new: str, client_ip: str) -> None:

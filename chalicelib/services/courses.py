@@ -114,9 +114,9 @@ def update(caller: Caller, course_id: str, fields: Mapping[str, Any], versions: 
         new = Course(**(old.attribute_values | changes))
         new.never_published = old.never_published and not new.is_published
         _validate_window(new)
+        rows = [*audit.course_entries(caller, old, fields), *capacity.change(old, new)]
         with course_cache.invalidating(old, new):
-            entries = audit.course_entries(caller, old, fields)
-            new.replace(old, caller, adding(*entries, *capacity.change(old, new)))
+            new.replace(old, caller, adding(*rows))
         capacity.request_settlement(old, new)
         return new
 
@@ -137,8 +137,8 @@ def delete(caller: Caller, course_id: str, versions: ExpectedVersions) -> None:
 
     def attempt() -> None:
         course = _load_for_update(caller, course_id, versions)
+        entries = audit.on_course(caller, course, Action.COURSE_DELETED, course_id)
         with course_cache.invalidating(course, None):
-            entries = audit.on_course(caller, course, Action.COURSE_DELETED, course_id)
             course.soft_delete(clock.timestamp(), adding(*entries))
 
     retry_stale_reads(attempt)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TypeVar
 
 from chalicelib.core import pagination
@@ -20,6 +21,7 @@ from chalicelib.models.users import User
 from chalicelib.services import sessions
 
 MAX_ITEMS = 2000
+_COURSE_BATCH_SIZE = 100  # BatchGetItem's limit
 _ITEM_BYTES = 500  # of an item without its long text
 
 Item = Session | KnownAddress | Ticket | AccountEmail | Course | Lesson | Enrollment
@@ -89,15 +91,19 @@ def _account_emails(user_id: str, after: str) -> _Items:
 def _courses(user_id: str, after: str) -> _Items:
     """Yield the courses, oldest first, each followed by its lessons: ``<sort key of the course>|<lesson>``."""
     start, _, lesson_after = after.partition("|")
-    for row in CourseListing.of_owner(user_id, start):
-        if row.sort_key != start:
-            course = Course.find(row.course_id)
+    rows = iter(CourseListing.of_owner(user_id, start))
+    while batch := [*islice(rows, _COURSE_BATCH_SIZE)]:
+        courses = Course.find_all([row.course_id for row in batch])
+        for row in batch:
+            course = courses.get(row.course_id)
             if course is None:
                 continue
-            lesson_after = ""
-            yield f"{row.sort_key}|", course
-        for lesson in Lesson.all_of_course(row.course_id, lesson_after):
-            yield f"{row.sort_key}|{lesson.suffix}", lesson
+            if row.sort_key != start:
+                lesson_after = ""
+                yield f"{row.sort_key}|", course
+            if course.lessons_count:
+                for lesson in Lesson.all_of_course(row.course_id, lesson_after):
+                    yield f"{row.sort_key}|{lesson.suffix}", lesson
 
 
 def _enrollments(user_id: str, after: str) -> _Items:

@@ -36,8 +36,9 @@ def create(
             raise InvalidInput.for_field("course", "does_not_exist", "Course not found.") from error
         _require_editor(caller, course)
         lesson = Lesson(course.id, suffix or ids.new_suffix(), created_at=created_at, **fields)
+        entries = audit.on_course(caller, course, Action.LESSON_CREATED, lesson.id)
         with course_cache.invalidating(course, course):
-            lesson.create(course, adding(*audit.on_course(caller, course, Action.LESSON_CREATED, lesson.id)))
+            lesson.create(course, adding(*entries))
         return lesson
 
     return retry_stale_reads(attempt)
@@ -116,8 +117,8 @@ def delete(caller: Caller, lesson_id: str, versions: ExpectedVersions) -> None:
 
     def attempt() -> None:
         lesson, course = _load_for_update(caller, lesson_id, versions)
+        entries = audit.on_course(caller, course, Action.LESSON_DELETED, lesson_id)
         with course_cache.invalidating(course, course):
-            entries = audit.on_course(caller, course, Action.LESSON_DELETED, lesson_id)
             lesson.delete_from(course, adding(*entries))
 
     retry_stale_reads(attempt)

@@ -61,7 +61,7 @@ def join(student: str, course_id: str, now: str, suffix: str | None, *, can_wait
             if row.is_waiting and counter.settled < counter.unsettled_end:
                 # A number before it may be of a request that failed, which has requested no settlement.
                 sqs.send(sqs.WAITLIST, sqs.waitlist_message(course_id))
-            return row, max(1, int(number - counter.limit - counter.left)) if row.is_waiting else 0
+            return row, counter.estimated_position(number) if row.is_waiting else 0
 
 
 def _insert(row: Enrollment) -> None:

@@ -98,7 +98,9 @@ def refresh(token: str) -> TokenPair:
     if session.rotate(used=claims.token_id, new=str(uuid.uuid4()), now=now, expires_at=_expiry(now)):
         return _issue(user, session)
     stored = Session.find(claims.user_id, claims.session_id)
-    if stored and stored.previous_id == claims.token_id and now - int(stored.rotated_at) <= REUSE_GRACE_SECONDS:
+    if stored is None:  # a logout or an erasure at the same time
+        raise _invalid_refresh_token()
+    if stored.previous_id == claims.token_id and now - int(stored.rotated_at) <= REUSE_GRACE_SECONDS:
         return _issue(user, stored)
     session.delete()
     audit_log.warning("Refresh token reused", event="refresh.reused", user_id=user.id, session_id=session.id)

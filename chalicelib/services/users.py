@@ -14,7 +14,7 @@ from chalicelib.core.pagination import Page, PageRequest, paginate
 from chalicelib.models.account_emails import AccountEmail
 from chalicelib.models.base import adding, retry_stale_reads
 from chalicelib.models.users import IdentityTaken, LastAdmin, OwnsPublishedCourses, User
-from chalicelib.services import audit, email_requests, sessions
+from chalicelib.services import audit, email_requests, rate_limits, sessions
 
 
 def list_users(caller: Caller, request: PageRequest) -> Page[User]:
@@ -45,9 +45,25 @@ def update(caller: Caller, user_id: str, fields: Mapping[str, Any]) -> User:
     Raises:
         Forbidden, NotAuthenticated: As `list_users` does.
         NotFound, Conflict: As `apply_changes` does.
+        TooManyAttempts: The caller has changed their own address too often.
     """
     require_active_admin(caller)
-    return apply_changes(user_id, fields, by=Actor.of(caller))
+    changes = dict(fields)
+    if user_id == caller.id and "email" in fields and fields["email"] != _require(user_id).email:
+        changes |= own_email_change(user_id, fields["email"])
+    return apply_changes(user_id, changes, by=Actor.of(caller))
+
+
+def own_email_change(user_id: str, email: str) -> dict[str, Any]:
+    """Count that users change their own address, and return the changes.
+
+    For `account_emails.RESET_HOLD`, no password is reset: a stolen token must not suffice to take over the account.
+
+    Raises:
+        TooManyAttempts: The user has changed it too often.
+    """
+    rate_limits.count_email_change(user_id)
+    return {"email": email, "email_changed_at": clock.timestamp()}
 
 
 def delete(caller: Caller, user_id: str) -> None:
@@ -103,7 +119,7 @@ def apply_changes(user_id: str, fields: Mapping[str, Any], by: Actor | None = OP
         emails: list[AccountEmail] = []
         entries = audit.user_entries(by, user, changes) if by else []
         if "email" in changes:
-            changes["email_verified"] = False
+            changes = {"email_changed_at": None} | changes | {"email_verified": False}
             emails.append(email_requests.create(user.id, EmailKind.VERIFICATION))
             emails.append(email_requests.create(user.id, EmailKind.EMAIL_CHANGED, address=str(user.email)))
         return user.apply(changes, clock.timestamp(), adding(*emails, *entries)), emails

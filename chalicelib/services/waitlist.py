@@ -15,6 +15,8 @@ from chalicelib.models.places import Place
 from chalicelib.models.waitlist import WaitlistEntry
 from chalicelib.services import courses, withdrawals
 
+MAX_COUNTED_NUMBERS = 1000  # some 34 read units
+
 
 def get(caller: Caller, entry_id: str) -> WaitlistEntry:
     """Return a waiting entry.
@@ -31,10 +33,16 @@ def get(caller: Caller, entry_id: str) -> WaitlistEntry:
 
 
 def entry_of(row: Enrollment) -> WaitlistEntry:
-    """Return the waiting entry of a row, with its position."""
-    counter = PlaceCounter.find(row.course)
-    ahead = Place.count_waiting(row.course, int(counter.settled), int(row.place_number)) if counter else 0
-    return WaitlistEntry.of(row, ahead + 1)
+    """Return the waiting entry of a row, with its position.
+
+    It is estimated far behind the first place: all students of a large waitlist may ask for theirs at once.
+    """
+    counter, number = PlaceCounter.find(row.course), int(row.place_number)
+    if counter is None:
+        return WaitlistEntry.of(row, 1)
+    if number - counter.settled > MAX_COUNTED_NUMBERS:
+        return WaitlistEntry.of(row, counter.estimated_position(number))
+    return WaitlistEntry.of(row, Place.count_waiting(row.course, int(counter.settled), number) + 1)
 
 
 def list_entries(caller: Caller, request: PageRequest, course_id: str | None) -> Page[WaitlistEntry]:

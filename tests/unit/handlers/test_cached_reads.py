@@ -16,6 +16,7 @@ from chalicelib.adapters.cache import client as cache_client
 from chalicelib.adapters.cache import read_through
 from chalicelib.core import clock
 from chalicelib.core.caller import Caller
+from chalicelib.core.errors import Conflict
 from chalicelib.core.pagination import Page, PageRequest
 from chalicelib.core.roles import Role
 from chalicelib.models.courses import Course
@@ -122,6 +123,19 @@ def test_lessons_of_a_hidden_course_look_like_those_of_none(valkey: Valkey, clie
         for route in (hidden, f"/lessons?course={'0' * 16}", "/lessons?course=none"):
             assert school.get(client, who, route)[::2] == (200, "bypass")
             assert school.get(client, who, route)[1]["results"] == []
+
+
+def test_refused_change_leaves_the_cache_as_it_was(valkey: Valkey, client: Any) -> None:
+    school = School()
+    course = school.courses[0]
+    routes = ["/courses", f"/courses/{course.id}"]
+    for route in routes:
+        school.get(client, "anonymous", route)
+
+    with pytest.raises(Conflict):  # it was published without a capacity
+        courses.update(school.people["owner"], course.id, {"capacity": 5}, None)
+
+    assert [school.get(client, "anonymous", route)[2] for route in routes] == ["hit", "hit"]
 
 
 def test_unpublished_course_is_in_no_public_listing(valkey: Valkey, client: Any) -> None:

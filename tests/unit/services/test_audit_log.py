@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chalicelib.core.caller import Caller
-from chalicelib.core.errors import DomainError, InvalidInput
+from chalicelib.core.errors import DomainError, InvalidInput, NotAuthenticated
 from chalicelib.core.roles import Role
 from chalicelib.models.sessions import Session
 from chalicelib.models.tickets import TicketKind
@@ -100,6 +100,23 @@ def test_reused_refresh_token_is_a_warning_and_counted(
     assert (line["event"], line["user_id"]) == ("refresh.reused", student.id)
     assert [record.levelname for record in caplog.records if record.name == "app.audit"] == ["WARNING"]
     assert counted == ["RefreshTokensReused"]
+
+
+def test_logout_during_a_refresh_is_no_reuse(
+    student: Caller, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token, rotate = sessions.login("ada", PASSWORD, HOME).refresh, Session.rotate
+
+    def rotate_after_logout(session: Session, **options: Any) -> bool:
+        sessions.logout(token)
+        return rotate(session, **options)
+
+    monkeypatch.setattr(Session, "rotate", rotate_after_logout)
+
+    with pytest.raises(NotAuthenticated):
+        sessions.refresh(token)
+
+    assert [line["event"] for line in lines(caplog)] == ["login.ok", "logout"]
 
 
 def test_refused_tokens_logouts_and_passwords_are_logged(student: Caller, caplog: pytest.LogCaptureFixture) -> None:

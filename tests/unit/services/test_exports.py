@@ -1,17 +1,21 @@
 """The export of personal data, in pages."""
 
+from collections import Counter
+
 import pytest
 
 from chalicelib.core import clock, pagination
 from chalicelib.core.pagination import Cursor
 from chalicelib.core.roles import Role
 from chalicelib.models.account_emails import AccountEmail
+from chalicelib.models.courses import Course
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.known_addresses import KnownAddress
 from chalicelib.models.lessons import Lesson
 from chalicelib.models.tickets import Ticket, TicketKind
 from chalicelib.services import enrollments, exports, lessons, rate_limits, users
 from tests.factories import create_course, create_user
+from tests.unit.conftest import DynamoDbRequest
 
 LESSON = {"title": "A lesson", "duration_min": 5, "order_index": 1}
 
@@ -46,6 +50,24 @@ def test_export_has_own_enrollments_only(aws: None) -> None:
 
     assert ([found.id for found in part.of_type(Enrollment)], part.next_cursor) == ([mine.id], None)
     assert exports.export(ada, Cursor(f"enrollments|{course.id}")).items == []
+
+
+def test_export_reads_courses_in_batches_and_no_absent_lessons(
+    aws: None, dynamodb_requests: list[DynamoDbRequest]
+) -> None:
+    teacher = create_user(Role.INSTRUCTOR)
+    made = [create_course(teacher, is_published=False) for _ in range(102)]
+    lesson = lessons.create(teacher, made[7].id, LESSON | {"content": ""})
+    dynamodb_requests.clear()
+
+    page = exports.export(teacher, None)
+
+    assert [course.id for course in page.of_type(Course)] == [course.id for course in made]
+    assert [found.id for found in page.of_type(Lesson)] == [lesson.id]
+    batches = [request.body["RequestItems"] for request in dynamodb_requests if request.operation == "BatchGetItem"]
+    of_courses = [batch["eduflow-courses-test"] for batch in batches if "eduflow-courses-test" in batch]
+    assert [len(batch["Keys"]) for batch in of_courses] == [100, 2]
+    assert Counter(request.body.get("TableName") for request in dynamodb_requests)["eduflow-lessons-test"] == 1
 
 
 def test_export_page_is_trimmed(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,6 +104,21 @@ def test_promoted_student_is_on_the_waitlist_no_more(owner: Caller, course: Cour
     assert positions(waiting[2], course) == {waiting[2].id: 1}
 
 
+def test_position_far_behind_is_estimated_without_a_query(
+    course: Course, waiting: list[Caller], monkeypatch: pytest.MonkeyPatch, dynamodb_calls: list[str]
+) -> None:
+    monkeypatch.setattr(waitlist, "MAX_COUNTED_NUMBERS", 3)
+    leaving = waiting.pop(2)
+    waitlist.leave(leaving, entry_id(leaving, course))
+    entries = [(student, entry_id(student, course)) for student in waiting]
+    dynamodb_calls.clear()
+
+    found = [waitlist.get(student, entry).position for student, entry in entries]
+
+    assert found == [1, 2, 3, 4]
+    assert dynamodb_calls == ["GetItem", "GetItem", "Query"] * 2 + ["GetItem", "GetItem"] * 2
+
+
 def test_position_in_the_response_counts_who_waits(owner: Caller, course: Course, waiting: list[Caller]) -> None:
     waitlist.leave(waiting[0], entry_id(waiting[0], course))
     late = create_user(Role.STUDENT)

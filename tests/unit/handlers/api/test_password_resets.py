@@ -319,7 +319,34 @@ def test_stolen_token_does_not_suffice_to_reset_the_password(
     assert len(mailbox.tokens("reset")) == 1
 
 
-def test_address_set_by_an_admin_can_be_used_at_once(http: ApiClient, ada: Caller, mailbox: Mailbox) -> None:
+def test_stolen_token_of_an_admin_does_not_suffice(
+    http: ApiClient, aws: None, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin = create_user(Role.ADMIN, name="root")
+    for number in range(5):
+        body = {"email": f"eve{number}@evil.example", "is_active": True}
+        assert http.call("PATCH", f"/users/{admin.id}/", admin, body).status == 200
+    assert http.call("PATCH", f"/users/{admin.id}/", admin, body).status == 200, "nothing changes"
+    body = {"email": "eve@evil.example"}
+    assert http.call("PATCH", f"/users/{admin.id}/", admin, body).status == 429, "a user may change it five times a day"
+
+    assert forget(http, "root").status == 202
+    deliver_all()
+    assert mailbox.tokens("reset") == []
+
+    tomorrow = clock.now() + timedelta(hours=24, minutes=1)
+    monkeypatch.setattr("chalicelib.services.account_emails.clock.now", lambda: tomorrow)
+    forget(http, "root")
+    deliver_all()
+    assert len(mailbox.tokens("reset")) == 1
+
+
+@pytest.mark.parametrize("change", ["none before", "a change by the user before"])
+def test_address_set_by_an_admin_can_be_used_at_once(
+    http: ApiClient, ada: Caller, mailbox: Mailbox, change: str
+) -> None:
+    if change != "none before":
+        http.call("PATCH", "/auth/me/", ada, {"email": "mistyped@new.example"})
     admin = create_user(Role.ADMIN)
     http.call("PATCH", f"/users/{ada.id}/", admin, {"email": "ada@new.example"})
     forget(http)
