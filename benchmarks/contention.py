@@ -20,7 +20,7 @@ from chalicelib.core.pagination import PageRequest
 from chalicelib.core.roles import Role
 from chalicelib.services import courses, enrollments
 from tests.factories import course_ids, create_course, create_user
-from tests.fault_injection.school import joins
+from tests.fault_injection.school import create_students
 
 STUDENTS, ENROLLING_THREADS = 1_000, 50
 CLIENTS, READS_PER_CLIENT = 200, 20
@@ -37,7 +37,7 @@ def report() -> str:
 
 
 def _enroll(course_id: str) -> list[str]:
-    students = joins(STUDENTS)
+    students = create_students(STUDENTS)
     courses.get(None, course_id)  # cached, as the course of an opening hour is
 
     def enroll(student: Caller) -> None:

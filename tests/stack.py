@@ -152,9 +152,9 @@ class RunningStack:
     def emails(self, words: str, subject: str = "") -> list[dict[str, Any]]:
         """Return the sent emails with these words in their address or subject, and ``subject`` in the latter."""
         response = requests.get(f"{self.aws_url}/_ministack/ses/messages", timeout=10).json()
-        mails = [mail for account in response["messages"].values() for mail in account]
-        found = [mail for mail in mails if words in mail["To"] or words in mail["Subject"]]
-        return [mail for mail in found if subject in mail["Subject"]]
+        emails = [email for account in response["messages"].values() for email in account]
+        found = [email for email in emails if words in email["To"] or words in email["Subject"]]
+        return [email for email in found if subject in email["Subject"]]
 
     def send_message(self, queue: str, message: Mapping[str, object]) -> None:
         """Send a message to a queue, such as ``emails`` or ``emails-dead``, without the delay of the queue."""
@@ -164,7 +164,7 @@ class RunningStack:
 
     def tokens(self, kind: str, address: str) -> list[str]:
         """Return the tokens of the links in the emails to an address, in their order."""
-        texts = [mail["BodyText"] for mail in self.emails(address)]
+        texts = [email["BodyText"] for email in self.emails(address)]
         return [match[1] for text in texts if (match := re.search(rf"#{kind}=(\w+)", text))]
 
 

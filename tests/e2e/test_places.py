@@ -67,8 +67,8 @@ def is_enrolled(student: Actor, course: dict[str, Any]) -> bool:
 
 
 def count_emails(stack: RunningStack, student: Actor, title: str) -> Counter[str]:
-    mails = stack.emails(f"{student.username}@example.org", title)
-    return Counter(mail["Subject"].partition(":")[0].partition(" in ")[0] for mail in mails)
+    emails = stack.emails(f"{student.username}@example.org", title)
+    return Counter(email["Subject"].partition(":")[0].partition(" in ")[0] for email in emails)
 
 
 def test_concurrent_clients_get_as_many_places_as_there_are(

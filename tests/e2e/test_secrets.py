@@ -93,8 +93,8 @@ def _follow_links(stack: RunningStack, actor: Actor) -> Iterator[str]:
 
 def _tokens(stack: RunningStack, username: str) -> set[tuple[str, str]]:
     """Return the tokens in the emails to a user, with what precedes them."""
-    mails = stack.emails(f"{username}@example.org")
-    return {link for mail in mails for link in LINK.findall(mail["BodyText"])}
+    emails = stack.emails(f"{username}@example.org")
+    return {link for email in emails for link in LINK.findall(email["BodyText"])}
 
 
 def _drive(api: Api, actor: Actor, refresh: str) -> Iterator[str]:

@@ -92,7 +92,7 @@ def _say(text: str) -> None:
 
 
 def _print(rows: list[dict[str, Any]]) -> None:
-    """Return a table in Markdown."""
+    """Print a table in Markdown."""
     names = [*rows[0]]
     print(f"| {' | '.join(names)} |\n|{'---|' * len(names)}")
     for row in rows:

@@ -35,13 +35,13 @@ from tests.fault_injection.rules import (
     ses_and_sqs_down,
     some,
 )
-from tests.fault_injection.school import EMAILS, WORKER_SECONDS, School, in_parallel, joins
+from tests.fault_injection.school import EMAILS, WORKER_SECONDS, School, create_students, in_parallel
 
 _LINK = re.compile(r"#(reset|verify)=(\w{16})(\w{26})\b")
 _KINDS = {"reset": "password_reset", "verify": "verification"}  # of emails, by the links that they have
 _NOTICE = "notice"
 
-Mails = dict[tuple[str, str], list[str]]
+Emails = dict[tuple[str, str], list[str]]
 """The secrets in the emails of each user ID and kind, in their order; empty for an email without a link."""
 
 
@@ -51,7 +51,7 @@ class Row:
 
     fault: str
     requests: int
-    mails: int
+    emails: int
     duplicates: int
     lost: int
     dead: int
@@ -99,7 +99,7 @@ class AccountEmails:
         steps += [("TransactWriteItems", ""), ("PutItem", "tickets"), SEND, RECORD, ("DeleteItem", "account-emails")]
         kills = Kills(steps, rounds=1 + self.number // 400, period=10 if self.number > 130 else 2)
         self.school.aws.rule = kills
-        self.school.again_after(EMAILS, WORKER_SECONDS + 3)  # longer than a record is in progress
+        self.school.set_visibility_timeout(EMAILS, WORKER_SECONDS + 3)  # longer than a record is in progress
         row = self._request_and_count("worker killed around each step")
         kills.check_done()
         row.window += count_unrecorded_kills(self.school.aws.met)
@@ -127,7 +127,7 @@ class AccountEmails:
         rejected.poison = len(given_up)
         rejected.lost, rejected.links = rejected.lost - len(given_up), rejected.links - len(given_up)
         assert self._given_up() == given_up
-        self.school.works_well()
+        self.school.end_faults()
         redriven = self.school.stack.manage("redrive")
         assert redriven.returncode == 0, redriven.stderr
         rows = [rejected, self._count("the same, redriven")]
@@ -137,7 +137,9 @@ class AccountEmails:
     def dynamodb_fails(self) -> Row:
         """DynamoDB rejects a fifth of the worker's calls."""
         self.school.aws.rule = some(5, of_services("dynamodb"), Fault.REFUSED)
-        self.school.again_after(EMAILS, WORKER_SECONDS + 3)  # an email whose record was refused is sent again then
+        self.school.set_visibility_timeout(
+            EMAILS, WORKER_SECONDS + 3
+        )  # an email whose record was refused is sent again then
         row = self._request_and_count("DynamoDB fails for a fifth")
         row.window += count_refused_records(self.school.aws.met)
         return row
@@ -146,8 +148,8 @@ class AccountEmails:
         """SQS rejects half of the messages; the users retry, and two concurrent cleanups requeue the rest."""
         self.school.front.rule = refuse_half
         self._request()
-        self.school.comes_to_rest(EMAILS, LONGEST)
-        self.school.works_well()
+        self.school.wait_until_empty(EMAILS, LONGEST)
+        self.school.end_faults()
         self.school.clock.advance(hours=1)  # as long ago as the cleanup looks
         cleanups = in_parallel(lambda _: self.school.invoke("cleanup"), range(2))
         assert any(one["AccountEmailsRequeued"] for one in cleanups), cleanups
@@ -162,14 +164,16 @@ class AccountEmails:
         self.school.aws.rule = always(Fault.UNREACHABLE, of_services("ses"))
         self._change_addresses(early)
         self._request_resets(early)
-        self.school.comes_to_rest(EMAILS, LONGEST)  # each message is delivered five times
+        self.school.wait_until_empty(EMAILS, LONGEST)  # each message is delivered five times
         self.school.aws.rule = self.school.front.rule = ses_and_sqs_down
         self._change_addresses(late)
         for _ in range(OUTAGE_HOURS):
             self.school.clean_up_an_hour_later()
-        assert not self._mails()
-        self.school.works_well()
-        self.school.again_after(EMAILS, VISIBILITY_TIMEOUT_SECONDS)  # all may have to wait for a free worker at once
+        assert not self._emails()
+        self.school.end_faults()
+        self.school.set_visibility_timeout(
+            EMAILS, VISIBILITY_TIMEOUT_SECONDS
+        )  # all may have to wait for a free worker at once
         self._request_resets(late)
         for _ in range(MAX_HOURS):
             self.school.clean_up_an_hour_later()
@@ -181,11 +185,11 @@ class AccountEmails:
         self.school.aws.rule = indexes_lag
         self.school.front.rule = refuse_half
         self._request()
-        self.school.comes_to_rest(EMAILS, LONGEST)
+        self.school.wait_until_empty(EMAILS, LONGEST)
         self.school.front.rule = indexes_lag
         for _ in range(2 * MAX_HOURS):
             self.school.clean_up_an_hour_later()
-            self.school.comes_to_rest(EMAILS, LONGEST)
+            self.school.wait_until_empty(EMAILS, LONGEST)
         return self._count("SQS refuses half, indexes lag by 72 minutes")
 
     def _with_ses(self, name: str, fault_for: Callable[[str], Fault | None]) -> Row:
@@ -212,25 +216,25 @@ class AccountEmails:
         self.unheard = self.throttled - sum(_is_refused_reset(call, fault) for call, fault in self.school.front.met)
 
     def _count(self, name: str) -> Row:
-        self.school.comes_to_rest(EMAILS, LONGEST)
-        mails = self._mails()
+        self.school.wait_until_empty(EMAILS, LONGEST)
+        emails = self._emails()
         expected = [(user.id, kind) for user in self.users for kind in (*_KINDS, _NOTICE)]
-        numbers = [len(mails.get(key, [])) for key in expected]
+        numbers = [len(emails.get(key, [])) for key in expected]
         return Row(
             name,
             requests=len(expected),
-            mails=sum(map(len, mails.values())),
+            emails=sum(map(len, emails.values())),
             duplicates=sum(max(number - 1, 0) for number in numbers),
             lost=numbers.count(0),
-            dead=self.school.held(f"{EMAILS}-dead"),
+            dead=self.school.count_messages(f"{EMAILS}-dead"),
             pending=self._count_pending(),
             links=len(_KINDS) * len(self.users),
-            working=self._count_working(mails),
+            working=self._count_working(emails),
             window=self.unheard,
             throttled=self.throttled,
         )
 
-    def _mails(self) -> Mails:
+    def _emails(self) -> Emails:
         """Return the emails to the users' new addresses that have a link, and those to their old ones that have none.
 
         All others have the kind "unexpected", and are neither requested nor a duplicate: they are missing elsewhere.
@@ -238,18 +242,18 @@ class AccountEmails:
         response = requests.get(f"{self.school.stack.aws_url}/_ministack/ses/messages", timeout=60).json()
         new = {_new_address(user): user.id for user in self.users}
         old = {_old_address(user): user.id for user in self.users}
-        mails: Mails = {}
+        emails: Emails = {}
         for mail in (mail for account in response["messages"].values() for mail in account):
             [to] = mail["To"]
             link = _LINK.search(mail["BodyText"])
             if to in new and link and link[2] == new[to]:
-                mails.setdefault((new[to], link[1]), []).append(link[3])
+                emails.setdefault((new[to], link[1]), []).append(link[3])
             elif to in old or to in new:
                 kind = _NOTICE if to in old and not link else "unexpected"
-                mails.setdefault((old.get(to) or new[to], kind), []).append("")
-        return mails
+                emails.setdefault((old.get(to) or new[to], kind), []).append("")
+        return emails
 
-    def _count_working(self, mails: Mails) -> int:
+    def _count_working(self, emails: Emails) -> int:
         """Return how many of the users' links are the only one that works, and that of the latest email.
 
         A link works if the SHA-256 of its secret is that of the ticket, and the ticket has the user's address.
@@ -260,7 +264,7 @@ class AccountEmails:
         for user in self.users:
             for kind in _KINDS:
                 ticket = tickets.get((f"{kind}#{user.id}", _new_address(user)))
-                works = [_sha256(secret) == ticket for secret in mails.get((user.id, kind), [])]
+                works = [_sha256(secret) == ticket for secret in emails.get((user.id, kind), [])]
                 number += works.count(True) == 1 and works[-1]
         return number
 
@@ -285,13 +289,13 @@ FAULTS = [
 
 def run(school: School, number: int, fault: str) -> list[Row]:
     """Run one fault, from a state without faults to the next one."""
-    school.works_well()
-    school.again_after(EMAILS, 4 if number < 130 else 25)  # as in `emails`, with three emails of each user
+    school.end_faults()
+    school.set_visibility_timeout(EMAILS, 4 if number < 130 else 25)  # as in `emails`, with three emails of each user
     try:
         rows: Row | list[Row] = getattr(AccountEmails(school, number), fault)()
     finally:
-        school.works_well()
-        school.again_after(EMAILS, 360)
+        school.end_faults()
+        school.set_visibility_timeout(EMAILS, 360)
     return rows if isinstance(rows, list) else [rows]
 
 
@@ -299,7 +303,7 @@ def _create_users(number: int) -> list[Any]:
     """Create students as rows, who can be found by their usernames."""
     from chalicelib.models.identities import Identity
 
-    users = joins(number)
+    users = create_students(number)
     with Identity.batch_write() as batch:
         for user in users:
             batch.save(Identity.of_username(user.username, user.id))

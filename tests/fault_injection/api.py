@@ -77,8 +77,8 @@ FAULTS = [*FAULT_RULES]
 
 def run(school: School, number: int, fault: str) -> list[Row]:
     """Run all operations under one fault."""
-    school.works_well()
-    school.lead("api_handler")
+    school.end_faults()
+    school.route_through_proxy("api_handler")
     if fault == "indexes_lag":
         school.lag(hours=1)
     rule, allowed = FAULT_RULES[fault]
@@ -88,7 +88,7 @@ def run(school: School, number: int, fault: str) -> list[Row]:
         try:
             rows.append(_run(fault, operation, number, allowed, school))
         finally:
-            school.works_well()
+            school.end_faults()
     return rows
 
 
@@ -96,7 +96,7 @@ def _run(fault: str, operation: Operation, number: int, allowed: set[str], schoo
     responses = in_parallel(operation.request, range(number))
     # Its own duration: the local AWS lets requests wait for a free function, too.
     durations = [float(response.headers.get("X-Response-Time-ms", 0)) / 1000 for response in responses]
-    school.works_well()
+    school.end_faults()
     wrong = 0
     for index, response in enumerate(responses):
         is_success = response.status_code == operation.status

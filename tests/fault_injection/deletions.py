@@ -15,7 +15,15 @@ from tests.fault_injection.rules import (
     is_message,
     some,
 )
-from tests.fault_injection.school import DELETIONS, EMAILS, School, course, in_parallel, joins, teacher
+from tests.fault_injection.school import (
+    DELETIONS,
+    EMAILS,
+    School,
+    create_course,
+    create_students,
+    create_teacher,
+    in_parallel,
+)
 
 LONGEST = 1500
 _MAX_CLEANUPS = 30
@@ -111,13 +119,13 @@ class Deletions:
         from chalicelib.services import users
 
         self.school.aws.rule = some(3 if self.number > 100 else 2, calls("TransactWriteItems"), Fault.KILLED_AFTER)
-        [student] = joins(1)
+        [student] = create_students(1)
         number = min(self.number, 300)
         _enroll_at_once([(student.id, _no_course(n)) for n in range(number)])
         users.erase(student.id)
-        self.school.comes_to_rest(DELETIONS, LONGEST)
+        self.school.wait_until_empty(DELETIONS, LONGEST)
         injected = len(self.school.aws.met)
-        self.school.works_well()
+        self.school.end_faults()
         self._sweep("users")
         left = sum(1 for _ in Enrollment.query(student.id, consistent_read=True))
         miscounted = self._miscounted(student.id, number)
@@ -128,25 +136,25 @@ class Deletions:
         from chalicelib.models.lessons import Lesson
         from chalicelib.services import courses, lessons
 
-        owner = teacher()
-        doomed, kept = course(owner), course(owner)
+        owner = create_teacher()
+        doomed, kept = create_course(owner), create_course(owner)
         for number in range(30):
             fields = {"title": "x", "content": "", "duration_min": 0, "order_index": number}
             lessons.create(owner, doomed.id, fields)
-        students = joins(40 if self.number > 100 else 10)
+        students = create_students(40 if self.number > 100 else 10)
         pairs = [(_no_student(number), doomed.id) for number in range(self.number)]
         _enroll_at_once(pairs[: self.number // 2])
         self.school.clock.advance(pause_hours)
         _enroll_at_once(pairs[self.number // 2 :])
         concurrent = _Concurrent(students, kept.id)
         courses.delete(owner, doomed.id, None)
-        self.school.comes_to_rest(DELETIONS, LONGEST)
+        self.school.wait_until_empty(DELETIONS, LONGEST)
         enrolled = concurrent.end()
-        self.school.comes_to_rest(EMAILS, LONGEST)
+        self.school.wait_until_empty(EMAILS, LONGEST)
         if sweeps:
             self._sweep("courses")
         injected = len(self.school.aws.met) + len(self.school.front.met)
-        self.school.works_well()
+        self.school.end_faults()
         left = sum(1 for _ in Enrollment.all_of_course(doomed.id))
         left += sum(1 for _ in Lesson.query(doomed.id, consistent_read=True))
         missing = enrolled - sum(1 for _ in Enrollment.all_of_course(kept.id))
@@ -158,17 +166,17 @@ class Deletions:
         """Run the hourly cleanup until nothing is to be deleted, and then the next day; at the end, redrive."""
         for _ in range(_MAX_CLEANUPS):
             numbers = self.school.clean_up_an_hour_later()
-            self.school.comes_to_rest(DELETIONS, LONGEST)
+            self.school.wait_until_empty(DELETIONS, LONGEST)
             if not any("deleted_at" in row for row in self.school.rows(table)):
                 self.school.stack.manage("redrive")
-                self.school.comes_to_rest(DELETIONS, LONGEST)
+                self.school.wait_until_empty(DELETIONS, LONGEST)
                 return
             if not numbers.get("CourseDeletionsRequeued") and not numbers.get("UserDeletionsRequeued"):
                 self.school.clock.advance(hours=23)
         raise TimeoutError(f"Tombstones are left after {_MAX_CLEANUPS} cleanups.")
 
     def _dead(self) -> int:
-        return self.school.held(f"{DELETIONS}-dead")
+        return self.school.count_messages(f"{DELETIONS}-dead")
 
     def _miscounted(self, entity_id: str, number: int) -> int:
         ended = [row for row in self.school.rows("ledger") if row["entry"]["S"].startswith("enrollment-deleted#")]
@@ -228,13 +236,13 @@ FAULTS = ["none", "thrice", "killed", "lost", "indexes_lag", "chain_cut", "user"
 
 def run(school: School, number: int, fault: str) -> list[Row]:
     """Run one fault, from a state without faults to the next one."""
-    school.works_well()
-    school.again_after(DELETIONS, 4)  # without the delay: no request is running that could add dependents
-    school.again_after(EMAILS, 4)
+    school.end_faults()
+    school.set_visibility_timeout(DELETIONS, 4)  # without the delay: no request is running that could add dependents
+    school.set_visibility_timeout(EMAILS, 4)
     try:
         row: Row = getattr(Deletions(school, number), fault)()
     finally:
-        school.works_well()
-        school.again_after(DELETIONS, VISIBILITY_TIMEOUT_SECONDS, delay=CASCADE_DELAY_SECONDS)
-        school.again_after(EMAILS, VISIBILITY_TIMEOUT_SECONDS)
+        school.end_faults()
+        school.set_visibility_timeout(DELETIONS, VISIBILITY_TIMEOUT_SECONDS, delay=CASCADE_DELAY_SECONDS)
+        school.set_visibility_timeout(EMAILS, VISIBILITY_TIMEOUT_SECONDS)
     return [row]

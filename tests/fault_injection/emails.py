@@ -29,7 +29,15 @@ from tests.fault_injection.rules import (
     ses_and_sqs_down,
     some,
 )
-from tests.fault_injection.school import EMAILS, WORKER_SECONDS, School, course, in_parallel, joins, teacher
+from tests.fault_injection.school import (
+    EMAILS,
+    WORKER_SECONDS,
+    School,
+    create_course,
+    create_students,
+    create_teacher,
+    in_parallel,
+)
 
 
 @dataclass
@@ -38,7 +46,7 @@ class Row:
 
     fault: str
     enrollments: int
-    mails: int
+    emails: int
     duplicates: int
     lost: int
     dead: int
@@ -77,7 +85,7 @@ class Emails:
         steps += [("BatchGetItem", ""), ("UpdateItem", "enrollments"), ("UpdateItem", "users")]
         kills = Kills(steps, rounds=1 + self.number // 400, period=10 if self.number > 400 else 2)
         self.school.aws.rule = kills
-        self.school.again_after(EMAILS, WORKER_SECONDS + 3)  # longer than a record is in progress
+        self.school.set_visibility_timeout(EMAILS, WORKER_SECONDS + 3)  # longer than a record is in progress
         row = self._enroll_and_count("worker killed around each step")
         kills.check_done()
         row.window = count_unrecorded_kills(self.school.aws.met)
@@ -96,13 +104,13 @@ class Emails:
     def ses_is_mute(self) -> Row:
         """SES accepts each tenth email without a response, which causes duplicates."""
         due = every(10)
-        row = self._with_ses("SES takes, and is not heard", lambda to: Fault.LOST if next(due) else None)
+        row = self._with_ses("SES accepts a tenth without a response", lambda to: Fault.LOST if next(due) else None)
         row.window = len(self.school.aws.met)
         return row
 
     def poison(self) -> list[Row]:
         """SES rejects three addresses until the dead letters are redriven."""
-        students = joins(self.number)
+        students = create_students(self.number)
         bad = students[:3]
         addresses = {_address(student) for student in bad}
         self.school.aws.rule = on_send(lambda to: Fault.REJECTED if to in addresses else None)
@@ -111,7 +119,7 @@ class Emails:
         rejected = self._count("SES rejects 3 addresses for ever", students, before)
         rejected.poison, rejected.lost = len(bad), rejected.lost - len(bad)
         self._check_given_up({student.id for student in bad})
-        self.school.works_well()
+        self.school.end_faults()
         redriven = self.school.stack.manage("redrive")
         assert redriven.returncode == 0, redriven.stderr
         return [rejected, self._count("the same, redriven", students, before)]
@@ -126,33 +134,33 @@ class Emails:
     def sqs_refuses(self) -> Row:
         """SQS rejects half of the messages at enrollment; two concurrent cleanups requeue them."""
         self.school.front.rule = refuse_half
-        students = joins(self.number)
+        students = create_students(self.number)
         before = self.school.emails()
         self._enroll(students)
-        self.school.comes_to_rest(EMAILS, LONGEST)
-        self.school.works_well()
-        self.school.clock.advance(hours=1)  # as long ago as the sweepers look
+        self.school.wait_until_empty(EMAILS, LONGEST)
+        self.school.end_faults()
+        self.school.clock.advance(hours=1)  # as long ago as the cleanups look
         found = in_parallel(lambda _: self.school.invoke("cleanup"), range(2))
         assert any(one["EmailsRequeued"] for one in found), found
-        return self._count("SQS refuses half, two sweepers at once", students, before)
+        return self._count("SQS refuses half, two cleanups at once", students, before)
 
     def outage(self) -> Row:
         """SES is down, and then SQS as well; the cleanup runs each hour of the outage and afterwards.
 
         The short form has no emails that are delivered five times, which takes half a minute.
         """
-        early = joins(self.number // 8 if self.number > 100 else 0)
-        late = joins(self.number - len(early))
+        early = create_students(self.number // 8 if self.number > 100 else 0)
+        late = create_students(self.number - len(early))
         before = self.school.emails()
         self.school.aws.rule = always(Fault.UNREACHABLE, of_services("ses"))
         self._enroll(early)
-        self.school.comes_to_rest(EMAILS, LONGEST)  # each message is delivered five times
+        self.school.wait_until_empty(EMAILS, LONGEST)  # each message is delivered five times
         self.school.aws.rule = self.school.front.rule = ses_and_sqs_down
         self._enroll(late)
         for _ in range(OUTAGE_HOURS):
             self.school.clean_up_an_hour_later()
         assert self.school.emails() == before
-        self.school.works_well()
+        self.school.end_faults()
         return self._clean_up_and_count(f"SES and SQS down for {OUTAGE_HOURS} hours", [*early, *late], before)
 
     def indexes_lag(self) -> Row:
@@ -163,10 +171,10 @@ class Emails:
         self.school.lag(hours=LAG_HOURS)
         self.school.aws.rule = indexes_lag
         self.school.front.rule = refuse_half
-        students = joins(self.number)
+        students = create_students(self.number)
         before = self.school.emails()
         self._enroll(students)
-        self.school.comes_to_rest(EMAILS, LONGEST)
+        self.school.wait_until_empty(EMAILS, LONGEST)
         self.school.front.rule = indexes_lag
         assert not self.school.clean_up_an_hour_later().get("EmailsRequeued")
         return self._clean_up_and_count("SQS refuses half, indexes lag by 72 minutes", students, before)
@@ -174,10 +182,12 @@ class Emails:
     def _clean_up_and_count(self, name: str, students: list[Any], before: Counter[str]) -> Row:
         """Run the cleanup each hour until it has begun twice with the oldest email, and return when all were sent."""
         hours = 0
-        self.school.again_after(EMAILS, VISIBILITY_TIMEOUT_SECONDS)  # all may have to wait for a free worker at once
+        self.school.set_visibility_timeout(
+            EMAILS, VISIBILITY_TIMEOUT_SECONDS
+        )  # all may have to wait for a free worker at once
         for hour in range(1, 2 * MAX_HOURS):
             self.school.clean_up_an_hour_later()
-            self.school.comes_to_rest(EMAILS, LONGEST)
+            self.school.wait_until_empty(EMAILS, LONGEST)
             hours = hours or (hour if self._count(name, students, before).lost == 0 else 0)
         row = self._count(name, students, before)
         row.hours = hours
@@ -185,31 +195,31 @@ class Emails:
 
     def back_again(self) -> Row:
         """Each student leaves before the worker runs and enrolls again: the first enrollment has no email."""
-        students = joins(self.number)
+        students = create_students(self.number)
         before = self.school.emails()
-        self.school.holds_back("emails", True)
+        self.school.set_event_source_enabled("emails", False)
         course_id = self._enroll(students)
         self._leave(students, course_id)
         self._enroll(students, course_id)
-        self.school.holds_back("emails", False)
-        return self._count("left and came back before the mail", students, before)
+        self.school.set_event_source_enabled("emails", True)
+        return self._count("withdrew and enrolled again before the email", students, before)
 
-    def back_after_mail(self) -> Row:
+    def back_after_email(self) -> Row:
         """Each student leaves after the email and enrolls again: a second email."""
-        students = joins(self.number)
+        students = create_students(self.number)
         before = self.school.emails()
         course_id = self._enroll(students)
-        self.school.comes_to_rest(EMAILS, LONGEST)
+        self.school.wait_until_empty(EMAILS, LONGEST)
         self._leave(students, course_id)
         self._enroll(students, course_id)
-        return self._count("left and came back after the mail", students, before, each=2)
+        return self._count("withdrew and enrolled again after the email", students, before, each=2)
 
     def _with_ses(self, name: str, says: Callable[[str], Fault | None]) -> Row:
         self.school.aws.rule = on_send(says)
         return self._enroll_and_count(name)
 
     def _enroll_and_count(self, name: str, students: list[Any] | None = None) -> Row:
-        students = students or joins(self.number)
+        students = students or create_students(self.number)
         before = self.school.emails()
         self._enroll(students)
         return self._count(name, students, before)
@@ -217,7 +227,7 @@ class Emails:
     def _enroll(self, students: list[Any], course_id: str = "") -> str:
         from chalicelib.services import enrollments
 
-        course_id = course_id or course(teacher()).id
+        course_id = course_id or create_course(create_teacher()).id
         in_parallel(lambda student: enrollments.enroll(student, course_id), students)
         return course_id
 
@@ -230,16 +240,16 @@ class Emails:
             assert found and Enrollment.delete_batch([found], clock.timestamp())
 
     def _count(self, name: str, students: list[Any], before: Counter[str], each: int = 1) -> Row:
-        self.school.comes_to_rest(EMAILS, LONGEST)
+        self.school.wait_until_empty(EMAILS, LONGEST)
         after = self.school.emails()
         got = [after[to] - before[to] for to in map(_address, students)]
         return Row(
             name,
             enrollments=len(students) * each,
-            mails=sum(got),
+            emails=sum(got),
             duplicates=sum(max(number - each, 0) for number in got),
             lost=sum(max(each - number, 0) for number in got),
-            dead=self.school.held(f"{EMAILS}-dead"),
+            dead=self.school.count_messages(f"{EMAILS}-dead"),
         )
 
     def _check_given_up(self, students: set[str]) -> None:
@@ -250,20 +260,20 @@ class Emails:
 
 FAULTS = [
     "none", "thrice", "killed", "ses_fails", "ses_throttles", "ses_is_mute", "poison", "dynamodb_fails",
-    "sqs_refuses", "outage", "indexes_lag", "back_again", "back_after_mail",
+    "sqs_refuses", "outage", "indexes_lag", "back_again", "back_after_email",
 ]  # fmt: skip
 
 
 def run(school: School, number: int, fault: str) -> list[Row]:
     """Run one fault, from a state without faults to the next one."""
-    school.works_well()
+    school.end_faults()
     # What fails comes again so soon; but not while those who have it still wait for a free worker.
-    school.again_after(EMAILS, 4 if number < 400 else 25)
+    school.set_visibility_timeout(EMAILS, 4 if number < 400 else 25)
     try:
         found: Row | list[Row] = getattr(Emails(school, number), fault)()
     finally:
-        school.works_well()
-        school.again_after(EMAILS, 360)
+        school.end_faults()
+        school.set_visibility_timeout(EMAILS, 360)
     return found if isinstance(found, list) else [found]
 
 

@@ -87,15 +87,15 @@ FAULTS = [*FAULT_RULES]
 
 def run(school: School, number: int, fault: str) -> Iterator[Row]:
     """Run all operations under one fault."""
-    school.works_well()
-    school.lead("api_handler")
+    school.end_faults()
+    school.route_through_proxy("api_handler")
     for operation in _operations(school, number):
         school.aws.rule = FAULT_RULES[fault](number)
         try:
             sent = in_parallel(partial(_repeat, operation.send), range(number))
             injected = len(school.aws.met)
         finally:
-            school.works_well()
+            school.end_faults()
         yield _row(fault, operation, sent, injected)
 
 

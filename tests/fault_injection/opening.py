@@ -11,7 +11,7 @@ from benchmarks.growth import measured_usage
 from tests.clients import Actor
 from tests.fault_injection.places import clients_of, settled_school
 from tests.fault_injection.proxy import Call, Fault
-from tests.fault_injection.school import EMAILS, WAITLIST, School, joins, teacher
+from tests.fault_injection.school import EMAILS, WAITLIST, School, create_students, create_teacher
 
 CAPACITY, CLIENTS = 10, 50
 LONGEST = 120
@@ -50,8 +50,8 @@ class Row:
 def run(school: School, number: int, fault: str) -> list[Row]:
     """Let ``number`` students join, and half of those who got a place leave."""
     with settled_school(school):
-        school.lead("place_settlement", school.front)  # only the calls of the API are counted
-        callers, owner = joins(number), teacher()
+        school.route_through_proxy("place_settlement", school.front)  # only the calls of the API are counted
+        callers, owner = create_students(number), create_teacher()
         [owning] = clients_of(school, [owner])
         course = owning.create_course(capacity=CAPACITY, waitlist=number)["id"]
         students = clients_of(school, callers)
@@ -68,9 +68,9 @@ def run(school: School, number: int, fault: str) -> list[Row]:
         begun = time.monotonic()
         responses = _in_threads(join, students)
         seconds = time.monotonic() - begun
-        school.works_well()
+        school.end_faults()
         statuses = Counter(response.status_code for response in responses)
-        school.comes_to_rest(EMAILS, LONGEST)
+        school.wait_until_empty(EMAILS, LONGEST)
         left, promoted = _leave(school, course, list(zip(students, responses, strict=True)))
         messages = calls.pop("SendMessage", 0)
         return [
@@ -106,8 +106,8 @@ def _leave(school: School, course: str, joined: list[tuple[Actor, Any]]) -> tupl
     while school.emails().total() < before + len(leavers) and time.monotonic() < begun + LONGEST:
         time.sleep(0.1)
     promoted = time.monotonic() - begun
-    school.comes_to_rest(WAITLIST, LONGEST)
-    school.comes_to_rest(EMAILS, LONGEST)
+    school.wait_until_empty(WAITLIST, LONGEST)
+    school.wait_until_empty(EMAILS, LONGEST)
     return len(leavers), promoted
 
 
@@ -123,9 +123,9 @@ def _units() -> dict[str, str]:
     from chalicelib.services import courses, enrollments
 
     fields = {"title": "Units", "description": "", "price_cents": 0, "is_published": True}
-    course = courses.create(teacher(), fields | {"capacity": 1, "waitlist": 1}).id
+    course = courses.create(create_teacher(), fields | {"capacity": 1, "waitlist": 1}).id
     units = {}
-    for name, student in zip(("enroll", "wait"), joins(2), strict=True):
+    for name, student in zip(("enroll", "wait"), create_students(2), strict=True):
         with measured_usage() as usage:
             enrollments.enroll_or_wait(student, course)
         units[name] = f"{usage.reads:g} + {usage.writes:g}"

@@ -29,7 +29,7 @@ from tests.fault_injection.rules import (
     of_services,
     some,
 )
-from tests.fault_injection.school import EMAILS, WAITLIST, School, in_parallel, joins, teacher
+from tests.fault_injection.school import EMAILS, WAITLIST, School, create_students, create_teacher, in_parallel
 
 LONGEST = 300
 CLIENTS, STUDENTS_PER_CLIENT = 12, 2
@@ -55,7 +55,7 @@ class Row:
     """How often more students were enrolled than the capacity, of the samples during the run."""
     free: int
     """Places that stayed free while students waited, and students who came in before others."""
-    mails: int
+    emails: int
     doubled: int
     """Emails without an enrollment of their own."""
     missing: int
@@ -119,7 +119,7 @@ def run(school: School, number: int, fault: str) -> list[Row]:
         with _Samples(clients.course) as samples:
             statuses = sum(in_parallel(partial(clients.work, number // CLIENTS), range(CLIENTS)), Counter[int]())
         injected = len(school.aws.met)
-        school.works_well()
+        school.end_faults()
         _clean_up(school)
         return [_row(school, fault, clients, statuses, explained, injected, samples.over, before)]
 
@@ -127,19 +127,19 @@ def run(school: School, number: int, fault: str) -> list[Row]:
 @contextmanager
 def settled_school(school: School) -> Iterator[None]:
     """Let the API and the worker of places call the proxy, but not the email worker, without limits of enrollments."""
-    school.works_well()
-    school.lead("api_handler", settings=_LIMITS)
-    school.lead("place_settlement")
-    school.lead("emails", school.front)
-    school.again_after(WAITLIST, 4)
-    school.again_after(EMAILS, 50)
+    school.end_faults()
+    school.route_through_proxy("api_handler", settings=_LIMITS)
+    school.route_through_proxy("place_settlement")
+    school.route_through_proxy("emails", school.front)
+    school.set_visibility_timeout(WAITLIST, 4)
+    school.set_visibility_timeout(EMAILS, 50)
     try:
         yield
     finally:
-        school.works_well()
-        school.lead("emails")
-        school.again_after(WAITLIST, 360)
-        school.again_after(EMAILS, 360)
+        school.end_faults()
+        school.route_through_proxy("emails")
+        school.set_visibility_timeout(WAITLIST, 360)
+        school.set_visibility_timeout(EMAILS, 360)
 
 
 def clients_of(school: School, callers: list[Any]) -> list[Actor]:
@@ -153,7 +153,7 @@ class _Clients:
     """The students, of whom each is of one client, and the teacher, whose course has a capacity."""
 
     def __init__(self, school: School) -> None:
-        self.callers, owner = joins(CLIENTS * STUDENTS_PER_CLIENT), teacher()
+        self.callers, owner = create_students(CLIENTS * STUDENTS_PER_CLIENT), create_teacher()
         self._students = clients_of(school, self.callers)
         [self._teacher] = clients_of(school, [owner])
         self.course = str(self._teacher.create_course(capacity=3, waitlist=100)["id"])
@@ -222,14 +222,14 @@ def _clean_up(school: School) -> None:
     from chalicelib.models.place_counters import PlaceCounter
 
     end = time.monotonic() + LONGEST
-    school.comes_to_rest(WAITLIST, LONGEST)
+    school.wait_until_empty(WAITLIST, LONGEST)
     while PlaceCounter.find_unsettled() and time.monotonic() < end:
         school.clean_up_an_hour_later()
-        school.comes_to_rest(WAITLIST, LONGEST)
+        school.wait_until_empty(WAITLIST, LONGEST)
     for _ in range(MAX_HOURS):
-        school.comes_to_rest(EMAILS, LONGEST)
+        school.wait_until_empty(EMAILS, LONGEST)
         school.clean_up_an_hour_later()
-    school.comes_to_rest(EMAILS, LONGEST)
+    school.wait_until_empty(EMAILS, LONGEST)
 
 
 def _row(
@@ -248,7 +248,7 @@ def _row(
     [counter] = _rows_of(school, "place-counters", clients.course)
     capacity = int(counter["limit"]["N"]) - int(counter["freed"]["N"])
     after = school.emails()
-    mails = {
+    emails = {
         caller.id: after[to] - before[to] for caller in clients.callers for to in [f"{caller.username}@example.org"]
     }
     admissions = Counter(row["student"]["S"] for row in enrolled)
@@ -263,9 +263,9 @@ def _row(
         waiting=len(rows) - len(enrolled),
         over=over + (len(enrolled) > capacity),
         free=min(capacity, len(rows)) - len(enrolled) + (in_order[: len(enrolled)] != enrolled),
-        mails=sum(mails.values()),
-        doubled=sum(max(0, number - admissions[student]) for student, number in mails.items()),
-        missing=sum("email_pending" in row or not mails[row["student"]["S"]] for row in enrolled),
+        emails=sum(emails.values()),
+        doubled=sum(max(0, number - admissions[student]) for student, number in emails.items()),
+        missing=sum("email_pending" in row or not emails[row["student"]["S"]] for row in enrolled),
         left_behind=_count_left_behind(school, clients.course, rows, counter),
         wrong=sum(count for status, count in statuses.items() if status not in usual | explained),
     )

@@ -5,7 +5,7 @@ from typing import Any
 
 from tests.fault_injection.proxy import Fault
 from tests.fault_injection.rules import indexes_lag, of_services, some
-from tests.fault_injection.school import EMAILS, School, course, in_parallel, joins, teacher
+from tests.fault_injection.school import EMAILS, School, create_course, create_students, create_teacher, in_parallel
 
 _LONGEST = 300
 _LATE_ENROLLMENTS = 10
@@ -19,12 +19,12 @@ class Row:
     days: int
     missing: int
     wrong: int
-    mails: int
+    emails: int
     """The number of admins who received the latest report once; the school has one admin."""
 
     @property
     def is_good(self) -> bool:
-        return not (self.missing or self.wrong) and self.mails == 1
+        return not (self.missing or self.wrong) and self.emails == 1
 
 
 class Reports:
@@ -33,7 +33,7 @@ class Reports:
     def __init__(self, school: School) -> None:
         self.school = school
         self.school.invoke("daily_report")
-        self.school.comes_to_rest(EMAILS, _LONGEST)  # the worker reads the reports, which are deleted below
+        self.school.wait_until_empty(EMAILS, _LONGEST)  # the worker reads the reports, which are deleted below
         self.right = self._stored()
 
     def missed(self) -> Row:
@@ -80,7 +80,7 @@ class Reports:
         self.school.lag(hours=26)
         self.school.aws.rule = indexes_lag
         today = clock.now()
-        students, course_id = joins(_LATE_ENROLLMENTS), course(teacher()).id
+        students, course_id = create_students(_LATE_ENROLLMENTS), create_course(create_teacher()).id
         in_parallel(lambda student: enrollments.enroll(student, course_id), students)
         counts = []
         self.school.clock.advance(hours=25 - today.hour)  # until the hour after the one in which the day is reported
@@ -124,14 +124,14 @@ class Reports:
             client.delete_item(TableName="eduflow-reports-local", Key={"period": {"S": "daily"}, "date": {"S": day}})
 
     def _compare(self, fault: str) -> Row:
-        self.school.works_well()
+        self.school.end_faults()
         self.school.invoke("daily_report")
-        self.school.comes_to_rest(EMAILS, _LONGEST)
+        self.school.wait_until_empty(EMAILS, _LONGEST)
         now = self._stored()
         wrong = sum(now[day] != row for day, row in self.right.items() if day in now)
-        return Row(fault, len(self.right), len(self.right.keys() - now.keys()), wrong, self._mails())
+        return Row(fault, len(self.right), len(self.right.keys() - now.keys()), wrong, self._emails())
 
-    def _mails(self) -> int:
+    def _emails(self) -> int:
         newest = max(self.right)
         return len(self.school.stack.emails("EduFlow:", subject=newest))
 
@@ -141,11 +141,11 @@ FAULTS = ["missed", "twice", "killed", "refused", "indexes_lag", "deleted"]
 
 def run(school: School, number: int, fault: str) -> list[Row]:
     """Run one fault, from a state without faults to the next one."""
-    school.works_well()
-    school.again_after(EMAILS, 4)  # the worker has the faults of the database, too
+    school.end_faults()
+    school.set_visibility_timeout(EMAILS, 4)  # the worker has the faults of the database, too
     try:
         row: Row = getattr(Reports(school), fault)()
     finally:
-        school.works_well()
-        school.again_after(EMAILS, 360)
+        school.end_faults()
+        school.set_visibility_timeout(EMAILS, 360)
     return [row]

@@ -40,19 +40,21 @@ class School:
         """The proxy between this process, which acts as the API, and AWS."""
         os.environ.update(aws_environment(self.front.url), STAGE="local", MAIL_FROM="eduflow@example.org")
         for function in FUNCTIONS:
-            self.lead(function.name, self.front if function.name in FRONT else self.aws)
+            self.route_through_proxy(function.name, self.front if function.name in FRONT else self.aws)
 
     def close(self) -> None:
         self.aws.close()
         self.front.close()
 
-    def works_well(self) -> None:
+    def end_faults(self) -> None:
         """End all faults."""
         self.aws.rule = self.front.rule = healthy
         self.aws.met, self.front.met = [], []
         self._indexes.end()
 
-    def lead(self, function: str, proxy: FaultyAws | None = None, settings: dict[str, str] | None = None) -> None:
+    def route_through_proxy(
+        self, function: str, proxy: FaultyAws | None = None, settings: dict[str, str] | None = None
+    ) -> None:
         """Let a function call AWS through a proxy, `aws` by default, with these settings."""
         client, name = self.stack.aws("lambda"), "eduflow-local" + ("" if function == "api_handler" else f"-{function}")
         variables = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
@@ -79,7 +81,7 @@ class School:
         numbers = self.invoke("cleanup")
         return numbers if "errorType" not in numbers else {}
 
-    def again_after(self, queue: str, seconds: int, delay: int = 0) -> None:
+    def set_visibility_timeout(self, queue: str, seconds: int, delay: int = 0) -> None:
         """Set the visibility timeout, so that failed messages return sooner than in six minutes, and the delay."""
         attributes = {"VisibilityTimeout": str(seconds), "DelaySeconds": str(delay)}
         sqs = self.stack.aws("sqs")
@@ -89,13 +91,13 @@ class School:
         """Return the URL of a queue."""
         return str(self.stack.aws("sqs").get_queue_url(QueueName=f"eduflow-{queue}-local")["QueueUrl"])
 
-    def holds_back(self, worker: str, is_held: bool) -> None:
-        """Disable or enable the event source of a queue."""
+    def set_event_source_enabled(self, worker: str, is_enabled: bool) -> None:
+        """Enable or disable the event source of a queue."""
         client = self.stack.aws("lambda")
         [source] = client.list_event_source_mappings(FunctionName=f"eduflow-local-{worker}")["EventSourceMappings"]
-        client.update_event_source_mapping(UUID=source["UUID"], Enabled=not is_held)
+        client.update_event_source_mapping(UUID=source["UUID"], Enabled=is_enabled)
 
-    def held(self, queue: str) -> int:
+    def count_messages(self, queue: str) -> int:
         """Return the number of messages in a queue, in all states."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         names.append("ApproximateNumberOfMessagesDelayed")
@@ -103,12 +105,12 @@ class School:
         found = sqs.get_queue_attributes(QueueUrl=self.url(queue), AttributeNames=names)["Attributes"]
         return sum(map(int, found.values()))
 
-    def comes_to_rest(self, queue: str, seconds: float) -> None:
+    def wait_until_empty(self, queue: str, seconds: float) -> None:
         """Wait until a queue is empty."""
         end = time.monotonic() + seconds
-        while self.held(queue):
+        while self.count_messages(queue):
             if time.monotonic() > end:
-                raise TimeoutError(f"{queue} holds {self.held(queue)} messages after {seconds} s")
+                raise TimeoutError(f"{queue} holds {self.count_messages(queue)} messages after {seconds} s")
             time.sleep(0.3)
 
     def emails(self) -> Counter[str]:
@@ -129,7 +131,7 @@ def in_parallel(work: Callable[[Any], Any], items: Any) -> list[Any]:
         return [*pool.map(work, items)]
 
 
-def joins(number: int) -> list[Any]:
+def create_students(number: int) -> list[Any]:
     """Create students as rows, because registering them would mostly hash passwords."""
     from chalicelib.core import clock, ids
     from chalicelib.core.caller import Caller
@@ -148,18 +150,18 @@ def joins(number: int) -> list[Any]:
     return callers
 
 
-def teacher() -> Any:
-    """Return the instructor of all courses."""
+def create_teacher() -> Any:
+    """Create an instructor."""
     from chalicelib.core.caller import Caller
     from chalicelib.core.roles import Role
     from chalicelib.models.users import User
 
-    [one] = joins(1)
+    [one] = create_students(1)
     User(one.id).update([User.role.set(Role.INSTRUCTOR.value)])
     return Caller(one.id, one.username, Role.INSTRUCTOR, session_id="")
 
 
-def course(owner: Any) -> Any:
+def create_course(owner: Any) -> Any:
     """Create a published course."""
     from chalicelib.services import courses
 

@@ -196,16 +196,16 @@ def test_reads_are_never_older_than_an_acknowledged_write(
     school = _School(history, teacher, watched, end)
 
     work: list[Callable[[], None]] = [
-        *(partial(school.edits, course) for course in edited),
-        lambda: school.edits(edited[0]),
-        lambda: school.teaches(edited[1]),
-        lambda: school.toggles(toggled),
-        school.comes_and_goes,
-        *[lambda: school.reads_one(None)] * 3,
-        lambda: school.reads_one(teacher),
-        *[school.reads_lists] * 3,
-        lambda: school.evicts(valkey, evicted),
-        *[lambda: school.fails_over(valkey)] * fails_over,
+        *(partial(school.edit, course) for course in edited),
+        lambda: school.edit(edited[0]),
+        lambda: school.change_lessons(edited[1]),
+        lambda: school.toggle(toggled),
+        school.publish_and_unpublish,
+        *[lambda: school.read_course(None)] * 3,
+        lambda: school.read_course(teacher),
+        *[school.read_lists] * 3,
+        lambda: school.evict(valkey, evicted),
+        *[lambda: school.fail_over(valkey)] * fails_over,
     ]
     with ThreadPoolExecutor(len(work)) as pool:
         for future in [pool.submit(task) for task in work]:
@@ -234,10 +234,10 @@ def test_pages_are_never_older_than_an_acknowledged_write(
     school = _School(history, teacher, watched, time.monotonic() + seconds)
 
     work: list[Callable[[], None]] = [
-        lambda: school.toggles(toggled),
-        lambda: school.moves(moved),
-        school.comes_and_goes,
-        *[school.reads_page_by_page] * 3,
+        lambda: school.toggle(toggled),
+        lambda: school.change_prices(moved),
+        school.publish_and_unpublish,
+        *[school.read_page_by_page] * 3,
     ]
     with ThreadPoolExecutor(len(work)) as pool:
         for future in [pool.submit(task) for task in work]:
@@ -264,7 +264,7 @@ def test_cache_faults_cause_no_error_and_no_stale_read(
     valkey = Valkey(tmp_path)
     phases: list[tuple[str, float, float]] = []
 
-    def suffers() -> None:
+    def inject_faults() -> None:
         try:
             for how in ("nothing", *FAULTS):
                 begun = time.monotonic()
@@ -277,8 +277,8 @@ def test_cache_faults_cause_no_error_and_no_stale_read(
         finally:
             school.end = 0
 
-    work = [*[lambda: school.reads_one(None)] * 4, *[school.reads_lists] * 3, suffers]
-    work += [partial(school.edits, course) for course in edited]
+    work = [*[lambda: school.read_course(None)] * 4, *[school.read_lists] * 3, inject_faults]
+    work += [partial(school.edit, course) for course in edited]
     with cached_in(valkey.url), ThreadPoolExecutor(len(work)) as pool:
         for future in [pool.submit(task) for task in work]:
             future.result()  # no exception: an API would have answered with 500
@@ -286,7 +286,7 @@ def test_cache_faults_cause_no_error_and_no_stale_read(
         deadline = time.monotonic() + off_seconds + 5
         while school.served["hit"] == before and time.monotonic() < deadline:
             school.end = time.monotonic() + 1
-            school.reads_one(None)
+            school.read_course(None)
     valkey.close()
 
     print(f"\n{history.summary()}; {school.served}")
@@ -313,13 +313,14 @@ class _School:
         self.served = {"hit": 0, "miss": 0, "bypass": 0}
         self._passing: frozenset[str] = frozenset()
 
-    def goes_on(self) -> bool:
+    def pause(self) -> bool:
+        """Pause for up to 10 ms, and return whether the run has not ended."""
         time.sleep(random.uniform(0, 0.01))
         return time.monotonic() < self.end
 
-    def edits(self, course: Course) -> None:
+    def edit(self, course: Course) -> None:
         _mortal.now = True  # where faults are wanted
-        while self.goes_on():
+        while self.pause():
             fields: dict[str, Any] = random.choice(
                 [
                     {"title": unique("Edited")},
@@ -334,9 +335,9 @@ class _School:
                 pass
             time.sleep(random.uniform(0, 1))
 
-    def teaches(self, course: Course) -> None:
+    def change_lessons(self, course: Course) -> None:
         _mortal.now = True
-        while self.goes_on():
+        while self.pause():
             try:
                 with self.history.write():
                     lesson = lessons.create(self.teacher, course.id, LESSON)
@@ -346,24 +347,24 @@ class _School:
                 pass
             time.sleep(random.uniform(0, 1.2))
 
-    def toggles(self, course: Course) -> None:
+    def toggle(self, course: Course) -> None:
         is_on_show = True
-        while self.goes_on():
+        while self.pause():
             is_on_show = not is_on_show
             with self.history.write({course.id: is_on_show}) as versions:
                 changed = courses.update(self.teacher, course.id, {"is_published": is_on_show}, None)
                 versions[course.id] = changed.version
             time.sleep(random.uniform(0, 1.2))
 
-    def moves(self, course: Course) -> None:
-        while self.goes_on():
+    def change_prices(self, course: Course) -> None:
+        while self.pause():
             with self.history.write() as versions:
                 price = random.randrange(10_000)
                 versions[course.id] = courses.update(self.teacher, course.id, {"price_cents": price}, None).version
             time.sleep(random.uniform(0, 1.2))
 
-    def comes_and_goes(self) -> None:
-        while self.goes_on():
+    def publish_and_unpublish(self) -> None:
+        while self.pause():
             show = dict[str, bool]()
             with self.history.write(show):
                 course = create_course(self.teacher, random_time(), title="Passing")
@@ -373,25 +374,25 @@ class _School:
             with self.history.write({course.id: False}):
                 courses.delete(self.teacher, course.id, None)
 
-    def reads_one(self, visitor: Caller | None) -> None:
-        while self.goes_on():
+    def read_course(self, visitor: Caller | None) -> None:
+        while self.pause():
             course_id = random.choice([*self.watched, *[*self._passing][-3:]])
             looked_for = frozenset({course_id}) if visitor is None or course_id in self._passing else frozenset()
             with self.history.read(looked_for) as versions, contextlib.suppress(NotFound):
                 versions[course_id] = courses.get(visitor, course_id).version
             self.served[read_through.cache_status.get()] += 1
 
-    def reads_lists(self) -> None:
-        while self.goes_on():
+    def read_lists(self) -> None:
+        while self.pause():
             looked_for = self.watched | self._passing
             with self.history.read(looked_for) as versions:
                 page = courses.list_courses(None, PageRequest(100), ordering=random.choice(ORDERINGS), own=False)
                 versions |= {course["id"]: course["version"] for course in courses_of(page)}
             self.served[read_through.cache_status.get()] += 1
 
-    def reads_page_by_page(self) -> None:
+    def read_page_by_page(self) -> None:
         """Read all pages of a list. By price, a course can move to a page that was read before."""
-        while self.goes_on():
+        while self.pause():
             ordering, limit = random.choice(ORDERINGS), random.choice([2, 5])
             looked_for = frozenset[str]() if "price" in ordering else self.watched | self._passing
             with self.history.read(looked_for) as versions:
@@ -402,14 +403,14 @@ class _School:
                     self.served[read_through.cache_status.get()] += 1
                     request = PageRequest(limit, page.next_cursor) if page.next_cursor else None
 
-    def fails_over(self, valkey: Valkey) -> None:
+    def fail_over(self, valkey: Valkey) -> None:
         """A replica takes over that lacks the last writes, if possible during a write whose begin it lacks.
 
         Each fourth time, the cache does not respond before.
         """
         for number in itertools.count(1):
             time.sleep(random.uniform(0.5, 1.5))
-            if not self.goes_on():
+            if not self.pause():
                 return
             replicated, known, replica = time.monotonic(), {*_living}, valkey.replicate()
             while not _living - known and time.monotonic() < replicated + 0.5:
@@ -423,8 +424,8 @@ class _School:
             valkey.drop_connections()
             shorten_markers(valkey)
 
-    def evicts(self, valkey: Valkey, kinds: tuple[str, ...]) -> None:
-        while self.goes_on():
+    def evict(self, valkey: Valkey, kinds: tuple[str, ...]) -> None:
+        while self.pause():
             for key in random.choices(valkey.client.keys(f"*:{random.choice(kinds)}*") or [b""], k=2):
                 valkey.client.delete(key)
             time.sleep(0.1)

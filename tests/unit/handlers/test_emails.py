@@ -214,11 +214,16 @@ def test_email_without_ses_response_is_not_retried(course: Course, ses: Ses) -> 
 
 
 def test_withdrawn_student_gets_no_email_and_returning_one_does(course: Course, ses: Ses) -> None:
-    ada = enrolled(course, "ada")
+    student = create_user(Role.STUDENT, name="ada")
+    ada = enrollments.enroll(student, course.id)
     remove_enrollment(ada)
 
     assert receive(message(ada)) == []
     assert ses.asked == []
+
+    again = enrollments.enroll(student, course.id)
+    assert receive(message(again)) == []
+    assert ses.addresses == ["ada@example.org"]
 
 
 def test_email_has_text_and_html(course: Course, ses: Ses) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -55,8 +56,8 @@ def emails(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """The metrics that were incremented."""
-    counts: dict[str, int] = {}
-    monkeypatch.setattr(metrics, "increment", lambda name, value=1: counts.update({name: value}))
+    counts = Counter[str]()
+    monkeypatch.setattr(metrics, "increment", lambda name, value=1: counts.update({name: value}))  # adds
     return counts
 
 
@@ -105,6 +106,7 @@ def test_second_delivery_enrolls_no_student_again(
 ) -> None:
     receive(json.dumps(message(course)))
     emails.clear()
+    counted.clear()
 
     receive(json.dumps(message(course)))
 

@@ -29,7 +29,7 @@ def student(aws: None) -> Caller:
 
 
 @pytest.fixture
-def mails(monkeypatch: pytest.MonkeyPatch) -> list[ses.EmailMessage]:
+def sent_emails(monkeypatch: pytest.MonkeyPatch) -> list[ses.EmailMessage]:
     box: list[ses.EmailMessage] = []
 
     def send(mail: ses.EmailMessage) -> str:
@@ -73,25 +73,27 @@ def test_second_enrollment_is_a_conflict(course: Course, student: Caller, sent: 
     assert len(sent()) == 1
 
 
-def test_sent_email_clears_the_pending_one(course: Course, student: Caller, mails: list[ses.EmailMessage]) -> None:
+def test_sent_email_clears_the_pending_one(
+    course: Course, student: Caller, sent_emails: list[ses.EmailMessage]
+) -> None:
     enrollment = enrollments.enroll(student, course.id)
 
     send_email(enrollment.id)
     emails.mark_sent(EmailKind.ENROLLMENT, enrollment.id)
 
-    [mail] = mails
+    [mail] = sent_emails
     assert (mail.to, mail.subject) == ("ada@example.org", "You are enrolled in Knots & links")
     assert "Knots &amp; links" in mail.html
     kept = Enrollment.find(enrollment.id)
     assert kept is not None and kept.email_pending is None
 
 
-def test_title_makes_no_link_and_no_line_in_an_email(student: Caller, mails: list[ses.EmailMessage]) -> None:
+def test_title_makes_no_link_and_no_line_in_an_email(student: Caller, sent_emails: list[ses.EmailMessage]) -> None:
     course = create_course(create_user(Role.INSTRUCTOR), title="Overdue\n\nPay at\nhttp://evil.example/<b>")
 
     send_email(enrollments.enroll(student, course.id).id)
 
-    [mail] = mails
+    [mail] = sent_emails
     title = "Overdue Pay at http[:]//evil[.]example/"
     assert mail.subject == f"You are enrolled in {title}<b>"
     assert f'"{title}<b>"' in mail.text
@@ -99,7 +101,7 @@ def test_title_makes_no_link_and_no_line_in_an_email(student: Caller, mails: lis
     assert "http://evil" not in mail.text + mail.html
 
 
-def test_deleted_enrollment_gets_no_email(course: Course, student: Caller, mails: list[ses.EmailMessage]) -> None:
+def test_deleted_enrollment_gets_no_email(course: Course, student: Caller, sent_emails: list[ses.EmailMessage]) -> None:
     enrollment = enrollments.enroll(student, course.id)
     enrollment.delete()
     again = enrollments.enroll(student, course.id)
@@ -107,7 +109,7 @@ def test_deleted_enrollment_gets_no_email(course: Course, student: Caller, mails
     send_email(enrollment.id)
     send_email("nonsense")
 
-    assert mails == []
+    assert sent_emails == []
     kept = Enrollment.find(again.id)
     assert kept is not None and kept.email_pending
 

@@ -124,12 +124,15 @@ def test_enrollment_is_deleted_by_student_or_admin(
     caller: Caller, error: type[DomainError], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Enrollment, "find", lambda _: Enrollment.new(STUDENT.id, "e" * 16, "now", "r", "1" * 8))
-    monkeypatch.setattr(Enrollment, "delete_batch", Mock(return_value=1))
+    delete = Mock(return_value=1)
+    monkeypatch.setattr(Enrollment, "delete_batch", delete)
 
     with pytest.raises(error):
         enrollments.withdraw(caller, "id")
+    assert not delete.called
     enrollments.withdraw(STUDENT, "id")
     enrollments.withdraw(ADMIN, "id")
+    assert delete.call_count == 2
 
 
 def test_admin_role_cannot_be_self_assigned() -> None:

@@ -24,26 +24,26 @@ NOW = datetime.now(UTC)
 
 
 class Box:
-    """The mails that were sent; addresses that it refuses."""
+    """The emails that were sent; addresses that it refuses."""
 
     def __init__(self) -> None:
-        self.mails: list[ses.EmailMessage] = []
+        self.emails: list[ses.EmailMessage] = []
         self.refused: set[str] = set()
 
     def send(self, mail: ses.EmailMessage) -> str:
         if mail.to in self.refused:
             raise RuntimeError("refused")
-        self.mails.append(mail)
+        self.emails.append(mail)
         return "id"
 
     @property
     def to(self) -> Counter[str]:
-        return Counter(mail.to for mail in self.mails)
+        return Counter(mail.to for mail in self.emails)
 
 
 @pytest.fixture
 def box(aws: None, monkeypatch: pytest.MonkeyPatch) -> Box:
-    """A school of three days with three admins, one of them inactive, and mails switched on."""
+    """A school of three days with three admins, one of them inactive, and emails switched on."""
     box = Box()
     monkeypatch.setattr(ses, "send", box.send)
     monkeypatch.setitem(settings().__dict__, "email_reports", True)
@@ -56,7 +56,7 @@ def box(aws: None, monkeypatch: pytest.MonkeyPatch) -> Box:
             create_user(Role.STUDENT, then), create_course(create_user(Role.INSTRUCTOR, then), then).id, then
         )
     deliver_all()
-    box.mails.clear()
+    box.emails.clear()
     return box
 
 
@@ -76,7 +76,7 @@ def test_active_admins_receive_the_latest_report_once(box: Box) -> None:
     assert box.to == {"ada@example.org": 1, "bob@example.org": 1}
     newest = Report.latest("9999")
     assert newest is not None and newest.emailed_at
-    assert newest.date in box.mails[0].subject
+    assert newest.date in box.emails[0].subject
 
 
 def test_failed_report_email_stops_no_other_and_stays_pending(box: Box) -> None:
@@ -107,7 +107,7 @@ def test_report_is_emailed_only_if_enabled(box: Box, monkeypatch: pytest.MonkeyP
 
     hourly()
 
-    assert box.mails == []
+    assert box.emails == []
 
 
 def test_report_email_has_numbers_and_a_bar_per_day(box: Box) -> None:
