@@ -17,7 +17,7 @@ PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-re
 COVERAGE := $(if $(CI),--cov --cov-report=term-missing:skip-covered)
 UNIT_COVERAGE_PERCENT := 98
 # Of the functions in the local AWS. A process that a test kills by SIGKILL stores no results.
-E2E_COVERAGE_PERCENT := 88
+E2E_COVERAGE_PERCENT := 92
 FUNCTION_COVERAGE := $(CURDIR)/build/coverage
 
 WHEELS_BY_HASH := --require-hashes --only-binary=:all: --no-deps
