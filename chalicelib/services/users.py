@@ -48,22 +48,9 @@ def update(caller: Caller, user_id: str, fields: Mapping[str, Any]) -> User:
         TooManyAttempts: The caller has changed their own address too often.
     """
     require_active_admin(caller)
-    changes = dict(fields)
     if user_id == caller.id and "email" in fields and fields["email"] != _require(user_id).email:
-        changes |= own_email_change(user_id, fields["email"])
-    return apply_changes(user_id, changes, by=Actor.of(caller))
-
-
-def own_email_change(user_id: str, email: str) -> dict[str, Any]:
-    """Count that users change their own address, and return the changes.
-
-    For `account_emails.RESET_HOLD`, no password is reset: a stolen token must not suffice to take over the account.
-
-    Raises:
-        TooManyAttempts: The user has changed it too often.
-    """
-    rate_limits.count_email_change(user_id)
-    return {"email": email, "email_changed_at": clock.timestamp()}
+        rate_limits.count_email_change(user_id)
+    return apply_changes(user_id, fields, by=Actor.of(caller))
 
 
 def delete(caller: Caller, user_id: str) -> None:
@@ -104,7 +91,8 @@ def apply_changes(user_id: str, fields: Mapping[str, Any], by: Actor | None = OP
     """Change a user's email, role or is_active, without a check of the caller.
 
     A new address has to be verified. An email to it requests that, and one to the old address informs of the change.
-    ``by`` is who does it, for the audit log; None if the users do it themselves.
+    For `account_emails.RESET_HOLD` after users changed their own address, no password is reset: a stolen token must not
+    suffice to take over the account. ``by`` is who does it, for the audit log; None if the users do it themselves.
 
     Raises:
         NotFound: The user does not exist.
@@ -119,7 +107,8 @@ def apply_changes(user_id: str, fields: Mapping[str, Any], by: Actor | None = OP
         emails: list[AccountEmail] = []
         entries = audit.user_entries(by, user, changes) if by else []
         if "email" in changes:
-            changes = {"email_changed_at": None} | changes | {"email_verified": False}
+            is_own = by is None or by.id == user_id
+            changes |= {"email_verified": False, "email_changed_at": clock.timestamp() if is_own else None}
             emails.append(email_requests.create(user.id, EmailKind.VERIFICATION))
             emails.append(email_requests.create(user.id, EmailKind.EMAIL_CHANGED, address=str(user.email)))
         return user.apply(changes, clock.timestamp(), adding(*emails, *entries)), emails
