@@ -32,7 +32,11 @@ class WaitlistEntryRead(Schema):
     id: Id = Field(description="The enrollment will have the same ID.")
     course: Id
     student: Id
-    position: int = Field(ge=1, description="How many places have to become free until the student gets one.")
+    position: int = Field(
+        ge=1,
+        description="How many places have to become free until the student gets one. An estimate beyond the first "
+        "1,000 numbers of the waitlist.",
+    )
     joined_at: Timestamp
 
     @classmethod
