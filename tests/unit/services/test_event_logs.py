@@ -8,7 +8,7 @@ from chalicelib.adapters import ses
 from chalicelib.core.roles import Role
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.observability import metrics
-from chalicelib.services import cleanup, enrollments, reports
+from chalicelib.services import cleanup, enrollments, reports, unsubscription
 from tests.factories import create_course, create_user
 from tests.unit.conftest import log_lines
 from tests.unit.email_worker import send_email
@@ -43,6 +43,21 @@ def test_skipped_email(aws: None, caplog: pytest.LogCaptureFixture) -> None:
         (
             "Email skipped",
             {"kind": "enrollment", "email": "unknown", "reason": "there is no such email or account"},
+        )
+    ]
+
+
+def test_email_to_an_unsubscribed_student(
+    enrollment: Enrollment, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unsubscription, "wants", lambda user, kind: False)
+
+    send_email(enrollment.id)
+
+    assert log_lines(caplog, "app.event") == [
+        (
+            "Email skipped",
+            {"kind": "enrollment", "email": enrollment.id, "reason": "its recipient has unsubscribed"},
         )
     ]
 

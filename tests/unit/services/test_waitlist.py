@@ -107,7 +107,9 @@ def test_promoted_student_is_on_the_waitlist_no_more(owner: Caller, course: Cour
 def test_position_far_behind_is_estimated_without_a_query(
     course: Course, waiting: list[Caller], monkeypatch: pytest.MonkeyPatch, dynamodb_calls: list[str]
 ) -> None:
-    monkeypatch.setattr(waitlist, "MAX_COUNTED_NUMBERS", 3)
+    monkeypatch.setattr(waitlist, "MAX_COUNTED_NUMBERS", 4)
+    for _ in place_settlement.settle(course.id, 0):  # the number of the enrolled student
+        pass
     leaving = waiting.pop(2)
     waitlist.leave(leaving, entry_id(leaving, course))
     entries = [(student, entry_id(student, course)) for student in waiting]
@@ -116,7 +118,8 @@ def test_position_far_behind_is_estimated_without_a_query(
     found = [waitlist.get(student, entry).position for student, entry in entries]
 
     assert found == [1, 2, 3, 4]
-    assert dynamodb_calls == ["GetItem", "GetItem", "Query"] * 2 + ["GetItem", "GetItem"] * 2
+    row_and_counters = ["GetItem", "GetItem"]
+    assert dynamodb_calls == [*row_and_counters, *[*row_and_counters, "Query"] * 2, *row_and_counters]
 
 
 def test_position_in_the_response_counts_who_waits(owner: Caller, course: Course, waiting: list[Caller]) -> None:
