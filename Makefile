@@ -16,7 +16,7 @@ PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-re
 # records the level, and what has none ran in imports.
 COVERAGE := $(if $(CI),--cov --cov-report=term-missing:skip-covered)
 UNIT_COVERAGE_PERCENT := 98
-# Of the functions in the local AWS. A process that a test kills by SIGKILL stores no results.
+# Of the functions in the local AWS, and of manage.py. A process that a test kills by SIGKILL stores no results.
 E2E_COVERAGE_PERCENT := 92
 FUNCTION_COVERAGE := $(CURDIR)/build/coverage
 
@@ -65,7 +65,7 @@ integration: .venv/.installed  ## run the integration tests, on a local AWS and 
 e2e: .venv/.installed  ## run the end-to-end tests, through the URL of the deployed API
 	@$(PYTEST) tests/e2e -m "not long"
 
-coverage-e2e: .venv/.installed  ## measure the branch coverage of the functions by the end-to-end tests alone
+coverage-e2e: .venv/.installed  ## measure the branch coverage of functions and manage.py by the end-to-end tests alone
 	@rm -rf "$(FUNCTION_COVERAGE)" && mkdir -p "$(FUNCTION_COVERAGE)"
 	@FUNCTION_COVERAGE="$(FUNCTION_COVERAGE)" PYTHONPATH="$(CURDIR)/tests/function_startup" $(PYTEST) tests/e2e -m "not long"
 	@export FUNCTION_COVERAGE="$(FUNCTION_COVERAGE)" COVERAGE_RCFILE=tests/function_startup/coverage.ini; \

@@ -1,13 +1,17 @@
 """Runs when the local AWS starts a function, if PYTHONPATH has this folder: Python imports a module of this name.
 
 FUNCTION_COVERAGE is the folder for the branch coverage of the function, and CLOCK_FILE has the shift of its clock. The
-other processes of the local AWS are not measured.
+commands of operators are measured, too. The demo data and the other processes of the local AWS are not.
 """
 
 import os
+import sys
 from pathlib import Path
 
-if "AWS_LAMBDA_FUNCTION_NAME" in os.environ and "FUNCTION_COVERAGE" in os.environ:
+_is_function = "AWS_LAMBDA_FUNCTION_NAME" in os.environ
+_is_command = sys.orig_argv[1:2] == ["manage.py"] and "demo" not in sys.orig_argv
+
+if "FUNCTION_COVERAGE" in os.environ and (_is_function or _is_command):
     import coverage
 
     os.environ["COVERAGE_PROCESS_START"] = str(Path(__file__).with_name("coverage.ini"))
