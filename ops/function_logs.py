@@ -24,13 +24,14 @@ def messages(stage_name: str, start: datetime) -> list[str]:
 def messages_of_request(stage_name: str, start: datetime, request_id: str) -> list[str]:
     """Return the JSON lines of one request since a time, oldest first: also of API Gateway and its authorizer.
 
-    The authorizer does not know the request's ID. API Gateway's access log has the ID of the authorizer's invocation.
+    The authorizer does not know the request's ID: its lines have that of its invocation, which API Gateway's access log
+    has, too.
     """
     found = [event for group in _groups(stage_name) for event in _events(group, start, request_id)]
     for event in _events(access_log_group(stage_name), start, request_id):
         found.append(event)
         if invocation := _AUTHORIZER_REQUEST_ID.search(event["message"]):
-            found += _events_of_invocation(log_group(AUTHORIZER, stage_name), start, invocation[1])
+            found += _events(log_group(AUTHORIZER, stage_name), start, invocation[1])
     return _lines(found)
 
 
@@ -38,21 +39,12 @@ def _groups(stage_name: str) -> list[str]:
     return [log_group(function, stage_name) for function in FUNCTIONS]
 
 
-def _events_of_invocation(group: str, start: datetime, invocation: str) -> list[_Event]:
-    """Return the events between the START and the END of an invocation: a log stream has one at a time."""
-    platform = list(_events(group, start, invocation))
-    if not platform:
-        return []
-    times = [event["timestamp"] for event in platform]
-    stream = _events(group, start, logStreamNames=[platform[0]["logStreamName"]], endTime=max(times))
-    return [event for event in stream if event["timestamp"] >= min(times)]
-
-
-def _events(group: str, start: datetime, text: str = "", **criteria: Any) -> Iterator[_Event]:
+def _events(group: str, start: datetime, text: str = "") -> Iterator[_Event]:
     """Yield the events of a log group since a time that contain a text."""
     client = boto3.client("logs")
-    criteria |= {"startTime": int(start.timestamp() * 1000)} | ({"filterPattern": f'"{text}"'} if text else {})
-    pages = client.get_paginator("filter_log_events").paginate(logGroupName=group, **criteria)
+    criteria = {"filterPattern": f'"{text}"'} if text else {}
+    start_time = int(start.timestamp() * 1000)
+    pages = client.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=start_time, **criteria)
     with contextlib.suppress(client.exceptions.ResourceNotFoundException):  # nothing was logged yet
         for event in (event for page in pages for event in page["events"]):
             if text in event["message"]:  # LocalStack ignores the filter pattern

@@ -187,21 +187,22 @@ def test_logs_are_of_one_stage_and_of_the_last_hours(capsys: pytest.CaptureFixtu
 
 
 def test_logs_of_a_request_include_its_authorizer_invocation(capsys: pytest.CaptureFixture[str]) -> None:
-    """One log stream has the lines of one environment, which runs one invocation at a time."""
+    """Its lines have the ID of the invocation, and may be stored after the next invocation has started."""
     gateway = stage_settings.ACCESS_LOG
     values = {"requestId": "wanted", "authorizer.requestId": "invocation-2", "identity.userAgent": 'a "quoted" client'}
     for variable, value in values.items():
         gateway = gateway.replace(f'"$context.{variable}"', f'"{value}"')
     _log("/eduflow/dev/access", "access", [(40, gateway)])
-    reasons = [json.dumps({"timestamp": f"2026-01-01T11:59:5{i}Z", "message": f"reason {i}"}) for i in range(4)]
-    events = [(60, "START RequestId: invocation-1"), (59, reasons[1]), (58, "END RequestId: invocation-1")]
-    events += [(50, "START RequestId: invocation-2"), (49, reasons[2]), (48, "END RequestId: invocation-2")]
+    lines = [json.dumps({"message": "Token refused", "request_id": f"invocation-{number}"}) for number in range(4)]
+    events = [(60, "START RequestId: invocation-1"), (58, "END RequestId: invocation-1")]
+    events += [(50, "START RequestId: invocation-2"), (49, lines[1]), (49, lines[2])]
+    events += [(48, "END RequestId: invocation-2")]
     _log("/aws/lambda/eduflow-dev-authorizer", "one", events)
-    _log("/aws/lambda/eduflow-dev-authorizer", "another", [(49, reasons[3])])
+    _log("/aws/lambda/eduflow-dev-authorizer", "another", [(49, lines[3])])
 
     commands.logs(argparse.Namespace(stage="dev", request_id="wanted", since=timedelta(hours=2), follow=False))
 
-    assert capsys.readouterr().out.splitlines() == [reasons[2], gateway]
+    assert capsys.readouterr().out.splitlines() == [lines[2], gateway]
 
 
 def _log(group: str, stream: str, events: list[tuple[int, str]]) -> None:
