@@ -91,19 +91,20 @@ def _account_emails(user_id: str, after: str) -> _Items:
 def _courses(user_id: str, after: str) -> _Items:
     """Yield the courses, oldest first, each followed by its lessons: ``<sort key of the course>|<lesson>``."""
     start, _, lesson_after = after.partition("|")
+    for sort_key, course in _owned_courses(user_id, start):
+        if sort_key != start:
+            lesson_after = ""
+            yield f"{sort_key}|", course
+        if course.lessons_count:
+            for lesson in Lesson.all_of_course(course.id, lesson_after):
+                yield f"{sort_key}|{lesson.suffix}", lesson
+
+
+def _owned_courses(user_id: str, start: str) -> Iterator[tuple[str, Course]]:
     rows = iter(CourseListing.of_owner(user_id, start))
     while batch := [*islice(rows, _COURSE_BATCH_SIZE)]:
         courses = Course.find_all([row.course_id for row in batch])
-        for row in batch:
-            course = courses.get(row.course_id)
-            if course is None:
-                continue
-            if row.sort_key != start:
-                lesson_after = ""
-                yield f"{row.sort_key}|", course
-            if course.lessons_count:
-                for lesson in Lesson.all_of_course(row.course_id, lesson_after):
-                    yield f"{row.sort_key}|{lesson.suffix}", lesson
+        yield from ((row.sort_key, courses[row.course_id]) for row in batch if row.course_id in courses)
 
 
 def _enrollments(user_id: str, after: str) -> _Items:

@@ -47,8 +47,8 @@ def update(caller: Caller, user_id: str, fields: Mapping[str, Any]) -> User:
         NotFound, Conflict: As `apply_changes` does.
         TooManyAttempts: The caller has changed their own address too often.
     """
-    require_active_admin(caller)
-    if user_id == caller.id and "email" in fields and fields["email"] != _require(user_id).email:
+    admin = require_active_admin(caller)
+    if user_id == admin.id and fields.get("email", admin.email) != admin.email:
         rate_limits.count_email_change(user_id)
     return apply_changes(user_id, fields, by=Actor.of(caller))
 
@@ -74,8 +74,8 @@ def require_admin(caller: Caller) -> None:
         raise Forbidden("Only admins can do this.")
 
 
-def require_active_admin(caller: Caller) -> None:
-    """Check the caller's role, and that the session is active.
+def require_active_admin(caller: Caller) -> User:
+    """Return the user of the caller, an admin whose session is active.
 
     A demoted admin must not use the rest of a token's lifetime.
 
@@ -84,7 +84,7 @@ def require_active_admin(caller: Caller) -> None:
         NotAuthenticated: The caller's session was revoked.
     """
     require_admin(caller)
-    sessions.require_active_session(caller)
+    return sessions.require_active_session(caller)
 
 
 def apply_changes(user_id: str, fields: Mapping[str, Any], by: Actor | None = OPERATOR) -> User:

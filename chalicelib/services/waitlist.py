@@ -33,16 +33,8 @@ def get(caller: Caller, entry_id: str) -> WaitlistEntry:
 
 
 def entry_of(row: Enrollment) -> WaitlistEntry:
-    """Return the waiting entry of a row, with its position.
-
-    It is estimated far behind the first place: all students of a large waitlist may ask for theirs at once.
-    """
-    counter, number = PlaceCounter.find(row.course), int(row.place_number)
-    if counter is None:
-        return WaitlistEntry.of(row, 1)
-    if number - counter.settled > MAX_COUNTED_NUMBERS:
-        return WaitlistEntry.of(row, counter.estimated_position(number))
-    return WaitlistEntry.of(row, Place.count_waiting(row.course, int(counter.settled), number) + 1)
+    """Return the waiting entry of a row, with its position."""
+    return WaitlistEntry.of(row, _position(row))
 
 
 def list_entries(caller: Caller, request: PageRequest, course_id: str | None) -> Page[WaitlistEntry]:
@@ -124,6 +116,16 @@ def _numbered(rows: Sequence[Place], settled: int) -> list[WaitlistEntry]:
         )
         for position, row in enumerate(rows, ahead + 1)
     ]
+
+
+def _position(row: Enrollment) -> int:
+    """Return the position of a student: far behind, estimated, because all who wait may ask for theirs at once."""
+    counter, number = PlaceCounter.find(row.course), int(row.place_number)
+    if counter is None:
+        return 1
+    if number - counter.settled > MAX_COUNTED_NUMBERS:
+        return counter.estimated_position(number)
+    return Place.count_waiting(row.course, int(counter.settled), number) + 1
 
 
 def _not_found() -> NotFound:

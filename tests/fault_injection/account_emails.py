@@ -137,9 +137,8 @@ class AccountEmails:
     def dynamodb_fails(self) -> Row:
         """DynamoDB rejects a fifth of the worker's calls."""
         self.school.aws.rule = some(5, of_services("dynamodb"), Fault.REFUSED)
-        self.school.set_visibility_timeout(
-            EMAILS, WORKER_SECONDS + 3
-        )  # an email whose record was refused is sent again then
+        # An email whose record was refused is sent again then.
+        self.school.set_visibility_timeout(EMAILS, WORKER_SECONDS + 3)
         row = self._request_and_count("DynamoDB fails for a fifth")
         row.window += count_refused_records(self.school.aws.met)
         return row
@@ -171,9 +170,8 @@ class AccountEmails:
             self.school.clean_up_an_hour_later()
         assert not self._emails()
         self.school.end_faults()
-        self.school.set_visibility_timeout(
-            EMAILS, VISIBILITY_TIMEOUT_SECONDS
-        )  # all may have to wait for a free worker at once
+        # All may have to wait for a free worker at once.
+        self.school.set_visibility_timeout(EMAILS, VISIBILITY_TIMEOUT_SECONDS)
         self._request_resets(late)
         for _ in range(MAX_HOURS):
             self.school.clean_up_an_hour_later()

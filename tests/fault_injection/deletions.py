@@ -15,15 +15,7 @@ from tests.fault_injection.rules import (
     is_message,
     some,
 )
-from tests.fault_injection.school import (
-    DELETIONS,
-    EMAILS,
-    School,
-    create_course,
-    create_students,
-    create_teacher,
-    in_parallel,
-)
+from tests.fault_injection.school import DELETIONS, EMAILS, School, create_students, create_teacher, in_parallel
 
 LONGEST = 1500
 _MAX_CLEANUPS = 30
@@ -135,6 +127,7 @@ class Deletions:
         from chalicelib.models.enrollments import Enrollment
         from chalicelib.models.lessons import Lesson
         from chalicelib.services import courses, lessons
+        from tests.factories import create_course
 
         owner = create_teacher()
         doomed, kept = create_course(owner), create_course(owner)

@@ -29,15 +29,7 @@ from tests.fault_injection.rules import (
     ses_and_sqs_down,
     some,
 )
-from tests.fault_injection.school import (
-    EMAILS,
-    WORKER_SECONDS,
-    School,
-    create_course,
-    create_students,
-    create_teacher,
-    in_parallel,
-)
+from tests.fault_injection.school import EMAILS, WORKER_SECONDS, School, create_students, create_teacher, in_parallel
 
 
 @dataclass
@@ -182,9 +174,8 @@ class Emails:
     def _clean_up_and_count(self, name: str, students: list[Any], before: Counter[str]) -> Row:
         """Run the cleanup each hour until it has begun twice with the oldest email, and return when all were sent."""
         hours = 0
-        self.school.set_visibility_timeout(
-            EMAILS, VISIBILITY_TIMEOUT_SECONDS
-        )  # all may have to wait for a free worker at once
+        # All may have to wait for a free worker at once.
+        self.school.set_visibility_timeout(EMAILS, VISIBILITY_TIMEOUT_SECONDS)
         for hour in range(1, 2 * MAX_HOURS):
             self.school.clean_up_an_hour_later()
             self.school.wait_until_empty(EMAILS, LONGEST)
@@ -226,6 +217,7 @@ class Emails:
 
     def _enroll(self, students: list[Any], course_id: str = "") -> str:
         from chalicelib.services import enrollments
+        from tests.factories import create_course
 
         course_id = course_id or create_course(create_teacher()).id
         in_parallel(lambda student: enrollments.enroll(student, course_id), students)

@@ -5,7 +5,7 @@ from typing import Any
 
 from tests.fault_injection.proxy import Fault
 from tests.fault_injection.rules import indexes_lag, of_services, some
-from tests.fault_injection.school import EMAILS, School, create_course, create_students, create_teacher, in_parallel
+from tests.fault_injection.school import EMAILS, School, create_students, create_teacher, in_parallel
 
 _LONGEST = 300
 _LATE_ENROLLMENTS = 10
@@ -76,6 +76,7 @@ class Reports:
         """
         from chalicelib.core import clock
         from chalicelib.services import enrollments
+        from tests.factories import create_course
 
         self.school.lag(hours=26)
         self.school.aws.rule = indexes_lag

@@ -159,10 +159,3 @@ def create_teacher() -> Any:
     [one] = create_students(1)
     User(one.id).update([User.role.set(Role.INSTRUCTOR.value)])
     return Caller(one.id, one.username, Role.INSTRUCTOR, session_id="")
-
-
-def create_course(owner: Any) -> Any:
-    """Create a published course."""
-    from chalicelib.services import courses
-
-    return courses.create(owner, {"title": "Faults", "description": "", "price_cents": 0, "is_published": True})

@@ -1,7 +1,7 @@
-"""Runs when the local AWS starts a function, if PYTHONPATH has this folder: Python imports a module of this name.
+"""Runs when a function or command starts, if PYTHONPATH has this folder: Python imports a module of this name.
 
-FUNCTION_COVERAGE is the folder for the branch coverage of the function, and CLOCK_FILE has the shift of its clock. The
-commands of operators are measured, too. The demo data and the other processes of the local AWS are not.
+FUNCTION_COVERAGE is the folder for the branch coverage of functions and of `manage.py`, and CLOCK_FILE has the shift of
+their clock. The creation of the demo data and the other processes of the local AWS are not measured.
 """
 
 import os
