@@ -55,10 +55,10 @@ test: .venv/.installed lint  ## run lint, then unit, integration and end-to-end 
 	@$(PYTEST) -m "not long" $(COVERAGE)
 	@$(if $(CI),echo "Coverage by the unit tests alone:"; $(BIN)/coverage report --contexts='^(unit)?$$' --skip-covered --fail-under=$(UNIT_COVERAGE_PERCENT))
 
-# As many workers as cores, because unit tests never wait.
+# As many workers as cores, because unit tests never wait, and each on its own.
 unit: WORKERS := auto
 unit: .venv/.installed  ## run the unit tests, on all cores
-	@$(PYTEST) tests/unit -m "not long"
+	@$(PYTEST) -p tests.pinned_workers tests/unit -m "not long"
 
 integration: .venv/.installed  ## run the integration tests, on a local AWS and Valkey
 	@$(PYTEST) tests/integration -m "not long"

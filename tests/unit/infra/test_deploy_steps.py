@@ -13,7 +13,6 @@ from infra import cloudformation, config, email_sender, lambda_state, preflight,
 from infra.chalice import stage_settings
 from infra.config import PROJECT
 from infra.functions import FUNCTIONS
-from infra.platforms import SUPPORTED_REGIONS
 
 FUNCTION = "eduflow-dev"
 STACK = cloudformation.Stack("eduflow-dev", stacks.DATA, {"Stage": "dev"}, has_data=True)
@@ -184,16 +183,6 @@ def test_custom_domain_sets_the_base_url_and_needs_a_certificate(tmp_path: Path)
     document["stages"]["dev"]["api_gateway_custom_domain"] = {}
     with pytest.raises(config.StageConfigError, match="api_gateway_custom_domain"):
         load()
-
-
-@pytest.mark.parametrize("template", ["account", "data", "cache", "domain", "monitoring"])
-def test_template_is_valid_in_every_supported_region(template: str) -> None:
-    from cfnlint.api import lint_file
-    from cfnlint.config import ManualArgs
-
-    file = stacks.TEMPLATES / f"{template}.yaml"
-
-    assert lint_file(file, config=ManualArgs(regions=list(SUPPORTED_REGIONS))) == []
 
 
 @pytest.mark.parametrize("endpoint", ["", "https://dynamodb.us-east-1.amazonaws.com"])
