@@ -16,6 +16,8 @@ PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-re
 # records the level, and what has none ran in imports.
 COVERAGE := $(if $(CI),--cov --cov-report=term-missing:skip-covered)
 UNIT_COVERAGE_PERCENT := 98
+# The items of the unit tests are in memory. moto, in which they are in CI, takes twice as long, and is a second witness.
+ITEMS := $(if $(CI),--items moto)
 # Of the functions in the local AWS, and of manage.py. A process that a test kills by SIGKILL stores no results.
 E2E_COVERAGE_PERCENT := 92
 FUNCTION_COVERAGE := $(CURDIR)/build/coverage
@@ -52,7 +54,7 @@ lint: .venv/.installed  ## run ruff, mypy, the import contracts and cfn-lint
 	@$(BIN)/cfn-lint infra/templates/*.yaml
 
 test: .venv/.installed lint  ## run lint, then unit, integration and end-to-end tests, with WORKERS in parallel
-	@$(PYTEST) -m "not long" $(COVERAGE)
+	@$(PYTEST) -m "not long" $(ITEMS) $(COVERAGE)
 	@$(if $(CI),echo "Coverage by the unit tests alone:"; $(BIN)/coverage report --contexts='^(unit)?$$' --skip-covered --fail-under=$(UNIT_COVERAGE_PERCENT))
 
 # As many workers as cores, because unit tests never wait, and each on its own.

@@ -17,7 +17,7 @@ _TABLE = "AWS::DynamoDB::Table"
 
 def find(stack_name: str, template: Path, parameters: dict[str, str], is_new: bool) -> dict[str, str]:
     """Return the tables of a template that exist outside of its stack: table names by logical ID."""
-    resources = _load(template)["Resources"]
+    resources = load_template(template)["Resources"]
     tables = {key: resource["Properties"] for key, resource in resources.items() if resource.get("Type") == _TABLE}
     if not tables:
         return {}
@@ -30,7 +30,7 @@ def find(stack_name: str, template: Path, parameters: dict[str, str], is_new: bo
 
 def import_request(stack_name: str, template: Path, tables: dict[str, str], is_new: bool) -> dict[str, Any]:
     """Return what a change set needs to import tables: an import may add nothing else and change nothing."""
-    full_template = _load(template)
+    full_template = load_template(template)
     current = {} if is_new else _current_template(stack_name)
     imported = {key: full_template["Resources"][key] | {"DeletionPolicy": "Retain"} for key in tables}
     document = {
@@ -62,7 +62,8 @@ def _name(value: Any, parameters: dict[str, str]) -> str:
     return str(value["Fn::Sub"]).replace("${Stage}", parameters["Stage"])
 
 
-def _load(template: Path) -> dict[str, Any]:
+def load_template(template: Path) -> dict[str, Any]:
+    """Return a template, with the short forms of CloudFormation's functions replaced by the long ones."""
     return _parse(template.read_text(encoding="utf-8"))
 
 

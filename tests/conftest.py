@@ -34,8 +34,13 @@ os.environ.pop("CACHE_URL", None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--backend localstack` runs the contract tests of tests/e2e on LocalStack instead of the embedded AWS."""
+    """Add the options that choose implementations of AWS.
+
+    `--backend localstack` runs the contract tests of tests/e2e on LocalStack instead of the embedded AWS, and
+    `--items moto` the unit tests on moto's DynamoDB instead of the one in memory.
+    """
     parser.addoption("--backend", choices=["embedded", "localstack"], default="embedded")
+    parser.addoption("--items", choices=["memory", "moto"], default="memory")
 
 
 @pytest.hookimpl(trylast=True)

@@ -97,15 +97,21 @@ class AccountEmail(Table):
         )
 
     @classmethod
+    def with_id(cls, email_id: str) -> "AccountEmail | None":
+        """Return the row of an ID in a message with its keys alone, or None for a malformed ID: no key is empty."""
+        user_id, own_id = split_id(email_id)
+        return cls(user_id, own_id) if own_id else None
+
+    @classmethod
     def find_with_user(cls, email_id: str) -> "tuple[AccountEmail | None, User | None]":
         """Return the email of an ID in a message, and its user unless erased, by one call with consistent reads.
 
         Return neither for a malformed ID.
         """
-        user_id, own_id = split_id(email_id)
-        if not own_id:  # no key of the table is empty
+        row = cls.with_id(email_id)
+        if row is None:
             return None, None
-        email, user = get_together((cls, (user_id, own_id)), (User, (user_id,)))
+        email, user = get_together((cls, (row.user_id, row.email_id)), (User, (row.user_id,)))
         return email, None if user is None or user.deleted_at else user
 
     @classmethod

@@ -9,7 +9,7 @@ from datetime import datetime
 from chalicelib.adapters import ses
 from chalicelib.core import clock
 from chalicelib.core.email_kinds import ENROLLMENT_KINDS, PREFERENCE_OF, EmailKind
-from chalicelib.models.account_emails import AccountEmail, split_id
+from chalicelib.models.account_emails import AccountEmail
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.users import User
 from chalicelib.observability import metrics
@@ -75,5 +75,5 @@ def _compose(kind: EmailKind, recipient: User, compose: Compose) -> ses.EmailMes
 
 
 def _row(kind: EmailKind, email_id: str) -> Enrollment | AccountEmail | None:
-    """Return the row of an email with its keys alone: it is written without being read."""
-    return Enrollment.with_id(email_id) if kind in ENROLLMENT_KINDS else AccountEmail(*split_id(email_id))
+    """Return the row of an email with its keys alone: it is written without being read. None for a malformed ID."""
+    return (Enrollment if kind in ENROLLMENT_KINDS else AccountEmail).with_id(email_id)

@@ -33,6 +33,7 @@ from infra import stacks
 from tests.stack import TEST_STAGE
 from tests.unit import moto_patches
 from tests.unit.fake_clock import FakeClock
+from tests.unit.memory_dynamodb import items_in_memory
 
 moto_patches.apply()
 # mutmut tests each mutant in a fork of a process that has run tests. Without this, a mutant would wait forever for the
@@ -47,10 +48,12 @@ _BACKENDS: tuple[BackendDict[Any], ...] = (dynamodb_backends, secretsmanager_bac
 
 
 @pytest.fixture
-def aws() -> Iterator[None]:
-    """An empty stage ``test``: the resources of data.yaml."""
+def aws(request: pytest.FixtureRequest) -> Iterator[None]:
+    """An empty stage ``test``: the resources of data.yaml in moto; the items of its tables are where `--items` says."""
     stage = _resources()
-    with mock_aws(config={"core": {"reset_boto3_session": False}}), moto_patches.short_path_for_items():
+    is_moto = request.config.getoption("--items") == "moto"
+    items = moto_patches.short_path_for_items if is_moto else items_in_memory
+    with mock_aws(config={"core": {"reset_boto3_session": False}}), items():
         for backends, resources in zip(_BACKENDS, pickle.loads(stage), strict=True):  # noqa: S301  own data
             backends[DEFAULT_ACCOUNT_ID][_REGION] = resources
         signing_keys.reset()
@@ -105,31 +108,31 @@ class DynamoDbRequest:
 
 
 @pytest.fixture
-def dynamodb_requests(aws: None) -> Iterator[list[DynamoDbRequest]]:
+def dynamodb_requests(aws: None, monkeypatch: pytest.MonkeyPatch) -> list[DynamoDbRequest]:
     """The requests to DynamoDB, as they are made. A test can clear the list."""
-    made: list[DynamoDbRequest] = []
-    events = connection().client.meta.events
+    client, made = connection().client, list[DynamoDbRequest]()
+    make = client._make_api_call
 
-    def note(model: Any, params: dict[str, Any], **_: Any) -> None:
-        made.append(DynamoDbRequest(model.name, json.loads(params["body"])))
+    def call(operation: str, parameters: dict[str, Any]) -> Any:
+        made.append(DynamoDbRequest(operation, json.loads(json.dumps(parameters))))
+        return make(operation, parameters)
 
-    events.register("before-call.dynamodb", note)
-    yield made
-    events.unregister("before-call.dynamodb", note)
+    monkeypatch.setattr(client, "_make_api_call", call)
+    return made
 
 
 @pytest.fixture
-def dynamodb_calls(aws: None) -> Iterator[list[str]]:
+def dynamodb_calls(aws: None, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the operations of these requests."""
-    made: list[str] = []
-    events = connection().client.meta.events
+    client, made = connection().client, list[str]()
+    make = client._make_api_call
 
-    def note(model: Any, **_: Any) -> None:
-        made.append(model.name)
+    def call(operation: str, parameters: dict[str, Any]) -> Any:
+        made.append(operation)
+        return make(operation, parameters)
 
-    events.register("before-call.dynamodb", note)
-    yield made
-    events.unregister("before-call.dynamodb", note)
+    monkeypatch.setattr(client, "_make_api_call", call)
+    return made
 
 
 def log_lines(caplog: pytest.LogCaptureFixture, logger: str) -> list[tuple[str, dict[str, Any]]]:

@@ -1,65 +1,174 @@
-"""DynamoDB in memory, for tests that make millions of calls: a call takes some microseconds.
+"""DynamoDB in memory: a call takes microseconds, of which moto takes a millisecond.
 
-It has the operations and expressions that the tests need, and fails for others. It takes the place of the client of
-`RetryingConnection`, so that PynamoDB and the retries are those of the functions.
+It has the tables of data.yaml, and the operations and expressions that the tests need; it fails for others. Calls are
+made by a client of botocore or by `RetryingConnection`, so that PynamoDB and the retries are those of the functions.
 """
 
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
-from operator import eq, ge, gt, le, lt
+from threading import RLock
 from typing import Any
 
+from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
 from chalicelib.models.base import Table
+from infra.retained_tables import load_template
+from infra.stacks import DATA
+from tests.stack import TEST_STAGE
+from tests.unit.memory_expressions import (
+    InvalidExpressionError,
+    Item,
+    Parameters,
+    Value,
+    compiled_condition,
+    compiled_update,
+    hash_key_placeholders,
+    resolve_name,
+)  # fmt: skip
 
-Item = dict[str, dict[str, Any]]  # attributes by name, each by its type
-Key = tuple[str, ...]
-Parameters = Mapping[str, Any]  # of a call, or of an item of a transaction
-Evaluate = Callable[[Item, Parameters], Any]  # of an item, with names and values of the expression
+_MAX_PAGE_BYTES = 1_048_576
+_MAX_ITEM_BYTES = 400 * 1024
+_OPERATIONS = {
+    "BatchGetItem", "BatchWriteItem", "DeleteItem", "DeleteTable", "GetItem", "PutItem", "Query", "Scan",
+    "TransactWriteItems", "UpdateItem",
+}  # fmt: skip
+_call_aws = BaseClient._make_api_call
 
-_TOKEN = re.compile(r"[#:]?\w+|<=|>=|[()<>=,+-]")
-_COMPARISONS = {"=": eq, "<": lt, "<=": le, ">": gt, ">=": ge}
+
+@dataclass(frozen=True)
+class Index:
+    """The keys of a secondary index, and its attributes, None for all."""
+
+    keys: tuple[str, ...]
+    attributes: frozenset[str] | None
+    is_local: bool
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The keys of a table, and its indexes by name."""
+
+    keys: tuple[str, ...]
+    indexes: Mapping[str, Index]
+
+
+@cache
+def stage_schemas() -> dict[str, Schema]:
+    """Return the schemas of the tables of the stage ``test``, by name."""
+    tables = [one for one in load_template(DATA)["Resources"].values() if one["Type"] == "AWS::DynamoDB::Table"]
+    return {_name_of(table["Properties"]): _schema(table["Properties"]) for table in tables}
+
+
+def _name_of(table: Parameters) -> str:
+    return str(table["TableName"]["Fn::Sub"]).replace("${Stage}", TEST_STAGE.name)
+
+
+def _schema(table: Parameters) -> Schema:
+    keys, indexes = _key_names(table), {}
+    for kind in ("Global", "Local"):
+        for index in table.get(f"{kind}SecondaryIndexes", []):
+            projection, index_keys = index["Projection"], _key_names(index)
+            attributes = frozenset((*keys, *index_keys, *projection.get("NonKeyAttributes", ())))
+            is_complete = projection["ProjectionType"] == "ALL"
+            indexes[index["IndexName"]] = Index(index_keys, None if is_complete else attributes, kind == "Local")
+    return Schema(keys, indexes)
+
+
+def _key_names(table_or_index: Parameters) -> tuple[str, ...]:
+    return tuple(key["AttributeName"] for key in table_or_index["KeySchema"])
+
+
+class _StoredItem(dict[str, Value]):
+    """An item with its size. It never changes: a write replaces it."""
+
+    def __init__(self, item: Item) -> None:
+        super().__init__(item)
+        self.size = sum(len(name) + len(str(content)) for name, value in item.items() for content in value.values())
+
+
+Rows = dict[str, dict[str, _StoredItem]]  # of a table: by hash key and by range key, which is "" in tables without one
+
+
+def copy_tables(tables: dict[str, Rows]) -> dict[str, Rows]:
+    """Return a copy of tables. Items need none: a write replaces them."""
+    return {name: {key: dict(partition) for key, partition in rows.items()} for name, rows in tables.items()}
 
 
 class MemoryDynamoDb:
-    """The tables of models, all empty at first."""
+    """The tables of the stage, all empty at first."""
 
     def __init__(self) -> None:
-        self.tables: dict[str, dict[Key, Item]] = {}
-        self._keys: dict[str, Key] = {}
-        for model in Table.__subclasses__():
-            meta = model._get_connection().get_meta_table()
-            self._keys[meta.table_name] = tuple(filter(None, (meta.hash_keyname, meta.range_keyname)))
-            self.tables[meta.table_name] = {}
+        self.schemas = dict(stage_schemas())
+        self.tables: dict[str, Rows] = {name: {} for name in self.schemas}
         self._tokens: set[str] = set()
+        self._lock = RLock()
 
     def rows(self, model: type[Table]) -> list[Item]:
         """Return all rows of a table."""
-        return [*self.tables[model.Meta.table_name].values()]
+        return [item for partition in self.tables[model.Meta.table_name].values() for item in partition.values()]
 
     def _make_api_call(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
-        result: dict[str, Any] = getattr(self, f"_{operation}")(parameters)
+        with self._lock:
+            try:
+                result: dict[str, Any] = getattr(self, f"_{operation}")(parameters)
+            except InvalidExpressionError as error:
+                raise _error("ValidationException", str(error)) from error
         return result
 
     def _GetItem(self, parameters: Parameters) -> Parameters:  # noqa: N802  the name of the operation
-        item = self.tables[parameters["TableName"]].get(self._key(parameters, parameters["Key"]))
-        return {"Item": item} if item else {}
+        item = self._find(parameters, parameters["Key"])
+        return {"Item": _projected(item, parameters)} if item else {}
 
     def _BatchGetItem(self, parameters: Parameters) -> Parameters:  # noqa: N802
-        found = {}
+        found: dict[str, list[Item]] = {}
         for name, request in parameters["RequestItems"].items():
-            keys = [self._key({"TableName": name}, key) for key in request["Keys"]]
-            found[name] = [self.tables[name][key] for key in keys if key in self.tables[name]]
+            self._require_different([(name, self._key(name, key)) for key in request["Keys"]], 100)
+            items = [self._find({"TableName": name}, key) for key in request["Keys"]]
+            found[name] = [_projected(item, request) for item in items if item]
         return {"Responses": found, "UnprocessedKeys": {}}
 
+    def _BatchWriteItem(self, parameters: Parameters) -> Parameters:  # noqa: N802
+        writes = [
+            ("Put", {"TableName": name, "Item": request["PutRequest"]["Item"]})
+            if "PutRequest" in request
+            else ("Delete", {"TableName": name, "Key": request["DeleteRequest"]["Key"]})
+            for name, requests in parameters["RequestItems"].items()
+            for request in requests
+        ]
+        self._require_different([self._location(write) for _, write in writes], 25)
+        for kind, write in writes:
+            self._write(kind, write)
+        return {"UnprocessedItems": {}}
+
     def _Query(self, parameters: Parameters) -> Parameters:  # noqa: N802
-        assert "IndexName" not in parameters
-        return self._page(parameters, _compiled(parameters["KeyConditionExpression"]))
+        name = parameters["TableName"]
+        schema = self._schema(name)
+        index = schema.indexes[parameters["IndexName"]] if "IndexName" in parameters else None
+        keys = index.keys if index else schema.keys
+        expression = parameters["KeyConditionExpression"]
+        partition_key = _partition_key(expression, keys[0], parameters)
+        if index:
+            assert index.is_local or not parameters.get("ConsistentRead"), "a global index has no consistent reads"
+            items = [item for rows in self.tables[name].values() for item in rows.values() if {*keys} <= item.keys()]
+        else:
+            items = [*self.tables[name].get(partition_key, {}).values()]
+        is_found = compiled_condition(expression)
+        is_found({}, parameters)  # rejects values also if there is no item
+        items = [item for item in items if is_found(item, parameters)]
+        page = self._page(parameters, items, (*keys[1:], *schema.keys))
+        if index and index.attributes is not None and "Items" in page:
+            page["Items"] = [
+                {key: value for key, value in item.items() if key in index.attributes} for item in page["Items"]
+            ]
+        return page
 
     def _Scan(self, parameters: Parameters) -> Parameters:  # noqa: N802
-        return self._page(parameters, lambda item, parameters: True)
+        name = parameters["TableName"]
+        items = [item for rows in self.tables[name].values() for item in rows.values()]
+        return self._page(parameters, items, self._schema(name).keys)
 
     def _PutItem(self, parameters: Parameters) -> Parameters:  # noqa: N802
         return self._write_alone("Put", parameters)
@@ -68,209 +177,190 @@ class MemoryDynamoDb:
         return self._write_alone("Delete", parameters)
 
     def _UpdateItem(self, parameters: Parameters) -> Parameters:  # noqa: N802
-        self._write_alone("Update", parameters)
-        return {"Attributes": self.tables[parameters["TableName"]][self._key(parameters, parameters["Key"])]}
+        return self._write_alone("Update", parameters)
+
+    def _DeleteTable(self, parameters: Parameters) -> Parameters:  # noqa: N802
+        del self.tables[parameters["TableName"]], self.schemas[parameters["TableName"]]
+        return {"TableDescription": {}}
 
     def _TransactWriteItems(self, parameters: Parameters) -> Parameters:  # noqa: N802
-        if parameters["ClientRequestToken"] in self._tokens:
+        token = parameters.get("ClientRequestToken")
+        if token in self._tokens:
             return {}
         writes = [(kind, write) for item in parameters["TransactItems"] for kind, write in item.items()]
-        keys = [(write["TableName"], self._key(write, write.get("Key") or write["Item"])) for _, write in writes]
-        assert len({*keys}) == len(keys), "DynamoDB rejects two operations on one item"
-        codes = ["None" if self._holds(write) else "ConditionalCheckFailed" for _, write in writes]
-        if {*codes} != {"None"}:
-            raise _error("TransactionCanceledException", CancellationReasons=[{"Code": code} for code in codes])
+        self._require_different([self._location(write) for _, write in writes], 100)
+        reasons = [self._reason(write) for _, write in writes]
+        if any(reason["Code"] != "None" for reason in reasons):
+            raise _error("TransactionCanceledException", CancellationReasons=reasons)
         for kind, write in writes:
             self._write(kind, write)
-        self._tokens.add(parameters["ClientRequestToken"])
+        if token:
+            self._tokens.add(token)
         return {}
+
+    def _reason(self, write: Parameters) -> Parameters:
+        """Return why a write of a transaction fails."""
+        if self._holds(write):
+            return {"Code": "None"}
+        return {"Code": "ConditionalCheckFailed", "Message": "The conditional request failed", **self._old_item(write)}
 
     def _write_alone(self, kind: str, parameters: Parameters) -> Parameters:
         if not self._holds(parameters):
-            raise _error("ConditionalCheckFailedException")
+            raise _error("ConditionalCheckFailedException", **self._old_item(parameters))
+        old = self._find(parameters, parameters.get("Key") or parameters["Item"])
         self._write(kind, parameters)
-        return {}
+        returned = parameters.get("ReturnValues", "NONE")
+        if returned == "NONE":
+            return {}
+        assert returned in ("ALL_OLD", "ALL_NEW"), returned
+        item = old if returned == "ALL_OLD" else self._find(parameters, parameters["Key"])
+        return {"Attributes": item} if item else {}
+
+    def _old_item(self, write: Parameters) -> dict[str, Any]:
+        item = self._find(write, write.get("Key") or write["Item"])
+        return {"Item": item} if item and write.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD" else {}
 
     def _holds(self, write: Parameters) -> bool:
         expression = write.get("ConditionExpression")
-        item = self.tables[write["TableName"]].get(self._key(write, write.get("Key") or write["Item"]), {})
-        return not expression or _compiled(expression)(item, write)
+        item = self._find(write, write.get("Key") or write["Item"])
+        return not expression or bool(compiled_condition(expression)(item or {}, write))
 
     def _write(self, kind: str, write: Parameters) -> None:
-        table = self.tables[write["TableName"]]
-        if kind == "Put":
-            table[self._key(write, write["Item"])] = write["Item"]
-        elif kind == "Delete":
-            table.pop(self._key(write, write["Key"]), None)
-        elif kind == "Update":
-            key = self._key(write, write["Key"])
-            item: Item = table.get(key) or write["Key"]
-            table[key] = _compiled_update(write["UpdateExpression"])(item, write)
+        if kind == "ConditionCheck":
+            return
+        name, (hash_key, range_key) = self._location(write)
+        partition = self.tables[name].setdefault(hash_key, {})
+        if kind == "Delete":
+            partition.pop(range_key, None)
+            return
+        item = write["Item"] if kind == "Put" else self._updated(write, partition.get(range_key))
+        stored = _StoredItem(item)
+        self._require_valid(name, stored)
+        partition[range_key] = stored
 
-    def _page(self, parameters: Parameters, is_in_partition: Evaluate) -> Parameters:
+    def _updated(self, write: Parameters, item: Item | None) -> Item:
+        updated = compiled_update(write["UpdateExpression"])(item or write["Key"], write)
+        assert write["Key"].items() <= updated.items(), "DynamoDB does not change keys"
+        return updated
+
+    def _require_valid(self, name: str, item: _StoredItem) -> None:
+        schema = self._schema(name)
+        keys = {*schema.keys, *(key for index in schema.indexes.values() for key in index.keys)}
+        for key in keys & item.keys():
+            if not item[key].get("S"):
+                raise _error("ValidationException", f"the key {key} is no text, or an empty one")
+        if item.size > _MAX_ITEM_BYTES:
+            raise _error("ValidationException", "Item size has exceeded the maximum allowed size")
+
+    def _page(self, parameters: Parameters, items: list[_StoredItem], order: tuple[str, ...]) -> dict[str, Any]:
         """Return the page of a query or a scan. The filter applies to the items that the limit lets through."""
-        table = sorted(self.tables[parameters["TableName"]].items(), reverse=not parameters.get("ScanIndexForward", 1))
-        items = [item for _, item in table if is_in_partition(item, parameters)]
+
+        def position(item: Item) -> list[str]:
+            return [item[name]["S"] for name in order]
+
+        is_backward = not parameters.get("ScanIndexForward", True)
+        items.sort(key=position, reverse=is_backward)
         if start := parameters.get("ExclusiveStartKey"):
-            keys = [self._key(parameters, item) for item in items]
-            items = items[keys.index(self._key(parameters, start)) + 1 :]
-        page, last = items[: parameters.get("Limit")], {}
+            first = position(start)
+            items = [item for item in items if (position(item) < first if is_backward else position(item) > first)]
+        page, last = _up_to_page_size(items[: parameters.get("Limit")]), {}
         if len(page) < len(items):
-            last = {"LastEvaluatedKey": {name: page[-1][name] for name in self._keys[parameters["TableName"]]}}
+            names = {*order, *_hash_keys(parameters, self._schema(parameters["TableName"]))}
+            last = {"LastEvaluatedKey": {name: page[-1][name] for name in names}}
         expression = parameters.get("FilterExpression")
-        found = [item for item in page if not expression or _compiled(expression)(item, parameters)]
-        return {"Items": found, "Count": len(found), "ScannedCount": len(page), **last}
+        is_found = compiled_condition(expression) if expression else None
+        found = [item for item in page if is_found is None or is_found(item, parameters)]
+        result: dict[str, Any] = {"Count": len(found), "ScannedCount": len(page), **last}
+        if parameters.get("Select") != "COUNT":
+            result["Items"] = [_projected(item, parameters) for item in found]
+        return result
 
-    def _key(self, parameters: Parameters, item: Parameters) -> Key:
-        return tuple(item[name]["S"] for name in self._keys[parameters["TableName"]])
+    def _find(self, parameters: Parameters, key: Parameters) -> _StoredItem | None:
+        name = parameters["TableName"]
+        hash_key, range_key = self._key(name, key)
+        return self.tables[name].get(hash_key, {}).get(range_key)
+
+    def _location(self, write: Parameters) -> tuple[str, tuple[str, str]]:
+        return write["TableName"], self._key(write["TableName"], write.get("Key") or write["Item"])
+
+    def _key(self, name: str, item: Parameters) -> tuple[str, str]:
+        keys = self._schema(name).keys
+        values = [item[key]["S"] for key in keys]
+        if not all(values):
+            raise _error("ValidationException", "One or more parameter values are not valid: an empty key")
+        return values[0], values[1] if len(values) > 1 else ""
+
+    def _schema(self, name: str) -> Schema:
+        if name not in self.schemas:
+            raise _error("ResourceNotFoundException", "Requested resource not found")
+        return self.schemas[name]
+
+    @staticmethod
+    def _require_different(locations: list[Any], most: int) -> None:
+        if len({*locations}) < len(locations):
+            raise _error("ValidationException", "one request has two operations on one item")
+        if not 1 <= len(locations) <= most:
+            raise _error("ValidationException", f"a request has 1 to {most} items")
 
 
-def _error(code: str, **response: Any) -> ClientError:
-    details: Any = {"Error": {"Code": code, "Message": code}, "ResponseMetadata": {"HTTPStatusCode": 400}}
+def _hash_keys(parameters: Parameters, schema: Schema) -> tuple[str, ...]:
+    """Return the hash keys of the table, and of the index that a query reads."""
+    index = schema.indexes.get(parameters.get("IndexName", ""))
+    return (schema.keys[0], *(index.keys[:1] if index else ()))
+
+
+def _partition_key(expression: str, name: str, parameters: Parameters) -> str:
+    [value] = [
+        parameters["ExpressionAttributeValues"][value]["S"]
+        for placeholder, value in hash_key_placeholders(expression)
+        if resolve_name(placeholder, parameters) == name
+    ]
+    return str(value)
+
+
+def _projected(item: Item, parameters: Parameters) -> Item:
+    expression = parameters.get("ProjectionExpression")
+    if not expression:
+        return item
+    names = [resolve_name(name, parameters) for name in expression.split(", ")]
+    return {name: item[name] for name in names if name in item}
+
+
+def _up_to_page_size(items: list[_StoredItem]) -> list[_StoredItem]:
+    """Return the items of a page, which ends after the item that reaches its size."""
+    size = 0
+    for count, item in enumerate(items, 1):
+        size += item.size
+        if size >= _MAX_PAGE_BYTES:
+            return items[:count]
+    return items
+
+
+def _error(code: str, message: str = "", **response: Any) -> ClientError:
+    details: Any = {"Error": {"Code": code, "Message": message or code}, "ResponseMetadata": {"HTTPStatusCode": 400}}
     return ClientError(details | response, "")
 
 
-class _Tokens:
-    def __init__(self, expression: str) -> None:
-        self._tokens: list[str] = [*_TOKEN.findall(expression), ""]
-
-    def next(self) -> str:
-        return self._tokens.pop(0)
-
-    def skip(self, *tokens: str) -> str:
-        """Take the next token if it is one of these; otherwise return an empty one."""
-        return self.next() if self._tokens[0] in tokens else ""
-
-    def expect(self, token: str) -> None:
-        found = self.next()
-        assert found == token, (found, token)
+_used: MemoryDynamoDb | None = None
 
 
-@cache
-def _compiled(expression: str) -> Evaluate:
-    """Return a function for a condition."""
-    tokens = _Tokens(expression)
-    condition = _any(tokens)
-    tokens.expect("")
-    return condition
+@contextmanager
+def items_in_memory() -> Iterator[None]:
+    """Let all clients of this process read and write the items of a new database in memory."""
+    global _used
+    _used = MemoryDynamoDb()
+    try:
+        yield
+    finally:
+        _used = None
 
 
-@cache
-def _compiled_update(expression: str) -> Callable[[Item, Parameters], Item]:
-    """Return a function for an update, which returns the new item."""
-    tokens, changes = _Tokens(expression), list[tuple[str, Evaluate | None]]()
-    while section := tokens.skip("SET", "ADD", "REMOVE"):
-        while True:
-            name, new = tokens.next(), None
-            if section == "SET":
-                tokens.expect("=")
-                new = _sum(tokens)
-            elif section == "ADD":
-                new = _added(name, tokens.next())
-            changes.append((name, new))
-            if not tokens.skip(","):
-                break
-    tokens.expect("")
-
-    def update(item: Item, parameters: Parameters) -> Item:
-        updated, names = dict(item), parameters["ExpressionAttributeNames"]
-        for name, new in changes:
-            if new:
-                updated[names[name]] = new(item, parameters)
-            else:
-                updated.pop(names[name], None)
-        return updated
-
-    return update
+def _call_memory_or_aws(client: BaseClient, operation: str, parameters: dict[str, Any]) -> Any:
+    if _used is None or operation not in _OPERATIONS or client.meta.service_model.service_name != "dynamodb":
+        return _call_aws(client, operation, parameters)
+    response = _used._make_api_call(operation, parameters)
+    return {"ResponseMetadata": {"HTTPStatusCode": 200}, **response}
 
 
-def _any(tokens: _Tokens) -> Evaluate:
-    conditions = [_all(tokens)]
-    while tokens.skip("OR"):
-        conditions.append(_all(tokens))
-    return lambda item, parameters: any(condition(item, parameters) for condition in conditions)
-
-
-def _all(tokens: _Tokens) -> Evaluate:
-    conditions = [_condition(tokens)]
-    while tokens.skip("AND"):
-        conditions.append(_condition(tokens))
-    return lambda item, parameters: all(condition(item, parameters) for condition in conditions)
-
-
-def _condition(tokens: _Tokens) -> Evaluate:
-    if tokens.skip("("):
-        condition = _any(tokens)
-        tokens.expect(")")
-        return condition
-    if function := tokens.skip("attribute_exists", "attribute_not_exists"):
-        [name] = _arguments(tokens)
-        return lambda item, parameters: (_value(name, item, parameters) is None) is (function == "attribute_not_exists")
-    left, comparison, right = tokens.next(), tokens.next(), tokens.next()
-    if comparison == "BETWEEN":
-        tokens.expect("AND")
-        last = tokens.next()
-        return lambda item, parameters: (
-            _compare(ge, left, right, item, parameters) and _compare(le, left, last, item, parameters)
-        )
-    return lambda item, parameters: _compare(_COMPARISONS[comparison], left, right, item, parameters)
-
-
-def _compare(comparison: Callable[[Any, Any], bool], left: str, right: str, item: Item, parameters: Parameters) -> bool:
-    """Compare two operands, as false if one does not exist or they have different types."""
-    first, second = _value(left, item, parameters), _value(right, item, parameters)
-    if first is None or second is None or first.keys() != second.keys():
-        return False
-    return comparison(*map(_python_value, (first, second)))
-
-
-def _sum(tokens: _Tokens) -> Evaluate:
-    first = _term(tokens)
-    if not (sign := tokens.skip("+", "-")):
-        return first
-    second, factor = _term(tokens), 1 if sign == "+" else -1
-    return lambda item, parameters: _number(
-        int(first(item, parameters)["N"]) + factor * int(second(item, parameters)["N"])
-    )
-
-
-def _term(tokens: _Tokens) -> Evaluate:
-    if tokens.skip("if_not_exists"):
-        name, default = _arguments(tokens)
-        return lambda item, parameters: _value(name, item, parameters) or _value(default, item, parameters)
-    operand = tokens.next()
-    return lambda item, parameters: _value(operand, item, parameters)
-
-
-def _added(name: str, change: str) -> Evaluate:
-    def add(item: Item, parameters: Parameters) -> Parameters:
-        old, value = _value(name, item, parameters) or {"N": "0"}, _value(change, item, parameters)
-        assert value is not None
-        return _number(int(old["N"]) + int(value["N"]))
-
-    return add
-
-
-def _arguments(tokens: _Tokens) -> Iterable[str]:
-    tokens.expect("(")
-    arguments = [tokens.next()]
-    while tokens.skip(","):
-        arguments.append(tokens.next())
-    tokens.expect(")")
-    return arguments
-
-
-def _value(operand: str, item: Item, parameters: Parameters) -> dict[str, Any] | None:
-    if operand.startswith(":"):
-        value: dict[str, Any] = parameters["ExpressionAttributeValues"][operand]
-        return value
-    return item.get(parameters["ExpressionAttributeNames"][operand])
-
-
-def _python_value(value: Parameters) -> Any:
-    [(kind, content)] = value.items()
-    return int(content) if kind == "N" else content
-
-
-def _number(number: int) -> dict[str, Any]:
-    return {"N": str(number)}
+# Not by each test: one that replaces this method, too, may restore it after its end.
+BaseClient._make_api_call = _call_memory_or_aws

@@ -73,10 +73,10 @@ def calls(message: str, monkeypatch: pytest.MonkeyPatch) -> Calls:
 
 def _end_progress() -> None:
     """Let the time end for which a record is in progress."""
-    table = boto3.resource("dynamodb").Table(RECORDS)
-    for record in table.scan()["Items"]:
-        key, expression = {"id": record["id"]}, "SET in_progress_expiration = :past"
-        table.update_item(Key=key, UpdateExpression=expression, ExpressionAttributeValues={":past": 1})
+    client, expression = boto3.client("dynamodb"), "SET in_progress_expiration = :past"
+    for record in client.scan(TableName=RECORDS)["Items"]:
+        key, values = {"id": record["id"]}, {":past": {"N": "1"}}
+        client.update_item(TableName=RECORDS, Key=key, UpdateExpression=expression, ExpressionAttributeValues=values)
 
 
 def _is_pending(enrollment: Enrollment) -> bool:
