@@ -18,14 +18,14 @@ COVERAGE := $(if $(CI),--cov --cov-report=term-missing:skip-covered)
 UNIT_COVERAGE_PERCENT := 98
 # The items of the unit tests are in memory. moto, in which they are in CI, takes twice as long, and is a second witness.
 ITEMS := $(if $(CI),--items moto)
-# Of the functions in the local AWS, and of manage.py. A process that a test kills by SIGKILL stores no results.
-E2E_COVERAGE_PERCENT := 92
-FUNCTION_COVERAGE := $(CURDIR)/build/coverage
+# Of services in integration tests, of functions, of chalice local, and of manage.py. A process that a test kills by
+# SIGKILL stores no results.
+AWS_COVERAGE_PERCENT := 95
 
 WHEELS_BY_HASH := --require-hashes --only-binary=:all: --no-deps
 UV := $(BIN)/uv pip compile --quiet --universal --generate-hashes --custom-compile-command "make lock"
 
-.PHONY: help run local test unit integration e2e coverage-e2e test-localstack test-long mutants pr audit lock format lint schema bench deploy destroy package clean
+.PHONY: help run local test unit integration e2e coverage-aws test-localstack test-long mutants pr audit lock format lint schema bench deploy destroy package clean
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -68,11 +68,13 @@ integration: .venv/.installed  ## run the integration tests, on a local AWS and 
 e2e: .venv/.installed  ## run the end-to-end tests, through the URL of the deployed API
 	@$(PYTEST) tests/e2e -m "not long"
 
-coverage-e2e: .venv/.installed  ## measure the branch coverage of functions and manage.py by the end-to-end tests alone
-	@rm -rf "$(FUNCTION_COVERAGE)" && mkdir -p "$(FUNCTION_COVERAGE)"
-	@FUNCTION_COVERAGE="$(FUNCTION_COVERAGE)" PYTHONPATH="$(CURDIR)/tests/function_startup" $(PYTEST) tests/e2e -m "not long"
-	@export FUNCTION_COVERAGE="$(FUNCTION_COVERAGE)" COVERAGE_RCFILE=tests/function_startup/coverage.ini; \
-	  $(BIN)/coverage combine --quiet && $(BIN)/coverage report --skip-covered --show-missing --fail-under=$(E2E_COVERAGE_PERCENT)
+coverage-aws: export FUNCTION_COVERAGE := $(CURDIR)/build/coverage
+coverage-aws: export COVERAGE_RCFILE := $(CURDIR)/tests/function_startup/coverage.ini
+coverage-aws: .venv/.installed  ## measure the branch coverage by the tests on a local AWS alone: integration and end-to-end
+	@rm -rf "$$FUNCTION_COVERAGE" && mkdir -p "$$FUNCTION_COVERAGE"
+	@$(PYTEST) tests/integration -m "not long" --cov --cov-report=
+	@PYTHONPATH="$(CURDIR)/tests/function_startup" $(PYTEST) tests/e2e -m "not long"
+	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report --skip-covered --show-missing --fail-under=$(AWS_COVERAGE_PERCENT)
 
 test-localstack: .venv/.installed  ## run the contract tests on LocalStack without Docker (needs Python 3.13)
 	@$(BIN)/python -m pytest --backend localstack tests/e2e -m "not long"

@@ -38,6 +38,8 @@ def main() -> int:
 
 
 def _install() -> int:
+    if _FOLDER.is_symlink():  # venv deletes the contents of the folder, here that of another clone
+        raise StackFailed(f"{_FOLDER} is a link to another folder: remove the link, and run the same command again.")
     started = time.monotonic()
     print("Installing the dependencies into .venv (once; 630 MB, about a minute) ...", flush=True)
     try:

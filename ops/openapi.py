@@ -12,12 +12,12 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from chalicelib.core.resources import OPENAPI_FILE
-from chalicelib.schemas.problems import Problem
 from chalicelib.security.access import AccessRule, AuthMode
 from chalicelib.web import problems
 from chalicelib.web.endpoint import API_PREFIX, EndpointSpec
 from chalicelib.web.etags import IF_MATCH_PATTERN
 from chalicelib.web.idempotency import KEY_HEADER, KEY_PATTERN, REPLAYED_HEADER
+from ops.problem_schemas import Problem
 
 VERSION = "0.1.0"
 _REF = "#/components/schemas/{model}"

@@ -1,16 +1,17 @@
-"""Factories of users and courses for unit tests. They do not hash passwords, which is slow."""
+"""Factories of users and courses, by the services and models. They do not hash passwords, which is slow."""
 
 import json
 import time
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from chalicelib.core import clock
+from chalicelib.core import clock, ids
 from chalicelib.core.caller import Caller
 from chalicelib.core.roles import Role
+from chalicelib.models.course_listings import CourseListing, listing_rows
 from chalicelib.models.courses import Course
 from chalicelib.models.enrollments import Enrollment
 from chalicelib.models.sessions import Session
@@ -19,6 +20,8 @@ from chalicelib.security.tokens import TokenType
 from chalicelib.services import accounts, courses
 from chalicelib.services.rendering import RenderedCoursePage
 from tests.clients import PASSWORD, unique
+
+_FIRST_CREATED = datetime(2026, 11, 22, tzinfo=UTC)
 
 
 def create_user(role: Role, now: datetime | None = None, name: str | None = None) -> Caller:
@@ -52,6 +55,25 @@ def create_course(owner: Caller, now: datetime | None = None, **fields: Any) -> 
     """Create a course, published and free of charge by default."""
     values = {"title": "A title", "description": "", "price_cents": 0, "is_published": True} | fields
     return courses.create(owner, values, now or clock.now())
+
+
+def store_courses(titles: list[str]) -> list[str]:
+    """Store published courses, the oldest first, with the rows of their keywords only, and return their IDs."""
+    stored = []
+    for number, title in enumerate(titles):
+        at = clock.format_timestamp(_FIRST_CREATED + timedelta(seconds=number))
+        course = Course(ids.new_id(), owner_id="o", owner="o", created_at=at, updated_at=at, title=title)
+        course.description, course.price_cents, course.is_published = "", 0, True
+        stored.append(course)
+    with Course.batch_write() as batch:
+        for course in stored:
+            batch.save(course)
+    with CourseListing.batch_write() as rows:
+        for course in stored:
+            for row in listing_rows(course):
+                if row.is_keyword:
+                    rows.save(row)
+    return [course.id for course in stored]
 
 
 def course_ids(page: RenderedCoursePage) -> list[str]:

@@ -4,6 +4,7 @@ import pytest
 
 from tests.clients import Actor, Api, register
 from tests.e2e.apis import EACH_API
+from tests.e2e.pages import walk
 
 pytestmark = pytest.mark.contract
 
@@ -113,6 +114,23 @@ def test_lessons_of_a_draft_are_not_visible(
     for allowed in (teacher, admin):
         assert allowed.get(f"/lessons/{secret['id']}/").json() == secret
         assert secret in allowed.get("/lessons/?limit=100").json()["results"]
+
+
+def test_pages_of_long_lessons_are_cut_and_lead_on(teacher: Actor, anonymous: Actor) -> None:
+    """A response of Lambda has at most 6 MB. Each of these lessons has 300 KB of JSON."""
+    course = teacher.create_course()
+    made = [makes_lesson(teacher, course, content="é" * 50_000, order_index=number)["id"] for number in range(1, 21)]
+
+    forward, back = walk(anonymous, f"/lessons/?course={course['id']}&limit=100")
+    newest = anonymous.get("/lessons/?limit=100").json()
+    following = anonymous.get(newest["next"]).json()
+    returned = anonymous.get(following["previous"]).json()
+
+    for pages in (forward, back):
+        assert [lesson for page in pages for lesson in page] == made
+        assert 3 <= len(pages) <= 4
+    for page, expected in ((newest, made[:8]), (following, made[8:16]), (returned, made[:8])):
+        assert [lesson["id"] for lesson in page["results"]] == expected
 
 
 @EACH_API

@@ -9,6 +9,7 @@ import pytest
 from requests import Response
 
 from tests.clients import Actor, Api, call_concurrently, register, unique
+from tests.e2e.pages import walk
 from tests.stack import RunningStack
 from tests.waiting import eventually
 
@@ -161,6 +162,20 @@ def test_waitlist_is_visible_by_role(
     entry = f"/waitlist/{third['id']}/"
     viewers = (students[2], teacher, admin, students[1], other_teacher, anonymous)
     assert [viewer.get(entry).status_code for viewer in viewers] == [200, 200, 200, 404, 404, 401]
+
+
+@pytest.mark.contract
+def test_waitlist_pages_lead_on_and_back(teacher: Actor, students: list[Actor]) -> None:
+    courses = [teacher.create_course(capacity=1, waitlist=5) for _ in range(3)]
+    [_, *waiting], *_ = [join_all(students[:6], course) for course in courses]
+    in_order = [entry["id"] for entry in waiting]
+    own = [entry["id"] for entry in students[1].get("/waitlist/?limit=100").json()["results"]]
+
+    forward, back = walk(teacher, f"/waitlist/?course={courses[0]['id']}&limit=2")
+    assert forward == back == [in_order[:2], in_order[2:4], in_order[4:]]
+    forward, back = walk(students[1], "/waitlist/?limit=1")
+    assert forward == back == [[entry] for entry in own]
+    assert {in_order[0]} < {*own}
 
 
 @pytest.mark.contract

@@ -1,9 +1,10 @@
-"""The cause of a failed step, from its log."""
+"""The error messages of failed steps, and that they delete nothing."""
 
 from pathlib import Path
 
 import pytest
 
+from devstack import install
 from devstack.stack import _last_line
 
 CHALICE = """Traceback (most recent call last):
@@ -37,3 +38,19 @@ def test_cause_names_file_and_line(tmp_path: Path, text: str, expected: str) -> 
     log.write_text(text)
 
     assert _last_line(log) == expected
+
+
+def test_linked_environment_of_another_clone_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other, link = tmp_path / "other", tmp_path / ".venv"
+    other.mkdir()
+    (other / "package").touch()
+    link.symlink_to(other)
+    monkeypatch.setattr(install, "_FOLDER", link)
+    monkeypatch.setattr("sys.argv", ["install", "test"])
+
+    assert install.main() == 1
+
+    assert "remove the link" in capsys.readouterr().err
+    assert (other / "package").exists()

@@ -1,45 +1,22 @@
 """Search by several words: what it finds, and what it costs however common the words are."""
 
 from collections import Counter
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from chalicelib.core import clock, ids
 from chalicelib.core.caller import Caller
 from chalicelib.core.pagination import PageRequest
 from chalicelib.core.roles import Role
-from chalicelib.models.course_listings import CourseListing, listing_rows
+from chalicelib.models.course_listings import CourseListing
 from chalicelib.models.courses import Course
 from chalicelib.services import courses, keyword_join
-from tests.factories import course_ids, create_course, create_user
+from tests.factories import course_ids, create_course, create_user, store_courses
 from tests.unit.conftest import DynamoDbRequest
-
-START = datetime(2026, 11, 22, tzinfo=UTC)
 
 
 @pytest.fixture
 def teacher(aws: None) -> Caller:
     return create_user(Role.INSTRUCTOR)
-
-
-def store(titles: list[str]) -> list[str]:
-    """Store published courses, the oldest first, with the rows of their keywords only, and return their IDs."""
-    stored = []
-    for number, title in enumerate(titles):
-        at = clock.format_timestamp(START + timedelta(seconds=number))
-        course = Course(ids.new_id(), owner_id="o", owner="o", created_at=at, updated_at=at, title=title)
-        course.description, course.price_cents, course.is_published = "", 0, True
-        stored.append(course)
-    with Course.batch_write() as batch:
-        for course in stored:
-            batch.save(course)
-    with CourseListing.batch_write() as rows:
-        for course in stored:
-            for row in listing_rows(course):
-                if row.is_keyword:
-                    rows.save(row)
-    return [course.id for course in stored]
 
 
 def first_page(text: str, limit: int = 20) -> list[str]:
@@ -49,7 +26,7 @@ def first_page(text: str, limit: int = 20) -> list[str]:
 
 
 def test_rare_word_is_found_among_two_thousand_courses(dynamodb_requests: list[DynamoDbRequest]) -> None:
-    [match, *_] = store(["Introduction to SQL", *["Introduction"] * 1_999])
+    [match, *_] = store_courses(["Introduction to SQL", *["Introduction"] * 1_999])
     dynamodb_requests.clear()
 
     assert first_page("introduction sql") == [match]
@@ -61,7 +38,7 @@ def test_rare_word_is_found_among_two_thousand_courses(dynamodb_requests: list[D
 
 def test_three_common_words_are_found_together(dynamodb_calls: list[str]) -> None:
     pairs = ["Knots and links", "Knots and braids", "Links and braids"]
-    [match, *_] = store(["Knots, links and braids", *pairs * 300])
+    [match, *_] = store_courses(["Knots, links and braids", *pairs * 300])
     dynamodb_calls.clear()
 
     assert first_page("braids knots links") == [match]
@@ -71,7 +48,7 @@ def test_three_common_words_are_found_together(dynamodb_calls: list[str]) -> Non
 
 def test_longest_of_sixty_words_lead_to_the_courses(dynamodb_requests: list[DynamoDbRequest]) -> None:
     words = ["thermodynamics", *(f"w{number}" for number in range(59))]
-    [match, *_] = store([" ".join(words), *[" ".join(words[1:])] * 10])
+    [match, *_] = store_courses([" ".join(words), *[" ".join(words[1:])] * 10])
     dynamodb_requests.clear()
 
     assert first_page(" ".join(words)) == [match]
@@ -81,7 +58,7 @@ def test_longest_of_sixty_words_lead_to_the_courses(dynamodb_requests: list[Dyna
 
 
 def test_one_word_costs_one_query_and_its_courses(dynamodb_requests: list[DynamoDbRequest]) -> None:
-    stored = store(["Knots"] * 30)
+    stored = store_courses(["Knots"] * 30)
     dynamodb_requests.clear()
 
     assert first_page("knots") == stored[:9:-1]
@@ -132,7 +109,7 @@ def test_empty_pages_lead_on_and_back(aws: None, monkeypatch: pytest.MonkeyPatch
     """Where the requests of a page do not suffice, its cursors continue at what was read."""
     for name, value in {"MAX_REQUESTS": 3, "FIRST_KEYS": 2, "MAX_KEYS": 4, "MAX_ITEMS": 2}.items():
         monkeypatch.setattr(keyword_join, name, value)
-    stored = store(["Knots and links", *["Knots", "Links"] * 8, "Knots and links", *["Links", "Knots"] * 8])
+    stored = store_courses(["Knots and links", *["Knots", "Links"] * 8, "Knots and links", *["Links", "Knots"] * 8])
     expected = [stored[17], stored[0]]
 
     pages = [courses.search(PageRequest(1), "knots links")]
