@@ -1,6 +1,7 @@
 """What `chalice deploy` would do to a stage of which nothing, half, all or more is there."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -15,7 +16,9 @@ ALL = {function.lambda_name("dev") for function in FUNCTIONS}
 
 @pytest.fixture(scope="module")
 def plans() -> dict[str, Plan]:
-    output = subprocess.check_output([sys.executable, "-m", "tests.chalice_plan"], cwd=PROJECT, text=True)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}  # of the local AWS
+    command = [sys.executable, "-m", "tests.chalice_plan"]
+    output = subprocess.check_output(command, cwd=PROJECT, env=environment, text=True)
     found: dict[str, Plan] = json.loads(output)
     return found
 
