@@ -16,7 +16,7 @@ PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-re
 # records the level, and what has none ran in imports.
 COVERAGE := $(if $(CI),--cov --cov-report=term-missing:skip-covered)
 UNIT_COVERAGE_PERCENT := 98
-# The items of the unit tests are in memory. moto, in which they are in CI, takes twice as long, and is a second witness.
+# The items of the unit tests are in memory; in CI they are in moto, which is slower and a second implementation.
 ITEMS := $(if $(CI),--items moto)
 # Of services in integration tests, of functions, of chalice local, and of manage.py. A process that a test kills by
 # SIGKILL stores no results.
