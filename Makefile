@@ -18,6 +18,7 @@ COVERAGE := $(if $(CI),--cov --cov-report=term-missing:skip-covered)
 UNIT_COVERAGE_PERCENT := 98
 # The items of the unit tests are in memory; in CI they are in moto, which is slower and a second implementation.
 ITEMS := $(if $(CI),--items moto)
+SELECTION := not long$(if $(CI),, and not repeated)
 # Of services in integration tests, of functions, of chalice local, and of manage.py. A process that a test kills by
 # SIGKILL stores no results.
 AWS_COVERAGE_PERCENT := 95
@@ -54,7 +55,7 @@ lint: .venv/.installed  ## run ruff, mypy, the import contracts and cfn-lint
 	@$(BIN)/cfn-lint infra/templates/*.yaml
 
 test: .venv/.installed lint  ## run lint, then unit, integration and end-to-end tests, with WORKERS in parallel
-	@$(PYTEST) -m "not long" $(ITEMS) $(COVERAGE)
+	@$(PYTEST) -m "$(SELECTION)" $(ITEMS) $(COVERAGE)
 	@$(if $(CI),echo "Coverage by the unit tests alone:"; $(BIN)/coverage report --contexts='^(unit)?$$' --skip-covered --fail-under=$(UNIT_COVERAGE_PERCENT))
 
 # As many workers as cores, because unit tests never wait, and each on its own.
@@ -74,7 +75,7 @@ coverage-aws: .venv/.installed  ## measure the branch coverage by the tests on a
 	@rm -rf "$$FUNCTION_COVERAGE" && mkdir -p "$$FUNCTION_COVERAGE"
 	@$(PYTEST) tests/integration -m "not long" --cov --cov-report=
 	@PYTHONPATH="$(CURDIR)/tests/function_startup" $(PYTEST) tests/e2e -m "not long"
-	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report --skip-covered --show-missing --fail-under=$(AWS_COVERAGE_PERCENT)
+	@$(BIN)/coverage combine --quiet --append && $(BIN)/coverage report --skip-covered --show-missing --fail-under=$(AWS_COVERAGE_PERCENT)
 
 test-localstack: .venv/.installed  ## run the contract tests on LocalStack without Docker (needs Python 3.13)
 	@$(BIN)/python -m pytest --backend localstack tests/e2e -m "not long"

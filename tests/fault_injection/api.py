@@ -1,5 +1,6 @@
 """The API under faults: the responses, their durations, and effects that are missing or doubled."""
 
+import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,7 +24,8 @@ from tests.fault_injection.rules import (
 )
 from tests.fault_injection.school import School, in_parallel
 
-MAX_SECONDS = 5  # a request waits for less than 3; a busy machine adds to its calls
+# A request waits for less than 3; a busy machine, and measuring the coverage of functions, add to its calls.
+MAX_SECONDS = 10 if "FUNCTION_COVERAGE" in os.environ else 5
 
 
 @dataclass

@@ -1,0 +1,3 @@
+"""The rules of `tests.unit.services.test_capacity`."""
+
+from tests.unit.services.test_capacity import *  # noqa: F403

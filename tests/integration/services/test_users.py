@@ -1,0 +1,3 @@
+"""The rules of `tests.unit.services.test_users`."""
+
+from tests.unit.services.test_users import *  # noqa: F403

@@ -1,0 +1,3 @@
+"""The rules of `tests.unit.services.test_withdrawals`."""
+
+from tests.unit.services.test_withdrawals import *  # noqa: F403
