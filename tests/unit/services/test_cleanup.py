@@ -1,7 +1,9 @@
 """The cleanup requeues lost work: once, late, twice, and when steps fail."""
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import boto3
@@ -280,14 +282,24 @@ def test_batch_deletion_skips_deleted_enrollments(course: Course) -> None:
     assert [*Enrollment.scan()] == []
 
 
+@pytest.mark.parametrize("failing", cleanup.STEPS)
 def test_failed_cleanup_step_stops_no_other(
-    teacher: Caller, course: Course, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, failing: str
 ) -> None:
-    courses.delete(teacher, course.id, None)
-    monkeypatch.setitem(cleanup.STEPS, "EmailsRequeued", lambda now: 1 / 0)
+    others = [name for name in cleanup.STEPS if name != failing]
+    completed: list[str] = []
 
-    with pytest.raises(cleanup.CleanupError, match="EmailsRequeued"):
-        clean(NOW + timedelta(hours=1))
+    def step(name: str, now: datetime) -> Iterator[int]:
+        if name == failing:
+            raise ZeroDivisionError
+        yield 1
+        completed.append(name)
 
-    assert len(messages(sqs.DELETIONS)) == 2  # the deletion's own, and the cleanup's
+    for name in cleanup.STEPS:
+        monkeypatch.setitem(cleanup.STEPS, name, partial(step, name))
+
+    with pytest.raises(cleanup.CleanupError, match=f"^{failing}$"):
+        clean(NOW)
+
+    assert completed == others
     assert "Cleanup step failed" in caplog.text
