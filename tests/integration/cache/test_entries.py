@@ -39,7 +39,7 @@ def test_lease_lives_for_two_seconds(valkey: Valkey, resource: Resource) -> None
 
 def test_entry_of_another_key_is_a_miss(valkey: Valkey, resource: Resource) -> None:
     """A connection out of step could return the reply to another command."""
-    other: Entry[int] = Entry(resource.scope, "other", str, int)
+    other: Entry[int] = Entry(resource.scope, "at", str, int)  # a key of the same length
     read_through.get_or_load(other, lambda: 7)
     source, target = read_through._in_epoch(other), read_through._in_epoch(resource.entry)
     assert source and target
