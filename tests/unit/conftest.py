@@ -110,29 +110,28 @@ class DynamoDbRequest:
 @pytest.fixture
 def dynamodb_requests(aws: None, monkeypatch: pytest.MonkeyPatch) -> list[DynamoDbRequest]:
     """The requests to DynamoDB, as they are made. A test can clear the list."""
-    client, made = connection().client, list[DynamoDbRequest]()
-    make = client._make_api_call
-
-    def call(operation: str, parameters: dict[str, Any]) -> Any:
-        made.append(DynamoDbRequest(operation, json.loads(json.dumps(parameters))))
-        return make(operation, parameters)
-
-    monkeypatch.setattr(client, "_make_api_call", call)
+    made: list[DynamoDbRequest] = []
+    _before_calls(monkeypatch, lambda name, body: made.append(DynamoDbRequest(name, json.loads(json.dumps(body)))))
     return made
 
 
 @pytest.fixture
 def dynamodb_calls(aws: None, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the operations of these requests."""
-    client, made = connection().client, list[str]()
+    made: list[str] = []
+    _before_calls(monkeypatch, lambda name, _: made.append(name))
+    return made
+
+
+def _before_calls(monkeypatch: pytest.MonkeyPatch, note: Callable[[str, dict[str, Any]], None]) -> None:
+    client = connection().client
     make = client._make_api_call
 
     def call(operation: str, parameters: dict[str, Any]) -> Any:
-        made.append(operation)
+        note(operation, parameters)
         return make(operation, parameters)
 
     monkeypatch.setattr(client, "_make_api_call", call)
-    return made
 
 
 def log_lines(caplog: pytest.LogCaptureFixture, logger: str) -> list[tuple[str, dict[str, Any]]]:

@@ -1,13 +1,11 @@
-"""DynamoDB in memory: a call takes microseconds, of which moto takes a millisecond.
+"""DynamoDB in memory: a call takes microseconds. In moto, it takes a millisecond.
 
 It has the tables of data.yaml, and the operations and expressions that the tests need; it fails for others. Calls are
 made by a client of botocore or by `RetryingConnection`, so that PynamoDB and the retries are those of the functions.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cache
 from threading import RLock
 from typing import Any
 
@@ -15,9 +13,7 @@ from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
 from chalicelib.models.base import Table
-from infra.retained_tables import load_template
-from infra.stacks import DATA
-from tests.stack import TEST_STAGE
+from tests.stage_schemas import Schema, stage_schemas
 from tests.unit.memory_expressions import (
     InvalidExpressionError,
     Item,
@@ -25,7 +21,7 @@ from tests.unit.memory_expressions import (
     Value,
     compiled_condition,
     compiled_update,
-    hash_key_placeholders,
+    equal_placeholders,
     resolve_name,
 )  # fmt: skip
 
@@ -36,49 +32,6 @@ _OPERATIONS = {
     "TransactWriteItems", "UpdateItem",
 }  # fmt: skip
 _call_aws = BaseClient._make_api_call
-
-
-@dataclass(frozen=True)
-class Index:
-    """The keys of a secondary index, and its attributes, None for all."""
-
-    keys: tuple[str, ...]
-    attributes: frozenset[str] | None
-    is_local: bool
-
-
-@dataclass(frozen=True)
-class Schema:
-    """The keys of a table, and its indexes by name."""
-
-    keys: tuple[str, ...]
-    indexes: Mapping[str, Index]
-
-
-@cache
-def stage_schemas() -> dict[str, Schema]:
-    """Return the schemas of the tables of the stage ``test``, by name."""
-    tables = [one for one in load_template(DATA)["Resources"].values() if one["Type"] == "AWS::DynamoDB::Table"]
-    return {_name_of(table["Properties"]): _schema(table["Properties"]) for table in tables}
-
-
-def _name_of(table: Parameters) -> str:
-    return str(table["TableName"]["Fn::Sub"]).replace("${Stage}", TEST_STAGE.name)
-
-
-def _schema(table: Parameters) -> Schema:
-    keys, indexes = _key_names(table), {}
-    for kind in ("Global", "Local"):
-        for index in table.get(f"{kind}SecondaryIndexes", []):
-            projection, index_keys = index["Projection"], _key_names(index)
-            attributes = frozenset((*keys, *index_keys, *projection.get("NonKeyAttributes", ())))
-            is_complete = projection["ProjectionType"] == "ALL"
-            indexes[index["IndexName"]] = Index(index_keys, None if is_complete else attributes, kind == "Local")
-    return Schema(keys, indexes)
-
-
-def _key_names(table_or_index: Parameters) -> tuple[str, ...]:
-    return tuple(key["AttributeName"] for key in table_or_index["KeySchema"])
 
 
 class _StoredItem(dict[str, Value]):
@@ -312,7 +265,7 @@ def _hash_keys(parameters: Parameters, schema: Schema) -> tuple[str, ...]:
 def _partition_key(expression: str, name: str, parameters: Parameters) -> str:
     [value] = [
         parameters["ExpressionAttributeValues"][value]["S"]
-        for placeholder, value in hash_key_placeholders(expression)
+        for placeholder, value in equal_placeholders(expression)
         if resolve_name(placeholder, parameters) == name
     ]
     return str(value)
@@ -341,26 +294,26 @@ def _error(code: str, message: str = "", **response: Any) -> ClientError:
     return ClientError(details | response, "")
 
 
-_used: MemoryDynamoDb | None = None
+_database: MemoryDynamoDb | None = None
 
 
 @contextmanager
 def items_in_memory() -> Iterator[None]:
     """Let all clients of this process read and write the items of a new database in memory."""
-    global _used
-    _used = MemoryDynamoDb()
+    global _database
+    _database = MemoryDynamoDb()
     try:
         yield
     finally:
-        _used = None
+        _database = None
 
 
 def _call_memory_or_aws(client: BaseClient, operation: str, parameters: dict[str, Any]) -> Any:
-    if _used is None or operation not in _OPERATIONS or client.meta.service_model.service_name != "dynamodb":
+    if _database is None or operation not in _OPERATIONS or client.meta.service_model.service_name != "dynamodb":
         return _call_aws(client, operation, parameters)
-    response = _used._make_api_call(operation, parameters)
+    response = _database._make_api_call(operation, parameters)
     return {"ResponseMetadata": {"HTTPStatusCode": 200}, **response}
 
 
-# Not by each test: one that replaces this method, too, may restore it after its end.
+# Once for all tests: one that replaces this method, too, may restore it after the end of its database.
 BaseClient._make_api_call = _call_memory_or_aws

@@ -4,7 +4,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.htm
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from functools import cache
 from operator import eq, ge, gt, le, lt, ne
@@ -61,7 +61,7 @@ def compiled_update(expression: str) -> Callable[[Item, Parameters], Item]:
 
 
 @cache
-def hash_key_placeholders(expression: str) -> list[tuple[str, str]]:
+def equal_placeholders(expression: str) -> list[tuple[str, str]]:
     """Return the names and values that a key condition compares by ``=``."""
     return re.findall(r"([#\w]+) = (:\w+)", expression)
 
@@ -89,21 +89,23 @@ class _Tokens:
 
 
 def _any(tokens: _Tokens) -> Evaluate:
-    conditions = [_all(tokens)]
-    while tokens.skip("OR"):
-        conditions.append(_all(tokens))
-    if len(conditions) == 1:
-        return conditions[0]
-    return lambda item, parameters: any(condition(item, parameters) for condition in conditions)
+    return _joined(tokens, "OR", _all, any)
 
 
 def _all(tokens: _Tokens) -> Evaluate:
-    conditions = [_condition(tokens)]
-    while tokens.skip("AND"):
-        conditions.append(_condition(tokens))
+    return _joined(tokens, "AND", _condition, all)
+
+
+def _joined(
+    tokens: _Tokens, word: str, parse: Callable[[_Tokens], Evaluate], combine: Callable[[Iterable[Any]], bool]
+) -> Evaluate:
+    """Parse conditions with a word between them."""
+    conditions = [parse(tokens)]
+    while tokens.skip(word):
+        conditions.append(parse(tokens))
     if len(conditions) == 1:
         return conditions[0]
-    return lambda item, parameters: all(condition(item, parameters) for condition in conditions)
+    return lambda item, parameters: combine(condition(item, parameters) for condition in conditions)
 
 
 def _condition(tokens: _Tokens) -> Evaluate:

@@ -5,8 +5,8 @@ from pathlib import Path
 import boto3
 import pytest
 
+from tests.stage_schemas import stage_schemas
 from tests.unit.conftest import dynamodb_calls, dynamodb_requests, fail_calls, retry_clock, sent
-from tests.unit.memory_dynamodb import stage_schemas
 from tests.unit.services.conftest import full_course, owner, students
 
 __all__ = [
